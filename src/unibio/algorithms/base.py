@@ -1,0 +1,61 @@
+"""What an algorithm is: hyper-parameters, ``init`` and ``step``.
+
+An algorithm is a frozen dataclass whose fields are its hyper-parameters. It holds no state and does no I/O: ``init``
+makes a state, ``step`` maps a state to the next, and the state is a dict of tensors and numbers, so that it can be
+saved and continued. The loop over outer iterations, logging and files live elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from unibio.oracle import Oracle
+from unibio.parameters import Configured
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What an algorithm can say about its settings once it has a point: numbers per row, and warnings."""
+
+    values: dict[str, Tensor] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Algorithm(Configured):
+    """Base class. Subclasses set ``name`` and add hyper-parameters as fields made by :func:`~unibio.parameters.hyper`.
+
+    A state must hold ``x`` (runs, d_x) and ``y`` (runs, d_y); every other entry is the algorithm's own. ``step`` may
+    reuse the state it is given. All derivatives come from the oracle.
+    """
+
+    role: ClassVar[str] = "algorithm"
+
+    def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
+        """The state before the first iteration.
+
+        Args:
+            oracle: counted derivatives of the problem.
+            x, y: the start, (runs, d_x), (runs, d_y); not to be written into.
+        """
+        raise NotImplementedError
+
+    def step(self, oracle: Oracle, state: State) -> State:
+        """One outer iteration."""
+        raise NotImplementedError
+
+    def diagnose(self, oracle: Oracle, state: State) -> Diagnosis:
+        """Check settings against the problem at the first state. The oracle given here counts for nobody."""
+        return Diagnosis()
+
+
+def normalised(direction: Tensor) -> Tensor:
+    """Each row divided by its norm; a zero row stays zero."""
+    norm = torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
+    return torch.where(norm > 0, direction / norm, torch.zeros_like(direction))

@@ -1,0 +1,85 @@
+"""Algorithm 2: UniBiO (Wu, Gong, Hao & Liu, ICLR 2026)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from unibio.algorithms.base import Algorithm, Diagnosis, State, normalised
+from unibio.epoch_sgd import epoch_sgd
+from unibio.hypergradient import DEFAULT_FLOOR, generalised_neumann, largest_eigenvalue, unstable_step
+from unibio.oracle import Oracle
+from unibio.parameters import PerRun, hyper
+
+
+@dataclass(frozen=True)
+class UniBiO(Algorithm):
+    """UniBiO, Algorithm 2: normalised momentum on the generalised Neumann hypergradient, lower level by Epoch-SGD.
+
+        y = EpochSGD(x_0, y; K_0);  m = 0
+        for t = 0 … T−1:
+            if t > 0 and t mod I = 0:  y = EpochSGD(x_t, y; K)
+            m = β m + (1−β) ĥ(x_t, y)
+            x_{t+1} = x_t − η m/‖m‖
+
+    Assumes a uniformly convex lower level of the problem's exponent p. An iteration costs one upper gradient, Q − 1
+    HVPs and one JVP, and every I-th iteration the ⌊T_1⌋ + ⌊T_2⌋ + … ≤ K lower gradients of Algorithm 1.
+    """
+
+    name: ClassVar[str] = "unibio"
+
+    upper_step: PerRun = hyper(0.03, "normalised upper-level step", symbol="η", above=0)
+    lower_step: PerRun = hyper(1.0, "first step of Epoch-SGD", symbol="γ₁", above=0)
+    momentum: PerRun = hyper(0.9, "weight of the old momentum", symbol="β", at_least=0, below=1)
+    period: int = hyper(2, "outer iterations between lower-level solves", symbol="I", at_least=1)
+    inner_budget: int = hyper(100, "lower-level steps available to Epoch-SGD", symbol="K", at_least=1)
+    warm_budget: int | None = hyper(None, "the same for the warm start; null means K", symbol="K₀", at_least=1)
+    first_length: float = hyper(5.0, "length of Epoch-SGD's first epoch", symbol="T₁", at_least=1)
+    first_radius: PerRun = hyper(1.0, "radius of the ball in the first epoch", symbol="D₁", above=0)
+    average: str = hyper("first", "iterates averaged: w_1…w_T or w_2…w_{T+1}", choices=("first", "last"))
+    neumann_terms: int = hyper(3, "terms of the Neumann sum", symbol="Q", at_least=1)
+    neumann_step: PerRun = hyper(1.0, "step of the Neumann sum", symbol="c = 1/C", above=0)
+    neumann_samples: str = hyper("fresh", "samples of the HVPs", choices=("fresh", "shared"))
+    floor: float = hyper(DEFAULT_FLOOR, "distance from 0 below which y_i is treated specially", symbol="δ", above=0)
+
+    def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
+        warm = self.inner_budget if self.warm_budget is None else self.warm_budget
+        return {"x": x, "y": self.solve_lower(oracle, x, y, warm), "momentum": x.new_zeros(x.shape), "t": 0}
+
+    def step(self, oracle: Oracle, state: State) -> State:
+        x, y, t = state["x"], state["y"], state["t"]
+        if t > 0 and t % self.period == 0:
+            y = self.solve_lower(oracle, x, y, self.inner_budget)
+        h = generalised_neumann(
+            oracle,
+            x,
+            y,
+            terms=self.neumann_terms,
+            step=self.neumann_step,
+            floor=self.floor,
+            samples=self.neumann_samples,
+        )
+        m = self.momentum * state["momentum"] + (1 - self.momentum) * h
+        x = oracle.project_upper(x - self.upper_step * normalised(m))
+        return {"x": x, "y": y, "momentum": m, "t": t + 1}
+
+    def solve_lower(self, oracle: Oracle, x: Tensor, y: Tensor, budget: int) -> Tensor:
+        return epoch_sgd(
+            oracle,
+            x,
+            y,
+            budget=budget,
+            first_length=self.first_length,
+            first_radius=self.first_radius,
+            step=self.lower_step,
+            average=self.average,
+        )
+
+    def diagnose(self, oracle: Oracle, state: State) -> Diagnosis:
+        if self.neumann_terms == 1:  # a single term applies no Hessian, so no step can make it grow
+            return Diagnosis()
+        eigenvalue = largest_eigenvalue(oracle, state["x"], state["y"], floor=self.floor)
+        said = unstable_step(self.neumann_step, eigenvalue)
+        return Diagnosis({"neumann_lambda_max": eigenvalue[:, 0]}, (said,) if said else ())

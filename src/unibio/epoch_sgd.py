@@ -1,0 +1,96 @@
+"""Algorithm 1: Epoch-SGD with shrinking balls, the lower-level solver of UniBiO."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unibio.oracle import Oracle
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch k of Algorithm 1: ⌊T_k⌋ steps, and the factors of γ₁ and D₁ that hold in it."""
+
+    length: int
+    step_factor: float
+    radius_factor: float
+
+
+def epochs(budget: int, first_length: float, exponent: float) -> Iterator[Epoch]:
+    """The schedule: T_{k+1} = 2^τ T_k with τ = 2(p−1)/p, γ_{k+1} = γ_k/2, D_{k+1} = D_k/2^{1/p}.
+
+    The real-valued T_k decide when the budget K is used up (T₁ + … + T_k ≤ K); ⌊T_k⌋ steps are taken.
+
+    Args:
+        budget: K ≥ 0.
+        first_length: T₁ ≥ 1.
+        exponent: p ≥ 2.
+    """
+    growth = 2.0 ** (2 * (exponent - 1) / exponent)
+    length, used, step, radius = float(first_length), 0.0, 1.0, 1.0
+    while used + length <= budget:
+        yield Epoch(int(length), step, radius)
+        used += length
+        length *= growth
+        step /= 2
+        radius /= 2 ** (1 / exponent)
+
+
+def steps_taken(budget: int, first_length: float, exponent: float) -> int:
+    """Lower-level steps that one call of :func:`epoch_sgd` takes."""
+    return sum(epoch.length for epoch in epochs(budget, first_length, exponent))
+
+
+def project_to_ball(y: Tensor, centre: Tensor, radius: float | Tensor) -> Tensor:
+    """Π_{B(centre, radius)}(y) for every row; radius a number or (runs, 1)."""
+    if y.shape[-1] == 1:
+        return torch.minimum(torch.maximum(y, centre - radius), centre + radius)
+    offset = y - centre
+    norm = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
+    return torch.where(norm > radius, centre + offset * (radius / norm), y)
+
+
+def epoch_sgd(
+    oracle: Oracle,
+    x: Tensor,
+    y: Tensor,
+    *,
+    budget: int,
+    first_length: float,
+    first_radius: float | Tensor,
+    step: float | Tensor,
+    average: str = "first",
+) -> Tensor:
+    """Algorithm 1 at a fixed x. Every call starts again at k = 1.
+
+    Args:
+        oracle: counted derivatives; its problem's exponent is p.
+        x, y: (runs, d_x) and the start w¹ (runs, d_y).
+        budget: K, the number of lower-level steps available.
+        first_length, first_radius, step: T₁, D₁, γ₁; the last two may be (runs, 1).
+        average: "first" averages w_1 … w_{T_k} (start in, last out; Hazan & Kale); "last" averages
+            w_2 … w_{T_k+1}, as the released code does.
+
+    Returns:
+        w^k, (runs, d_y); the start where T₁ > K, with a warning.
+    """
+    if first_length > budget:
+        warnings.warn(
+            f"Epoch-SGD takes no step: first_length T₁ = {first_length} exceeds the budget K = {budget}", stacklevel=2
+        )
+    for epoch in epochs(budget, first_length, oracle.problem.exponent):
+        gamma, radius = epoch.step_factor * step, epoch.radius_factor * first_radius
+        w, total = y, torch.zeros_like(y)
+        for _ in range(epoch.length):
+            if average == "first":
+                total += w
+            w = project_to_ball(w - gamma * oracle.grad_lower(x, w), y, radius)
+            if average == "last":
+                total += w
+        y = total / epoch.length
+    return y

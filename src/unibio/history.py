@@ -1,0 +1,115 @@
+"""What a simulation remembers: ~200 log-spaced rows a run, running averages and first hits; never every iterate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from unibio.oracle import KINDS, Oracle
+
+
+def log_iterations(steps: int, points: int) -> list[int]:
+    """Iterations at which history is logged: 0, ``steps`` and about ``points`` log-spaced ones; all, if that is fewer.
+
+    Args:
+        steps: T ≥ 0.
+        points: ≥ 2.
+    """
+    if steps < points:
+        return list(range(steps + 1))
+    wanted, chosen = points, np.array([0, steps])
+    while len(chosen) < points:  # rounding merges the early ones
+        chosen = np.unique(np.concatenate([[0], np.geomspace(1, steps, wanted).round().astype(int)]))
+        wanted += max(1, points - len(chosen))
+    return [int(i) for i in chosen]
+
+
+class Recorder:
+    """Collects a batch of runs' history while it runs.
+
+    Args:
+        runs: number of rows.
+        iterations: where to log, ascending.
+        averaged: metrics averaged over every iteration, logged as ``<metric>_mean``: at iteration t ≥ 1 the mean over
+            the iterates 0 … t−1, at 0 the start's value.
+        targets: {averaged metric: [thresholds]}; the first iteration below each is kept.
+    """
+
+    def __init__(
+        self,
+        runs: int,
+        iterations: Sequence[int],
+        averaged: Sequence[str] = (),
+        targets: Mapping[str, Sequence[float]] | None = None,
+    ):
+        self.iterations = list(iterations)
+        self._due = set(self.iterations)
+        self.averaged = list(averaged)
+        self.targets = {name: list(levels) for name, levels in (targets or {}).items()}
+        self._sums = {name: torch.zeros(runs, dtype=torch.float64) for name in self.averaged}
+        self._rows: list[dict[str, Any]] = []
+        keys = [f"{name}<{level:g}" for name, levels in self.targets.items() for level in levels]
+        self._hits = {key: torch.full((runs, 2), -1, dtype=torch.int64) for key in keys}
+
+    def wants(self, iteration: int) -> bool:
+        """Whether metrics must be evaluated at this iteration."""
+        return bool(self.averaged) or iteration in self._due
+
+    def add(
+        self, iteration: int, metrics: Mapping[str, Tensor], oracle: Oracle, seconds: float, last: bool = False
+    ) -> None:
+        """Take in the metrics of one iterate; ``last`` logs it whether or not its turn has come."""
+        values = {name: value.detach().to("cpu", torch.float64) for name, value in metrics.items()}
+        means = {f"{n}_mean": self._sums[n] / iteration if iteration else values[n] for n in self.averaged}
+        for name in self.averaged:
+            self._sums[name] = self._sums[name] + values[name]
+        for name, levels in self.targets.items():
+            for level in levels:
+                hit = self._hits[f"{name}<{level:g}"]
+                new = (hit[:, 0] < 0) & (values[name] < level)
+                if bool(new.any()):
+                    hit[new] = torch.tensor([iteration, oracle.calls])
+        if iteration in self._due or last:
+            counts = oracle.counts()
+            calls = torch.stack([counts[kind] for kind in KINDS]).sum(0)
+            row = {"oracle_calls": calls, **counts, "seconds": seconds, **values, **means}
+            if self._rows and self._rows[-1]["iteration"] == iteration:
+                self._rows.pop()  # a resumed run meets its checkpoint's iterate again
+            self._rows.append({"iteration": iteration, **row})
+
+    def frame(self, stopped_at: Tensor) -> pd.DataFrame:
+        """Long table: run, iteration, oracle columns, seconds, metrics; nothing after a run's ``stopped_at``."""
+        runs = len(stopped_at)
+        columns: dict[str, np.ndarray] = {"run": np.repeat(np.arange(runs), len(self._rows))}
+        for name in self._rows[0] if self._rows else []:
+            parts = [row[name] for row in self._rows]
+            if isinstance(parts[0], Tensor):
+                columns[name] = torch.stack(parts, dim=1).reshape(-1).numpy()
+            else:
+                columns[name] = np.tile(np.asarray(parts), runs)
+        frame = pd.DataFrame(columns)
+        keep = frame["iteration"].to_numpy() <= np.repeat(stopped_at.numpy(), len(self._rows))
+        return frame[keep].reset_index(drop=True)
+
+    def first_below(self) -> dict[str, Tensor]:
+        """{"metric<level": (runs, 2)}: first iteration below the level and oracle calls then; −1 where never."""
+        return {key: hit.clone() for key, hit in self._hits.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Everything logged so far, for a checkpoint."""
+        return {
+            "sums": {name: total.clone() for name, total in self._sums.items()},
+            "rows": [dict(row) for row in self._rows],
+            "hits": self.first_below(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state`."""
+        self._sums = dict(state["sums"])
+        self._rows = [dict(row) for row in state["rows"]]
+        self._hits = dict(state["hits"])

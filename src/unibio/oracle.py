@@ -1,0 +1,220 @@
+"""Stochastic derivatives of a problem, counted.
+
+The oracle is the only caller of a problem's losses while an algorithm runs. Each call may be given a sample, so that
+one sample can serve several points, or draws a fresh one. Counts are exact: a gradient, an HVP or a JVP is one call
+whatever its batch, and ``samples`` adds up the data points (or noise realisations) the calls used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unibio.draw import Draw, Streams
+from unibio.problem import Problem
+
+#: The kinds of calls, in the order of the history's columns.
+KINDS = ("grad_upper", "grad_lower", "grad_lower_x", "hvp", "jvp", "value")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A realised sample and how many data points it stands for."""
+
+    value: Any
+    size: int = 1
+
+
+class Oracle:
+    """Counted first- and second-order access to one problem for a batch of rows.
+
+    Args:
+        problem: the problem; its losses must be prepared (see ``Problem.prepare``).
+        streams: the rows' random streams.
+        batch_size: default minibatch size for finite sums; None means the full batch.
+    """
+
+    def __init__(self, problem: Problem, streams: Streams, batch_size: int | None = None):
+        self.problem = problem
+        self.streams = streams
+        self.batch_size = batch_size
+        self._drawn: dict[str, int] = {}
+        self._total = dict.fromkeys((*KINDS, "samples"), 0)
+        self._frozen = torch.zeros(streams.runs, dtype=torch.bool)
+        self._at_freeze = {kind: torch.zeros(streams.runs, dtype=torch.int64) for kind in self._total}
+
+    # Samples ---------------------------------------------------------------------------------------------------
+
+    def draw(self, purpose: str, size: int | None = None) -> Draw:
+        """The next draw of a purpose of the algorithm's own, e.g. a random start. Not counted as an oracle call."""
+        index = self._drawn.get(purpose, 0)
+        self._drawn[purpose] = index + 1
+        return Draw(self.streams, purpose, index, size)
+
+    def sample_upper(self, batch_size: int | None = None) -> Sample:
+        """A fresh sample ξ of the upper level."""
+        return self._sample("upper", self.problem.sample_upper, self.problem.size_upper, batch_size)
+
+    def sample_lower(self, batch_size: int | None = None) -> Sample:
+        """A fresh sample ζ of the lower level."""
+        return self._sample("lower", self.problem.sample_lower, self.problem.size_lower, batch_size)
+
+    def _sample(self, purpose: str, sampler: Any, points: int | None, batch_size: int | None) -> Sample:
+        size = batch_size if batch_size is not None else self.batch_size
+        if points is not None:
+            size = points if size is None else min(size, points)
+        value = None if sampler is None else sampler(self.draw(purpose, size))
+        return Sample(value, size if points is not None and size is not None else 1)
+
+    # Derivatives -----------------------------------------------------------------------------------------------
+
+    def grad_upper(self, x: Tensor, y: Tensor, sample: Sample | None = None) -> tuple[Tensor, Tensor]:
+        """(f_x: (runs, d_x), f_y: (runs, d_y)) in one call."""
+        sample = sample or self.sample_upper()
+        self._count("grad_upper", sample)
+        own = self.problem.derivatives.get("grad_upper")
+        if own is not None:
+            return own(x, y, sample.value)
+        with torch.enable_grad():
+            x, y = _leaf(x), _leaf(y)
+            f_x, f_y = _gradients(self.problem.upper(x, y, sample.value), x, y)
+        return f_x, f_y
+
+    def grad_lower(self, x: Tensor, y: Tensor, sample: Sample | None = None) -> Tensor:
+        """g_y: (runs, d_y)."""
+        sample = sample or self.sample_lower()
+        self._count("grad_lower", sample)
+        own = self.problem.derivatives.get("grad_lower")
+        if own is not None:
+            return own(x, y, sample.value)
+        with torch.enable_grad():
+            y = _leaf(y)
+            (g_y,) = _gradients(self.problem.lower(x, y, sample.value), y)
+        return g_y
+
+    def grad_lower_x(self, x: Tensor, y: Tensor, sample: Sample | None = None) -> Tensor:
+        """g_x: (runs, d_x)."""
+        sample = sample or self.sample_lower()
+        self._count("grad_lower_x", sample)
+        own = self.problem.derivatives.get("grad_lower_x")
+        if own is not None:
+            return own(x, y, sample.value)
+        with torch.enable_grad():
+            x = _leaf(x)
+            (g_x,) = _gradients(self.problem.lower(x, y, sample.value), x)
+        return g_x
+
+    def values(self, x: Tensor, y: Tensor, upper: Sample | None = None, lower: Sample | None = None):
+        """(f: (runs,), g: (runs,)); one call each."""
+        upper, lower = upper or self.sample_upper(), lower or self.sample_lower()
+        self._count("value", upper)
+        self._count("value", lower)
+        with torch.no_grad():
+            return self.problem.upper(x, y, upper.value), self.problem.lower(x, y, lower.value)
+
+    def hvp(self, x: Tensor, y: Tensor, v: Tensor, sample: Sample | None = None) -> Tensor:
+        """∇²_yy g · v: (runs, d_y)."""
+        return self.hvp_at(x, y, sample or self.sample_lower())(v)
+
+    def hvp_at(self, x: Tensor, y: Tensor, sample: Sample) -> Callable[[Tensor], Tensor]:
+        """v ↦ ∇²_yy g · v at one point and sample, keeping one graph for all v; every application is one call."""
+        own = self.problem.derivatives.get("hvp")
+        if own is not None:
+
+            def apply_own(v: Tensor) -> Tensor:
+                self._count("hvp", sample)
+                return own(x, y, v, sample.value)
+
+            return apply_own
+        with torch.enable_grad():
+            leaf = _leaf(y)
+            (g_y,) = _gradients(self.problem.lower(x, leaf, sample.value), leaf, differentiable=True)
+
+        def apply(v: Tensor) -> Tensor:
+            self._count("hvp", sample)
+            if not g_y.requires_grad:
+                return torch.zeros_like(y)
+            (product,) = torch.autograd.grad(g_y, leaf, v, retain_graph=True, materialize_grads=True)
+            return product
+
+        return apply
+
+    def jvp(self, x: Tensor, y: Tensor, v: Tensor, sample: Sample | None = None) -> Tensor:
+        """∇²_xy g · v, which maps the lower space to the upper: (runs, d_x)."""
+        sample = sample or self.sample_lower()
+        self._count("jvp", sample)
+        own = self.problem.derivatives.get("jvp")
+        if own is not None:
+            return own(x, y, v, sample.value)
+        with torch.enable_grad():
+            x, y = _leaf(x), _leaf(y)
+            (g_y,) = _gradients(self.problem.lower(x, y, sample.value), y, differentiable=True)
+            (product,) = _gradients((g_y * v).sum(-1), x)
+        return product
+
+    def project_upper(self, x: Tensor) -> Tensor:
+        """Projection onto the upper level's feasible set; the identity where there is none."""
+        project = self.problem.project_upper
+        return x if project is None else project(x)
+
+    def project_lower(self, y: Tensor) -> Tensor:
+        """Projection onto the lower level's feasible set; the identity where there is none."""
+        project = self.problem.project_lower
+        return y if project is None else project(y)
+
+    # Counts ----------------------------------------------------------------------------------------------------
+
+    def _count(self, kind: str, sample: Sample) -> None:
+        self._total[kind] += 1
+        self._total["samples"] += sample.size
+
+    def count_closed_form(self) -> None:
+        """Count one upper gradient for a variant that steps along a closed form instead of asking for one."""
+        self._count("grad_upper", Sample(None))
+
+    @property
+    def calls(self) -> int:
+        """Calls of all kinds made so far by rows that are not frozen."""
+        return sum(self._total[kind] for kind in KINDS)
+
+    def counts(self) -> dict[str, Tensor]:
+        """Per kind, and ``samples``: (runs,) int64."""
+        return {kind: torch.where(self._frozen, self._at_freeze[kind], now) for kind, now in self._total.items()}
+
+    def freeze(self, rows: Tensor) -> None:
+        """Stop counting for rows (bool, (runs,)) that no longer run."""
+        new = rows.cpu() & ~self._frozen
+        for kind, now in self._total.items():
+            self._at_freeze[kind][new] = now
+        self._frozen |= new
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on elsewhere: draws made and counts."""
+        return {
+            "drawn": dict(self._drawn),
+            "total": dict(self._total),
+            "frozen": self._frozen.clone(),
+            "at_freeze": {kind: count.clone() for kind, count in self._at_freeze.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state`."""
+        self._drawn = dict(state["drawn"])
+        self._total = dict(state["total"])
+        self._frozen = state["frozen"].clone()
+        self._at_freeze = {kind: count.clone() for kind, count in state["at_freeze"].items()}
+
+
+def _leaf(t: Tensor) -> Tensor:
+    return t.detach().requires_grad_()
+
+
+def _gradients(loss: Tensor, *inputs: Tensor, differentiable: bool = False) -> tuple[Tensor, ...]:
+    """Row gradients of a row loss; zeros where the loss does not depend on an input."""
+    if not loss.requires_grad:
+        return tuple(torch.zeros_like(t) for t in inputs)
+    return torch.autograd.grad(loss.sum(), inputs, create_graph=differentiable, materialize_grads=True)

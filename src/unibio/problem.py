@@ -1,0 +1,213 @@
+"""What a bilevel problem is: min_x f(x, y*(x)) with y*(x) = argmin_y g(x, y).
+
+Losses work on batches of independent rows: ``x`` is (runs, d_x), ``y`` is (runs, d_y), a loss is (runs,). Because rows
+do not interact, the gradient of the summed loss holds every row's gradient, and no vmap is needed in a hot path.
+A user's scalar loss of 1-d vectors is recognised and lifted to that form.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from unibio.draw import Draw, Streams
+from unibio.errors import InputError, unknown
+from unibio.parameters import Configured
+
+Sample = Any
+Loss = Callable[..., Tensor]
+Sampler = Callable[[Draw], Sample]
+Metrics = Callable[[Tensor, Tensor], Mapping[str, Tensor]]
+
+#: Derivatives a problem may bring itself, with their signatures; rows as in the losses.
+DERIVATIVES = {
+    "grad_upper": "(x, y, sample) -> (f_x: (runs, d_x), f_y: (runs, d_y))",
+    "grad_lower": "(x, y, sample) -> g_y: (runs, d_y)",
+    "grad_lower_x": "(x, y, sample) -> g_x: (runs, d_x)",
+    "hvp": "(x, y, v: (runs, d_y), sample) -> ∇²_yy g · v: (runs, d_y)",
+    "jvp": "(x, y, v: (runs, d_y), sample) -> ∇²_xy g · v: (runs, d_x)",
+}
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """What is known in closed form about a problem, for metrics and tests. Rows as in the losses."""
+
+    solution: Callable[[Tensor], Tensor] | None = None  # x -> y*(x)
+    value: Callable[[Tensor], Tensor] | None = None  # x -> φ(x): (runs,)
+    gradient: Callable[[Tensor], Tensor] | None = None  # x -> ∇φ(x)
+    inside_clip: Callable[[Tensor], Tensor] | None = None  # y -> bool: where f is not cut off (Example 3)
+
+
+@dataclass
+class Problem:
+    """A bilevel problem.
+
+    Args:
+        upper: f(x, y, sample), or f(x, y) where there is nothing to sample. Either batched, (runs, d) tensors in and
+            (runs,) out, or a plain scalar function of 1-d vectors; see ``batched``.
+        lower: g(x, y, sample) or g(x, y), likewise.
+        exponent: p ≥ 2 of the lower level's uniform convexity (Assumption 3.2(i)); 2 is strong convexity.
+        sample_upper, sample_lower: Draw -> sample, a tensor or a tuple/dict of tensors whose leading dimension is
+            runs, or None. A sample must be a function of the Draw alone.
+        size_upper, size_lower: number of data points for finite sums; None otherwise.
+        project_upper, project_lower: Euclidean projection onto the feasible set; None for the whole space.
+        metrics: (x, y) -> {name: (runs,)}, evaluated where history is logged.
+        averaged: names of metrics that are also averaged over *every* iteration; costs one evaluation an iteration.
+        derivatives: own derivatives by name (see ``DERIVATIVES``); autograd supplies the rest.
+        closed_form: what is known exactly.
+        vanishing_hessian: True where f_y and ∇²_yy g vanish together with D(y) as y_i → 0 (Example 3 and relatives),
+            False for a regular Hessian (networks, regression). Decides how y near 0 is treated (paper §2).
+        start: (x0, y0) used when the caller gives none.
+        batched: True or False to state the losses' form; None finds out at the first call.
+        name: for records and messages.
+
+    Raises:
+        InputError: exponent below 2, non-callable losses, unknown derivative names.
+    """
+
+    upper: Loss
+    lower: Loss
+    exponent: float = 2
+    sample_upper: Sampler | None = None
+    sample_lower: Sampler | None = None
+    size_upper: int | None = None
+    size_lower: int | None = None
+    project_upper: Callable[[Tensor], Tensor] | None = None
+    project_lower: Callable[[Tensor], Tensor] | None = None
+    metrics: Metrics | None = None
+    averaged: tuple[str, ...] = ()
+    derivatives: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    closed_form: ClosedForm = field(default_factory=ClosedForm)
+    vanishing_hessian: bool = False
+    start: tuple[Tensor, Tensor] | None = None
+    batched: bool | None = None
+    name: str = "custom"
+
+    def __post_init__(self) -> None:
+        for role in ("upper", "lower"):
+            if not callable(getattr(self, role)):
+                raise InputError(f"{role} must be a function of (x, y) or (x, y, sample), got {getattr(self, role)!r}")
+        if isinstance(self.exponent, bool) or not isinstance(self.exponent, (int, float)) or not self.exponent >= 2:
+            raise InputError(f"exponent must be a number ≥ 2 (uniform convexity, p = 2 is strong), got {self.exponent}")
+        for name in self.derivatives:
+            if name not in DERIVATIVES:
+                raise unknown("derivative", name, DERIVATIVES)
+        self.upper = _with_sample(self.upper, "upper")
+        self.lower = _with_sample(self.lower, "lower")
+
+    def prepare(self, x: Tensor, y: Tensor) -> None:
+        """Settle whether the losses are batched, and lift them if not; done once.
+
+        Args:
+            x, y: a start, (runs, d_x) and (runs, d_y).
+
+        Raises:
+            InputError: a loss returns neither a scalar for vectors nor one value per row for a batch.
+        """
+        if self.batched is None:
+            scalar = [role for role in ("upper", "lower") if not self._is_batched(role, x, y)]
+        else:
+            scalar = [] if self.batched else ["upper", "lower"]
+        for role in scalar:
+            self._check_scalar(role, x, y)
+            setattr(self, role, _lift(getattr(self, role)))
+        self.batched = True
+
+    def _sample(self, role: str, rows: int, like: Tensor) -> Sample:
+        sampler = self.sample_upper if role == "upper" else self.sample_lower
+        if sampler is None:
+            return None
+        return sampler(Draw(Streams([0] * rows, like.device, like.dtype), "probe", 0))
+
+    def _is_batched(self, role: str, x: Tensor, y: Tensor) -> bool:
+        """Whether a loss maps (rows, d) to (rows,), row by row; decided on slightly different rows of two sizes."""
+        loss = getattr(self, role)
+        try:
+            for rows in (3, 5):
+                shift = torch.linspace(0.5, 1.5, rows, dtype=x.dtype, device=x.device)[:, None]
+                xs, ys = x[:1] * shift, y[:1] * shift
+                sample = self._sample(role, rows, x)
+                values = loss(xs, ys, sample)
+                if not isinstance(values, Tensor) or values.shape != (rows,):
+                    return False
+                first = loss(xs[:1], ys[:1], self._sample(role, 1, x))
+                if first.shape != (1,) or not torch.allclose(first, values[:1], rtol=1e-4, equal_nan=True):
+                    return False
+        except (RuntimeError, IndexError, TypeError, ValueError):
+            return False  # a loss of 1-d vectors meets a matrix: the scalar check below reports what is really wrong
+        return True
+
+    def _check_scalar(self, role: str, x: Tensor, y: Tensor) -> None:
+        sample = _first_row(self._sample(role, 1, x))
+        try:
+            value = getattr(self, role)(x[0], y[0], sample)
+        except (RuntimeError, IndexError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{role} fails on vectors x: ({x.shape[1]},), y: ({y.shape[1]},): {error}. It must return a scalar for "
+                f"1-d vectors, or shape (runs,) for x: (runs, d_x), y: (runs, d_y)."
+            ) from error
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise InputError(
+                f"{role} must return a scalar tensor for 1-d vectors x: ({x.shape[1]},), y: ({y.shape[1]},), or one "
+                f"value per row for a batch; it returned {got}."
+            )
+
+
+@dataclass(frozen=True)
+class ProblemSpec(Configured):
+    """A problem by its parameters: what a configuration names, and what a grid varies."""
+
+    role: ClassVar[str] = "problem"
+
+    def build(self) -> Problem:
+        """The problem; per-run parameters may be (runs, 1) tensors.
+
+        Raises:
+            InputError: parameters that do not fit together, or data that cannot be used.
+        """
+        raise NotImplementedError
+
+
+def _with_sample(loss: Loss, role: str) -> Loss:
+    """The loss as a function of (x, y, sample), also where the user wrote (x, y)."""
+    try:
+        parameters = inspect.signature(loss).parameters.values()
+    except (TypeError, ValueError):
+        return loss
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if any(p.kind == p.VAR_POSITIONAL for p in parameters) or len(positional) >= 3:
+        return loss
+    if len(positional) == 2:
+        return lambda x, y, sample: loss(x, y)
+    raise InputError(f"{role} must take (x, y) or (x, y, sample), it takes {len(positional)} positional arguments")
+
+
+def _first_row(sample: Sample) -> Sample:
+    if isinstance(sample, Tensor):
+        return sample[0]
+    if isinstance(sample, Mapping):
+        return {key: _first_row(part) for key, part in sample.items()}
+    if isinstance(sample, (tuple, list)):
+        return type(sample)(_first_row(part) for part in sample)
+    return sample
+
+
+def _lift(loss: Loss) -> Loss:
+    """A scalar loss of vectors as a loss of rows."""
+
+    def one(x: Tensor, y: Tensor, sample: Sample) -> Tensor:
+        return loss(x, y, sample).reshape(())
+
+    def rows(x: Tensor, y: Tensor, sample: Sample) -> Tensor:
+        if x.shape[0] == 1:  # vmap costs about a millisecond a call and buys nothing here
+            return one(x[0], y[0], _first_row(sample))[None]
+        return torch.func.vmap(one, in_dims=(0, 0, None if sample is None else 0))(x, y, sample)
+
+    return rows

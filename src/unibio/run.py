@@ -1,0 +1,246 @@
+"""The loop: a batch of trajectories of one algorithm on one problem, with history, divergence, checkpoint and resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from unibio import checkpoint as checkpoints
+from unibio.algorithms.base import Algorithm, Diagnosis
+from unibio.draw import Streams
+from unibio.errors import InputError
+from unibio.history import Recorder, log_iterations
+from unibio.metrics import default_metrics
+from unibio.oracle import Oracle
+from unibio.problem import Problem
+
+#: A row whose x or y has a norm above this has diverged.
+DIVERGED_NORM = 1e10
+
+
+class Interrupted(Exception):
+    """The run was asked to stop before its end; a checkpoint was written where a path was given."""
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """A finished batch. Rows are runs; ``stopped_at`` is the iteration each ended at."""
+
+    x: Tensor
+    y: Tensor
+    status: list[str]
+    stopped_at: list[int]
+    history: pd.DataFrame
+    first_below: dict[str, Tensor]
+    counts: dict[str, Tensor]
+    seconds: float
+    diagnosis: Diagnosis
+    resumed_from: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long to run and what to log; none of it changes a trajectory.
+
+    Attributes:
+        steps: T, outer iterations; None where only a budget ends the run.
+        budget: oracle calls after which no further iteration starts; None for no limit.
+        log_points: about how many rows of history a run gets.
+        targets: {averaged metric: [thresholds]} for first hits.
+        checkpoint: file to save to and resume from; None for neither.
+        checkpoint_seconds: time between checkpoints.
+    """
+
+    steps: int | None
+    budget: int | None = None
+    log_points: int = 200
+    targets: Mapping[str, Sequence[float]] | None = None
+    checkpoint: Path | None = None
+    checkpoint_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.steps is None and self.budget is None:
+            raise InputError("give steps (outer iterations) or budget (oracle calls); neither is set")
+        for name in ("steps", "budget"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InputError(f"{name} must be a positive integer, got {value!r}")
+        if isinstance(self.log_points, bool) or not isinstance(self.log_points, int) or self.log_points < 2:
+            raise InputError(f"log_points must be an integer ≥ 2, got {self.log_points!r}")
+
+
+def simulate(
+    problem: Problem,
+    algorithm: Algorithm,
+    x: Tensor,
+    y: Tensor,
+    *,
+    seeds: Sequence[int],
+    settings: Settings,
+    progress: Callable[[int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Trajectories:
+    """Run one batch to its end.
+
+    Args:
+        problem: the problem.
+        algorithm: hyper-parameters as numbers or (runs, 1) tensors.
+        x, y: the starts, (runs, d_x), (runs, d_y), finite.
+        seeds: one per row.
+        settings: length, logging, checkpoint.
+        progress: called with the number of finished iterations.
+        should_stop: asked before every iteration; True saves a checkpoint and raises :class:`Interrupted`.
+
+    Raises:
+        InputError: settings that cannot work, found before the first step.
+        Interrupted: see ``should_stop``.
+    """
+    loop = _Loop(problem, algorithm, x, y, list(seeds), settings)
+    loop.start()
+    saved = time.monotonic()
+    while loop.unfinished():
+        if should_stop is not None and should_stop():
+            loop.save()
+            raise Interrupted(f"stopped at iteration {loop.iteration}")
+        loop.advance()
+        if progress is not None:
+            progress(loop.iteration)
+        if settings.checkpoint is not None and time.monotonic() - saved > settings.checkpoint_seconds:
+            loop.save()
+            saved = time.monotonic()
+    return loop.finish()
+
+
+class _Loop:
+    """The state of a simulation between two iterations; everything a checkpoint must hold."""
+
+    def __init__(self, problem: Problem, algorithm: Algorithm, x: Tensor, y: Tensor, seeds: list[int], s: Settings):
+        problem.prepare(x, y)
+        self.problem, self.algorithm, self.settings = problem, algorithm, s
+        self.streams = Streams(seeds, x.device, x.dtype)
+        self.oracle = Oracle(problem, self.streams, getattr(algorithm, "batch_size", None))
+        self.metrics = problem.metrics or default_metrics(problem)
+        self.length = s.steps if s.steps is not None else s.budget
+        assert self.length is not None  # Settings has checked
+        self.recorder = Recorder(len(seeds), log_iterations(self.length, s.log_points), problem.averaged, s.targets)
+        for name in s.targets or {}:
+            if name not in problem.averaged:
+                raise InputError(
+                    f"targets.{name}: first hits need a metric evaluated at every iteration; problem {problem.name!r} "
+                    f"offers {', '.join(problem.averaged) or 'none'}"
+                )
+        self.frozen = torch.zeros(len(seeds), dtype=torch.bool, device=x.device)
+        self.stopped_at = torch.full((len(seeds),), -1, dtype=torch.int64)
+        self.final = {"x": x.clone(), "y": y.clone()}
+        self.iteration = self.resumed_from = 0
+        self.seconds = 0.0
+        self.state: dict[str, Any] = {"x": x, "y": y}
+        self.diagnosis = Diagnosis()
+
+    def start(self) -> None:
+        """Resume from the checkpoint, or initialise the algorithm (whose warm start belongs to iteration 0's cost)."""
+        if self.restore():
+            return
+        began = time.perf_counter()
+        with torch.no_grad():
+            self.state = self.algorithm.init(self.oracle, self.state["x"], self.state["y"])
+            self.seconds += time.perf_counter() - began
+            self.diagnosis = self.algorithm.diagnose(Oracle(self.problem, self.streams), self.state)
+        self.observe()
+
+    def unfinished(self) -> bool:
+        """Whether another iteration is due for some row."""
+        assert self.length is not None
+        within = self.settings.budget is None or self.oracle.calls < self.settings.budget
+        return self.iteration < self.length and within and not bool(self.frozen.all())
+
+    def advance(self) -> None:
+        """One iteration, and the look at where it led."""
+        began = time.perf_counter()
+        before = self.state["x"], self.state["y"]
+        with torch.no_grad():
+            self.state = self.algorithm.step(self.oracle, self.state)
+        self.iteration += 1
+        self.seconds += time.perf_counter() - began
+        self.observe(before)
+
+    def observe(self, before: tuple[Tensor, Tensor] | None = None) -> None:
+        """Freeze rows that have diverged at the current iterate, and log it."""
+        x, y = self.state["x"], self.state["y"]
+        with torch.no_grad():
+            ok = _within(x) & _within(y)
+            last = not self.unfinished()
+            metrics = self.metrics(x, y) if self.recorder.wants(self.iteration) or last else {}
+            for value in metrics.values():
+                ok &= torch.isfinite(value)
+        diverged = ~ok & ~self.frozen
+        if bool(diverged.any()):
+            last_x, last_y = before if before is not None else (self.final["x"], self.final["y"])
+            self.final["x"][diverged], self.final["y"][diverged] = last_x[diverged], last_y[diverged]
+            self.stopped_at[diverged.cpu()] = self.iteration
+            self.frozen |= diverged
+            self.oracle.freeze(diverged)
+        if metrics:
+            self.recorder.add(self.iteration, metrics, self.oracle, self.seconds, last)
+
+    def finish(self) -> Trajectories:
+        """The result; unfrozen rows end where they are."""
+        active = ~self.frozen
+        for name in ("x", "y"):
+            self.final[name][active] = self.state[name][active]
+        self.stopped_at[active.cpu()] = self.iteration
+        return Trajectories(
+            x=self.final["x"],
+            y=self.final["y"],
+            status=["diverged" if frozen else "completed" for frozen in self.frozen.tolist()],
+            stopped_at=self.stopped_at.tolist(),
+            history=self.recorder.frame(self.stopped_at),
+            first_below=self.recorder.first_below(),
+            counts=self.oracle.counts(),
+            seconds=self.seconds,
+            diagnosis=self.diagnosis,
+            resumed_from=self.resumed_from,
+        )
+
+    def save(self) -> None:
+        """Write the checkpoint, if one is wanted."""
+        if self.settings.checkpoint is None:
+            return
+        content = {name: getattr(self, name) for name in _PLAIN}
+        content |= {"oracle": self.oracle.state(), "recorder": self.recorder.state()}
+        content |= {"diagnosed": self.diagnosis.values, "warnings": list(self.diagnosis.warnings)}
+        checkpoints.save(self.settings.checkpoint, content)
+
+    def restore(self) -> bool:
+        """Continue from the checkpoint; False where there is none to use."""
+        if self.settings.checkpoint is None:
+            return False
+        content = checkpoints.load(self.settings.checkpoint)
+        if content is None:
+            return False
+        device = self.streams.device
+        for name in _PLAIN:
+            value = content[name]
+            if name in ("state", "final"):
+                value = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in value.items()}
+            setattr(self, name, value.to(device) if name == "frozen" else value)
+        self.oracle.restore(content["oracle"])
+        self.recorder.restore(content["recorder"])
+        self.diagnosis = Diagnosis(content["diagnosed"], tuple(content["warnings"]))
+        self.resumed_from = self.iteration
+        return True
+
+
+_PLAIN = ("state", "final", "frozen", "stopped_at", "iteration", "seconds")
+
+
+def _within(t: Tensor) -> Tensor:
+    """Rows that are finite and not huge; a comparison with NaN is False."""
+    return torch.linalg.vector_norm(t, dim=-1) <= DIVERGED_NORM

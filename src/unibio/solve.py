@@ -1,0 +1,293 @@
+"""The public entry points: ``solve``, ``compare``, ``hypergradient``."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from unibio import hypergradient as estimators
+from unibio.algorithms.base import Algorithm
+from unibio.draw import Streams
+from unibio.errors import InputError, unknown
+from unibio.oracle import Oracle
+from unibio.parameters import Configured
+from unibio.problem import Problem, ProblemSpec
+from unibio.registry import algorithm_class
+from unibio.run import Settings, Trajectories, simulate
+
+
+@dataclass(frozen=True)
+class Result:
+    """What ``solve`` returns. A single run has x: (d_x,), y: (d_y,) and one status; a grid has a leading axis of runs.
+
+    Attributes:
+        x, y: the last iterates (the last finite ones of diverged runs).
+        status: "completed" or "diverged"; a list for a grid.
+        history: one row per run and logged iteration: run, the grid's axes, iteration, oracle_calls, one column per
+            kind of call, samples, seconds, metrics, and ``<metric>_mean`` for averaged metrics.
+        runs: one row per run: the grid's axes, status, stopped_at, counts, first hits.
+        seconds: computing time of the whole batch, without logging.
+        warnings: what the algorithm found wrong with its settings.
+    """
+
+    x: Tensor
+    y: Tensor
+    status: str | list[str]
+    history: pd.DataFrame
+    runs: pd.DataFrame
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+def grid_of(axes: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """The product of axes as a table, one row per run; the last axis varies fastest. No axes: one row."""
+    rows = list(itertools.product(*axes.values()))
+    return pd.DataFrame({name: [row[i] for row in rows] for i, name in enumerate(axes)}, index=range(len(rows)))
+
+
+def with_rows(spec: Configured, names: Mapping[str, str], grid: pd.DataFrame, like: Tensor) -> Configured:
+    """A spec with the parameters in ``names`` ({parameter: grid column}) replaced by (runs, 1) tensors.
+
+    Raises:
+        InputError: a parameter that is unknown, or static: it decides the program, not the numbers in it.
+    """
+    batchable = spec.per_run()
+    fields = [f.name for f in dataclasses.fields(spec)]
+    for name in names:
+        if name not in fields:
+            raise unknown(f"parameter of {spec.role} {spec.name},", name, fields)
+        if name not in batchable:
+            raise InputError(
+                f"{spec.role}.{name} cannot be a grid axis inside one batch, because it changes the program; loop over "
+                f"it, or sweep it with Hydra ({spec.role}.{name}=a,b -m). Axes can be: {', '.join(batchable)}."
+            )
+    columns = {
+        name: torch.tensor(grid[column].to_numpy(dtype=float), dtype=like.dtype, device=like.device)[:, None]
+        for name, column in names.items()
+    }
+    return dataclasses.replace(spec, **columns)
+
+
+def solve(
+    problem: Problem | ProblemSpec,
+    algorithm: str | Algorithm = "unibio",
+    x0: Any = None,
+    y0: Any = None,
+    *,
+    steps: int | None = None,
+    budget: int | None = None,
+    seed: int | Iterable[int] = 0,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+    log_points: int = 200,
+    targets: Mapping[str, Sequence[float]] | None = None,
+    progress: Callable[[int], None] | None = None,
+    **parameters: Any,
+) -> Result:
+    """Run an algorithm on a problem.
+
+    Args:
+        problem: a Problem, or the spec of a built-in one such as ``Example3(exponent=4)``.
+        algorithm: a registered name (``unibio list``) or an Algorithm object of your own.
+        x0, y0: starts: a number or a (d,) vector; (k, d) makes an axis ``start`` of k starts. Default: the problem's.
+        steps: T, outer iterations.
+        budget: oracle calls; the run ends before the first iteration that starts at or beyond it.
+        seed: an integer, or several (``range(100)``) to make an axis ``seed``.
+        dtype, device: of the computation.
+        log_points: rows of history per run, log-spaced.
+        targets: {averaged metric: [thresholds]}; the first iteration below each is reported in ``runs``.
+        progress: called with the number of finished iterations.
+        parameters: hyper-parameters; a list makes an axis (per-run hyper-parameters only).
+
+    Raises:
+        InputError: anything above that cannot work; the message names the argument and what is accepted.
+    """
+    spec = problem if isinstance(problem, ProblemSpec) else None
+    built = problem.build() if isinstance(problem, ProblemSpec) else problem
+    if not isinstance(built, Problem):
+        raise InputError(f"problem must be a Problem or a ProblemSpec, got {type(problem).__name__}")
+    axes, fixed = _axes(algorithm, seed, parameters)
+    x, x_starts = _start("x0", x0, built.start[0] if built.start else None, dtype, device)
+    y, y_starts = _start("y0", y0, built.start[1] if built.start else None, dtype, device)
+    if x_starts or y_starts:
+        if x_starts and y_starts and len(x) != len(y):
+            raise InputError(f"x0 and y0 give {len(x)} and {len(y)} starts; give the same number, or one of either")
+        axes["start"] = list(range(max(len(x), len(y))))
+    grid = grid_of(axes)
+    chosen = _algorithm(algorithm, fixed)
+    chosen = with_rows(chosen, {name: name for name in axes if name not in ("seed", "start")}, grid, x)
+    starts = grid["start"].to_numpy() if "start" in grid else np.zeros(len(grid), dtype=int)
+    seeds = [int(s) for s in grid["seed"]] if "seed" in grid else [_seed(seed)] * len(grid)
+    outcome = simulate(
+        (spec.build() if spec else built),
+        chosen,
+        x[starts if len(x) > 1 else np.zeros_like(starts)],
+        y[starts if len(y) > 1 else np.zeros_like(starts)],
+        seeds=seeds,
+        settings=Settings(steps=steps, budget=budget, log_points=log_points, targets=targets),
+        progress=progress,
+    )
+    for message in outcome.diagnosis.warnings:
+        warnings.warn(message, stacklevel=2)
+    return _result(outcome, grid, single=not axes)
+
+
+def _axes(algorithm: str | Algorithm, seed: Any, parameters: dict[str, Any]) -> tuple[dict[str, list], dict[str, Any]]:
+    """Split what was given into grid axes and fixed values."""
+    axes: dict[str, list] = {}
+    fixed: dict[str, Any] = {}
+    if isinstance(seed, Iterable) and not isinstance(seed, (str, bytes)):
+        axes["seed"] = [_seed(s) for s in seed]
+    for name, value in parameters.items():
+        if isinstance(value, (list, tuple, range, np.ndarray)) or (isinstance(value, Tensor) and value.ndim):
+            axes[name] = [float(v) for v in value]
+        else:
+            fixed[name] = value.item() if isinstance(value, (np.generic, Tensor)) else value
+    for name, values in axes.items():
+        if not values:
+            raise InputError(f"{name} is an empty list; give at least one value")
+    return axes, fixed
+
+
+def _seed(seed: Any) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not -(2**63) <= int(seed) < 2**63:
+        raise InputError(f"seed must be an integer in [−2⁶³, 2⁶³) or several of them, got {seed!r}")
+    return int(seed)
+
+
+def _algorithm(algorithm: str | Algorithm, values: dict[str, Any]) -> Algorithm:
+    if isinstance(algorithm, str):
+        return algorithm_class(algorithm).create(values)
+    if not isinstance(algorithm, Algorithm):
+        raise InputError(f"algorithm must be a name or an Algorithm object, got {type(algorithm).__name__}")
+    names = [f.name for f in dataclasses.fields(algorithm)]
+    for name in values:
+        if name not in names:
+            raise unknown(f"parameter of algorithm {algorithm.name},", name, names)
+    return dataclasses.replace(algorithm, **values)
+
+
+def _start(name: str, value: Any, default: Tensor | None, dtype: torch.dtype, device: Any) -> tuple[Tensor, bool]:
+    """A start as (k, d), and whether k starts were given."""
+    if value is None:
+        if default is None:
+            raise InputError(f"{name} is missing: this problem brings no start of its own; give a number or a vector")
+        value = default
+    try:
+        start = torch.as_tensor(value, dtype=dtype, device=device).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{name} must be a number, a (d,) vector or a (k, d) array of starts: {error}") from error
+    if start.ndim > 2 or start.numel() == 0:
+        raise InputError(f"{name} must be a number, a (d,) vector or (k, d) starts, got shape {tuple(start.shape)}")
+    if not bool(torch.isfinite(start).all()):
+        raise InputError(f"{name} has entries that are not finite")
+    return start.reshape(1, -1) if start.ndim < 2 else start, start.ndim == 2
+
+
+def _result(outcome: Trajectories, grid: pd.DataFrame, single: bool) -> Result:
+    runs = runs_table(outcome, grid)
+    history = outcome.history
+    for i, name in enumerate(grid.columns):
+        history.insert(1 + i, name, grid[name].to_numpy()[history["run"].to_numpy()])
+    return Result(
+        x=outcome.x[0] if single else outcome.x,
+        y=outcome.y[0] if single else outcome.y,
+        status=outcome.status[0] if single else outcome.status,
+        history=history,
+        runs=runs,
+        seconds=outcome.seconds,
+        warnings=outcome.diagnosis.warnings,
+    )
+
+
+def runs_table(outcome: Trajectories, grid: pd.DataFrame) -> pd.DataFrame:
+    """One row per run: axes, status, stopped_at, oracle counts, diagnosed numbers, first hits (NaN where never)."""
+    table = grid.copy()
+    table["status"] = outcome.status
+    table["stopped_at"] = outcome.stopped_at
+    for kind, count in outcome.counts.items():
+        table[kind] = count.numpy()
+    for name, value in outcome.diagnosis.values.items():
+        table[name] = value.cpu().numpy()
+    for key, hit in outcome.first_below.items():
+        found = hit.to(torch.float64)
+        found[found < 0] = torch.nan
+        table[f"iterations_to {key}"] = found[:, 0].numpy()
+        table[f"oracle_calls_to {key}"] = found[:, 1].numpy()
+    return table
+
+
+ESTIMATORS: dict[str, Callable[..., Tensor]] = {
+    "generalised_neumann": estimators.generalised_neumann,
+    "neumann": estimators.neumann,
+    "cg": estimators.conjugate_gradient,
+    "exact": estimators.exact,
+}
+
+
+def hypergradient(
+    problem: Problem | ProblemSpec,
+    x: Any,
+    y: Any,
+    *,
+    estimator: str = "generalised_neumann",
+    neumann_terms: int = 50,
+    neumann_step: float = 1.0,
+    neumann_samples: str = "fresh",
+    floor: float = estimators.DEFAULT_FLOOR,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+) -> Tensor:
+    """One estimate of ∇φ(x) from (x, y); see ``unibio.hypergradient`` for the estimators.
+
+    Args:
+        problem: a Problem or a spec.
+        x, y: (d_x,), (d_y,), or batches (runs, d_x), (runs, d_y).
+        estimator: "generalised_neumann", "neumann" (classical), "cg" (preconditioned), "exact" (dense).
+        neumann_terms, neumann_step, neumann_samples: Q, c and whether HVPs share a sample; Neumann sums only. A step
+            beyond 2/λ_max warns.
+        floor: δ, the distance from 0 below which y_i is treated specially (p > 2).
+        seed: of the samples.
+
+    Returns:
+        (d_x,) or (runs, d_x).
+    """
+    if estimator not in ESTIMATORS:
+        raise unknown("estimator", estimator, ESTIMATORS)
+    if isinstance(neumann_terms, bool) or not isinstance(neumann_terms, int) or neumann_terms < 1:
+        raise InputError(f"neumann_terms must be an integer ≥ 1, got {neumann_terms!r}")
+    if not neumann_step > 0 or not floor > 0:
+        raise InputError(f"neumann_step and floor must be > 0, got {neumann_step} and {floor}")
+    if neumann_samples not in ("fresh", "shared"):
+        raise InputError(f"neumann_samples must be fresh or shared, got {neumann_samples!r}")
+    built = problem.build() if isinstance(problem, ProblemSpec) else problem
+    xs, many = _start("x", x, None, dtype, "cpu")
+    ys, _ = _start("y", y, None, dtype, "cpu")
+    if len(xs) != len(ys):
+        raise InputError(f"x and y must have the same number of rows, got {len(xs)} and {len(ys)}")
+    built.prepare(xs, ys)
+    streams = Streams([_seed(seed)] * len(xs), dtype=dtype)
+    options: dict[str, Any] = {}
+    if estimator in ("generalised_neumann", "neumann"):
+        options = {"terms": neumann_terms, "step": neumann_step, "samples": neumann_samples}
+        preconditioned = estimator == "generalised_neumann"
+        eigenvalue = estimators.largest_eigenvalue(
+            Oracle(built, streams), xs, ys, floor=floor, preconditioned=preconditioned
+        )
+        said = estimators.unstable_step(neumann_step, eigenvalue) if neumann_terms > 1 else None
+        if said:
+            warnings.warn(said, stacklevel=2)
+    if estimator != "neumann":
+        options["floor"] = floor
+    with torch.no_grad():
+        estimate = ESTIMATORS[estimator](Oracle(built, streams), xs, ys, **options)
+    return estimate if many else estimate[0]
