@@ -7,7 +7,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,8 @@ from unibio.parameters import Configured
 from unibio.problem import Problem, ProblemSpec
 from unibio.registry import algorithm_class
 from unibio.run import Settings, Trajectories, simulate
+
+SpecT = TypeVar("SpecT", bound=Configured)
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ def grid_of(axes: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     return pd.DataFrame({name: [row[i] for row in rows] for i, name in enumerate(axes)}, index=range(len(rows)))
 
 
-def with_rows(spec: Configured, names: Mapping[str, str], grid: pd.DataFrame, like: Tensor) -> Configured:
-    """A spec with the parameters in ``names`` ({parameter: grid column}) replaced by (runs, 1) tensors.
+def check_axes(spec: Configured, names: Iterable[str]) -> None:
+    """Check that parameters of a spec can vary within one batch.
 
     Raises:
         InputError: a parameter that is unknown, or static: it decides the program, not the numbers in it.
@@ -70,9 +72,19 @@ def with_rows(spec: Configured, names: Mapping[str, str], grid: pd.DataFrame, li
                 f"{spec.role}.{name} cannot be a grid axis inside one batch, because it changes the program; loop over "
                 f"it, or sweep it with Hydra ({spec.role}.{name}=a,b -m). Axes can be: {', '.join(batchable)}."
             )
+
+
+def with_rows(spec: SpecT, names: Iterable[str], grid: pd.DataFrame, like: Tensor) -> SpecT:
+    """A spec with the parameters in ``names`` replaced by (runs, 1) tensors, the grid's columns of those names.
+
+    Raises:
+        InputError: see :func:`check_axes`; values out of range.
+    """
+    names = list(names)
+    check_axes(spec, names)
     columns = {
-        name: torch.tensor(grid[column].to_numpy(dtype=float), dtype=like.dtype, device=like.device)[:, None]
-        for name, column in names.items()
+        name: torch.tensor(grid[name].to_numpy(dtype=float), dtype=like.dtype, device=like.device)[:, None]
+        for name in names
     }
     return dataclasses.replace(spec, **columns)
 
@@ -124,7 +136,7 @@ def solve(
         axes["start"] = list(range(max(len(x), len(y))))
     grid = grid_of(axes)
     chosen = _algorithm(algorithm, fixed)
-    chosen = with_rows(chosen, {name: name for name in axes if name not in ("seed", "start")}, grid, x)
+    chosen = with_rows(chosen, [name for name in axes if name not in ("seed", "start")], grid, x)
     starts = grid["start"].to_numpy() if "start" in grid else np.zeros(len(grid), dtype=int)
     seeds = [int(s) for s in grid["seed"]] if "seed" in grid else [_seed(seed)] * len(grid)
     outcome = simulate(

@@ -150,7 +150,7 @@ def _build(spec: Example3 | Coordinatewise, mixing: Tensor | None, u0: Tensor) -
     def metrics(x: Tensor, y: Tensor) -> Mapping[str, Tensor]:
         return {
             "hypergradient_norm": torch.linalg.vector_norm(gradient(x), dim=-1),
-            "value": value(x),
+            "objective": value(x),
             "lower_error": torch.linalg.vector_norm(y - solution(x), dim=-1),
         }
 

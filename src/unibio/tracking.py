@@ -1,0 +1,111 @@
+"""wandb as a view of records. Parquet is the truth; nothing here can stop or change a run."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from unibio.records import Record
+
+#: Columns of a history that are not metrics.
+_NOT_METRICS = {"run", "iteration", "oracle_calls", "samples", "seconds", "value_calls"}
+_KINDS = {"grad_upper", "grad_lower", "grad_lower_x", "hvp", "jvp", "value"}
+
+
+def track(record: Record, tracker: Mapping[str, Any], root: Path) -> None:
+    """Show a finished record to the tracker.
+
+    One wandb run a job: a deterministic id, group = experiment/algorithm, job type = problem, metrics against oracle
+    calls. A batched grid is shown as the median over seeds of each curve, at most ``max_curves`` of them.
+
+    Args:
+        record: complete.
+        tracker: mode none | offline | online, project, entity, max_curves.
+        root: the records directory; offline files go to its ``wandb`` folder.
+    """
+    if tracker.get("mode", "none") == "none":
+        return
+    try:
+        _log(record, tracker, root)
+    except Exception as error:  # no network, no key, a full disk: the record is safe, the view is not worth a run
+        warnings.warn(f"wandb: {record.name} was not logged ({error}); its record is complete", stacklevel=2)
+
+
+def _log(record: Record, tracker: Mapping[str, Any], root: Path) -> None:
+    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb
+
+    config = record.config
+    problem, algorithm = config["problem"], config["algorithm"]
+    experiment = config.get("experiment") or "single"
+    (root / "wandb").mkdir(parents=True, exist_ok=True)
+    with wandb.init(
+        project=tracker["project"],
+        entity=tracker.get("entity"),
+        mode=tracker["mode"],
+        dir=root,
+        id=record.name.rsplit("-", 1)[-1],
+        name=record.name,
+        group=f"{experiment}/{algorithm['name']}",
+        job_type=problem["name"],
+        tags=[problem["name"], algorithm["name"], config["scale"].get("name", "custom")],
+        config=_flat(config),
+        settings=wandb.Settings(console="off", x_disable_stats=True),
+    ) as run:
+        run.define_metric("oracle_calls")
+        run.define_metric("*", step_metric="oracle_calls")
+        for row in _curves(record.history, list(_axes(config)), int(tracker.get("max_curves", 16))):
+            run.log(row)
+        run.summary.update(record.summary["metrics"])
+        run.summary.update({key: record.summary[key] for key in ("statuses", "oracle_calls", "seconds")})
+        for metric, slope in _slopes(record.history).items():
+            run.summary[f"rate/{metric}"] = slope
+
+
+def _axes(config: Mapping[str, Any]) -> list[str]:
+    return [key.split(".")[-1] for key in config["grid"] if key != "seed"]
+
+
+def _curves(history: pd.DataFrame, axes: list[str], most: int) -> list[dict[str, Any]]:
+    """Rows to log: per iteration the median over seeds of every metric and curve."""
+    metrics = [name for name in history.columns if name not in _NOT_METRICS | _KINDS | {"seed", *axes}]
+    wide: dict[int, dict[str, Any]] = {}
+    curves = history.groupby(axes, sort=False) if axes else [((), history)]
+    for values, curve in list(curves)[:most]:
+        label = ",".join(f"{axis}={value:g}" for axis, value in zip(axes, values, strict=True))
+        medians = curve.groupby("iteration")[["oracle_calls", *metrics]].median()
+        for iteration, row in medians.iterrows():
+            target = wide.setdefault(int(iteration), {"iteration": int(iteration), "oracle_calls": row["oracle_calls"]})
+            target |= {f"{metric}/{label}" if label else metric: row[metric] for metric in metrics}
+    return [wide[iteration] for iteration in sorted(wide)]
+
+
+def _slopes(history: pd.DataFrame) -> dict[str, float]:
+    """Fitted log–log slope of every averaged metric's median over the last decade of iterations."""
+    from unibio.analysis.rates import fit_power_law
+
+    slopes = {}
+    for metric in (name for name in history.columns if name.endswith("_mean")):
+        medians = history.groupby("iteration")[metric].median()
+        tail = medians[(medians.index > 0) & (medians.index >= medians.index.max() / 10)]
+        if len(tail) >= 3 and (tail > 0).all():
+            slopes[metric] = float(fit_power_law(tail.index.to_numpy(), tail.to_numpy()).slope)
+    return slopes
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"algorithm.upper_step": …}; a grid's axes are named with their number of values, not spelled out."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if key == "grid":
+            flat |= {f"grid.{axis}": len(values) for axis, values in value.items()}
+        elif isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif key not in ("records", "progress", "checkpoint_seconds"):
+            flat[prefix + key] = value
+    return flat
