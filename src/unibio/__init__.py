@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unibio.algorithms.base import Algorithm as Algorithm
+    from unibio.api import Result as Result
+    from unibio.api import hypergradient as hypergradient
+    from unibio.api import solve as solve
     from unibio.comparison import compare as compare
     from unibio.draw import Draw as Draw
     from unibio.errors import InputError as InputError
@@ -20,9 +23,6 @@ if TYPE_CHECKING:
     from unibio.problem import Problem as Problem
     from unibio.problems.example3 import Coordinatewise as Coordinatewise
     from unibio.problems.example3 import Example3 as Example3
-    from unibio.solve import Result as Result
-    from unibio.solve import hypergradient as hypergradient
-    from unibio.solve import solve as solve
 
 __version__ = "0.1.0"
 
@@ -36,13 +36,28 @@ _HOME = {
     "Oracle": "unibio.oracle",
     "PerRun": "unibio.parameters",
     "Problem": "unibio.problem",
-    "Result": "unibio.solve",
+    "Result": "unibio.api",
     "compare": "unibio.comparison",
     "hyper": "unibio.parameters",
-    "hypergradient": "unibio.solve",
-    "solve": "unibio.solve",
+    "hypergradient": "unibio.api",
+    "solve": "unibio.api",
 }
-__all__ = sorted(_HOME)
+__all__ = [  # noqa: F822: found by __getattr__
+    "Algorithm",
+    "ClosedForm",
+    "Coordinatewise",
+    "Draw",
+    "Example3",
+    "InputError",
+    "Oracle",
+    "PerRun",
+    "Problem",
+    "Result",
+    "compare",
+    "hyper",
+    "hypergradient",
+    "solve",
+]
 
 
 def __getattr__(name: str) -> Any:

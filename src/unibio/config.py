@@ -17,10 +17,10 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from unibio.algorithms.base import Algorithm
 from unibio.errors import InputError, unknown
+from unibio.grid import grid_of, with_rows
 from unibio.parameters import Configured, PerRun
 from unibio.problem import ProblemSpec
 from unibio.registry import ALGORITHMS, PROBLEMS, algorithm_class, problem_class
-from unibio.solve import grid_of, with_rows
 
 DTYPES = ("float64", "float32")
 DEVICES = ("auto", "cpu", "cuda")

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from filelock import FileLock
 
@@ -26,9 +27,10 @@ from unibio.checkpoint import DamagedCheckpoint
 from unibio.codehash import code_hash
 from unibio.config import Job, specs_for
 from unibio.errors import InputError
+from unibio.grid import runs_table
+from unibio.oracle import KINDS
 from unibio.records import Record
 from unibio.run import Interrupted, Settings, Trajectories, simulate
-from unibio.solve import runs_table
 
 _VERSIONS = ("torch", "numpy", "pandas", "hydra-core", "omegaconf")
 
@@ -78,7 +80,6 @@ def run_job(job: Job, progress: Callable[[int], None] | None = None) -> Outcome:
 
 def _compute(job: Job, path: Path, progress: Callable[[int], None] | None) -> Record:
     config = job.config
-    torch.set_num_threads(config["threads"])
     circumstances = _circumstances(job)
     # Code that has changed must not continue from numbers that older code computed: its hash is in the file's name.
     checkpoint = path / f"checkpoint-{circumstances['code_hash'][:12]}.pt"
@@ -108,7 +109,7 @@ def _compute(job: Job, path: Path, progress: Callable[[int], None] | None) -> Re
         "seconds_repeats": repeats,
         "resumed_from": outcome.resumed_from,
         "oracle_calls": int(history.groupby("run")["oracle_calls"].max().sum()),
-        "metrics": _final_metrics(history),
+        "metrics": _final_metrics(history, set(table.columns)),
         "warnings": list(outcome.diagnosis.warnings),
         **circumstances,
     }
@@ -126,6 +127,7 @@ def simulation(
 ) -> Trajectories:
     """The job's simulation; ``steps`` shortens it, to estimate how long it will take."""
     config, device = job.config, pick_device(job.config["device"])
+    torch.set_num_threads(config["threads"])
     problem_spec, algorithm = specs_for(job, device)
     problem = problem_spec.build()
     if problem.start is None:
@@ -199,12 +201,10 @@ def _check_writable(root: Path) -> None:
         raise InputError(f"records = {root} cannot be written: {error.strerror}; choose another with records=DIR") from None
 
 
-def _final_metrics(history: Any) -> dict[str, float]:
+def _final_metrics(history: pd.DataFrame, axes: set[str]) -> dict[str, float]:
     """Median over the runs of every metric's last value."""
-    from unibio.oracle import KINDS
-
     last = history.groupby("run").tail(1)
-    skip = {"run", "iteration", "oracle_calls", "samples", "seconds", "seed", *KINDS}
+    skip = {"run", "iteration", "oracle_calls", "samples", "seconds", *KINDS, *axes}
     return {name: float(last[name].median()) for name in last.columns if name not in skip}
 
 

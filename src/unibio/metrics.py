@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unibio.draw import Streams
-from unibio.hypergradient import conjugate_gradient
+from unibio.hypergradients import conjugate_gradient
 from unibio.oracle import Oracle
 from unibio.problem import Metrics, Problem
 

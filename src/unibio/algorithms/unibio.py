@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unibio.algorithms.base import Algorithm, Diagnosis, State, normalised
 from unibio.epoch_sgd import epoch_sgd
-from unibio.hypergradient import DEFAULT_FLOOR, generalised_neumann, largest_eigenvalue, unstable_step
+from unibio.hypergradients import DEFAULT_FLOOR, generalised_neumann, largest_eigenvalue, unstable_step
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
 

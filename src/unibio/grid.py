@@ -1,0 +1,74 @@
+"""Grids: the product of axes as a table of runs, the parameters' columns in a batch, and what a batch ended with."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from unibio.errors import InputError, unknown
+from unibio.parameters import Configured
+from unibio.run import Trajectories
+
+SpecT = TypeVar("SpecT", bound=Configured)
+
+
+def grid_of(axes: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """The product of axes as a table, one row per run; the last axis varies fastest. No axes: one row."""
+    rows = list(itertools.product(*axes.values()))
+    return pd.DataFrame({name: [row[i] for row in rows] for i, name in enumerate(axes)}, index=range(len(rows)))
+
+
+def check_axes(spec: Configured, names: Iterable[str]) -> None:
+    """Check that parameters of a spec can vary within one batch.
+
+    Raises:
+        InputError: a parameter that is unknown, or static: it decides the program, not the numbers in it.
+    """
+    batchable = spec.per_run()
+    fields = [f.name for f in dataclasses.fields(spec)]
+    for name in names:
+        if name not in fields:
+            raise unknown(f"parameter of {spec.role} {spec.name},", name, fields)
+        if name not in batchable:
+            raise InputError(
+                f"{spec.role}.{name} cannot be a grid axis inside one batch, because it changes the program; loop over "
+                f"it, or sweep it with Hydra ({spec.role}.{name}=a,b -m). Axes can be: {', '.join(batchable)}."
+            )
+
+
+def with_rows(spec: SpecT, names: Iterable[str], grid: pd.DataFrame, like: Tensor) -> SpecT:
+    """A spec with the parameters in ``names`` replaced by (runs, 1) tensors, the grid's columns of those names.
+
+    Raises:
+        InputError: see :func:`check_axes`; values out of range.
+    """
+    names = list(names)
+    check_axes(spec, names)
+    columns = {
+        name: torch.tensor(grid[name].to_numpy(dtype=float), dtype=like.dtype, device=like.device)[:, None]
+        for name in names
+    }
+    return dataclasses.replace(spec, **columns)
+
+
+def runs_table(outcome: Trajectories, grid: pd.DataFrame) -> pd.DataFrame:
+    """One row per run: axes, status, stopped_at, oracle counts, diagnosed numbers, first hits (NaN where never)."""
+    table = grid.copy()
+    table["status"] = outcome.status
+    table["stopped_at"] = outcome.stopped_at
+    for kind, count in outcome.counts.items():
+        table[kind] = count.numpy()
+    for name, value in outcome.diagnosis.values.items():
+        table[name] = value.cpu().numpy()
+    for key, hit in outcome.first_below.items():
+        found = hit.to(torch.float64)
+        found[found < 0] = torch.nan
+        table[f"iterations_to {key}"] = found[:, 0].numpy()
+        table[f"oracle_calls_to {key}"] = found[:, 1].numpy()
+    return table
