@@ -1,0 +1,83 @@
+# Every target but help, clean and publish first makes sure that .venv exists and is current (see "env").
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# The stamp names the folder it was made for: in a copied clone the editable install would still point at the original.
+STAMP := $(VENV)/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
+
+## PYTHON=...    interpreter for .venv (default: python3.11, else python3; at least 3.11)
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+## PIP_ARGS=...  more arguments for pip, e.g. --extra-index-url https://download.pytorch.org/whl/cpu (no CUDA, smaller)
+PIP_ARGS ?=
+## SCALE=...     paper (default) or smoke (few seeds, few steps: does everything run?)
+SCALE ?= paper
+## ARGS=...      more arguments for pytest, reproduce or bench, e.g. make test ARGS="-k epoch"
+ARGS ?=
+
+# One thread a process: the test workers and the sweeps are the parallelism.
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help env reproduce reproduce-all figures publish test lint bench clean
+
+help:  ## this text
+	@echo "make TARGET [NAME=value ...]"; echo
+	@grep -E '^[a-z-]+:.*  ## ' Makefile | sed -E 's/^([a-z-]+):.*  ## (.*)/  \1|\2/' | awk -F '|' '{ printf "%-16s%s\n", $$1, $$2 }'
+	@echo; grep -E '^## ' Makefile | sed 's/^## /  /'
+
+env: $(STAMP)  ## create .venv with the versions of constraints.txt (other targets do this by themselves)
+	@echo "→ $(VENV) is ready: $$($(PY) --version), torch $$($(PY) -c 'from importlib.metadata import version; print(version("torch"))')"
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "error: unibio needs Python 3.11 or newer, but $$( \
+			if [ -z "$(PYTHON)" ]; then echo "none of python3.11, python3, python3.12, python3.13 is"; \
+			else echo "PYTHON=$(PYTHON) is $$("$(PYTHON)" --version 2>&1 | tail -n 1)"; fi)."; \
+		echo "       Install one, or name it: make PYTHON=/path/to/python3.11 ..."; exit 1; fi >&2
+	@if ! $(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "→ creating $(VENV) with $$("$(PYTHON)" --version)"; \
+		"$(PYTHON)" -m venv --clear $(VENV) || { echo "error: $(PYTHON) cannot create a virtual environment" \
+			"(on Debian and Ubuntu: apt install python3-venv), or name another: make PYTHON=..." >&2; exit 1; }; fi
+	@echo "→ installing the versions of constraints.txt into $(VENV) (a few minutes the first time)"
+	@if [ -t 1 ]; then quiet=; else quiet=-q; fi; \
+		$(PY) -m pip install $$quiet $(PIP_ARGS) -c constraints.txt -e ".[dev]"
+	@rm -f $(VENV)/.installed-*; touch $@
+
+reproduce: $(STAMP)  ## the paper's synthetic study: runs (only what is missing), figures, tables, report in reproduced/
+	@echo "→ reproducing the synthetic study at scale $(SCALE) (finished runs are kept in runs/ and not repeated)"
+	@$(PY) scripts/reproduce.py --scale $(SCALE) $(ARGS)
+
+reproduce-all: $(STAMP)  ## everything that can be reproduced, not only the synthetic study
+	@echo "→ reproducing everything at scale $(SCALE)"
+	@$(PY) scripts/reproduce.py --all --scale $(SCALE) $(ARGS)
+
+figures: $(STAMP)  ## figures, tables and report again, from the stored runs only
+	@echo "→ drawing figures and writing the report from runs/ into reproduced/"
+	@$(VENV)/bin/unibio figures && $(VENV)/bin/unibio report
+
+publish:  ## copy reproduced/ to results/synthetic/, the copy under version control
+	@if [ ! -f reproduced/report.md ]; then echo "error: no reproduced/report.md: run make reproduce first" >&2; exit 1; fi
+	@echo "→ publishing reproduced/ as results/synthetic/"
+	@rm -rf results/synthetic && mkdir -p results && cp -R reproduced results/synthetic
+
+test: $(STAMP)  ## all tests; every skip is printed with its reason
+	@echo "→ running the tests"
+	@$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+lint: $(STAMP)  ## ruff (rules and format) and mypy
+	@echo "→ ruff check";  $(PY) -m ruff check .
+	@echo "→ ruff format --check"; $(PY) -m ruff format --check .
+	@echo "→ mypy src"; $(PY) -m mypy src
+
+bench: $(STAMP)  ## measure speed and memory; prints a table and writes benchmarks/latest.json
+	@echo "→ running the benchmarks"
+	@$(PY) benchmarks/run.py $(ARGS)
+
+clean:  ## remove caches, builds and reproduced/; keeps runs/, results/ and .venv
+	@echo "→ removing caches, builds and reproduced/"
+	@rm -rf build dist reproduced .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@find . -path ./$(VENV) -prune -o -type d -name __pycache__ -exec rm -rf {} +
