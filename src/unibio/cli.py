@@ -45,7 +45,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import DictConfig
     from tqdm import tqdm
 
     from unibio import config as configuration
@@ -57,13 +57,12 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
     def task(composed: DictConfig) -> str:
         multirun = HydraConfig.get().mode == RunMode.MULTIRUN
-        plain: Any = OmegaConf.to_container(composed, resolve=True)
         try:
-            job = configuration.job_from(plain)
+            job = configuration.job_from(composed)
             if not multirun:
                 planned = plan([job])
                 print(f"unibio: {planned.describe(1)}; records in {job.root}", flush=True)
-            hide = None if plain["progress"] else True
+            hide = None if job.config["progress"] else True
             with tqdm(total=job.config["steps"], unit="it", disable=hide, desc=job.problem.name) as bar:
                 outcome = finish_job(job, lambda finished: bar.update(finished - bar.n) and None)
             print(_outcome_line(outcome), flush=True)

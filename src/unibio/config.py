@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from unibio.algorithms.base import Algorithm
 from unibio.errors import InputError, unknown
@@ -66,6 +67,7 @@ def register() -> None:
         for name, cls in classes.items():
             store.store(group=group, name=f"schema_{name}", package=group, node=_schema(cls))
     resolvers = {
+        "at": lambda table, key: table[str(key)],
         "times": lambda a, b: max(1, round(float(a) * float(b))),
         "power": lambda base, exponent, factor=1.0: float(factor) * float(base) ** float(exponent),
         "ceil": lambda value: math.ceil(float(value) - 1e-9),
@@ -121,8 +123,7 @@ def job_from(config: DictConfig | Mapping[str, Any]) -> Job:
     Raises:
         InputError: the first thing that cannot work, with its key and what is accepted.
     """
-    plain: Any = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else dict(config)
-    plain.pop("hydra", None)
+    plain = _plain(config)
     known = {spec.name for spec in dataclasses.fields(Root)}
     for key in plain:
         if key not in known:
@@ -160,6 +161,18 @@ def specs_for(job: Job, device: torch.device) -> tuple[ProblemSpec, Algorithm]:
         with_rows(job.problem, job.axis_names("problem"), job.table, like),
         with_rows(job.algorithm, job.axis_names("algorithm"), job.table, like),
     )
+
+
+def _plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration without Hydra's own part, every interpolation resolved."""
+    if not isinstance(config, DictConfig):
+        return dict(config)
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    try:
+        plain: Any = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from None
+    return plain
 
 
 def _create(find: Any, config: Mapping[str, Any], role: str) -> Any:

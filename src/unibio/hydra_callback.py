@@ -6,9 +6,11 @@ import sys
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 
 class SweepCallback(Callback):
@@ -29,6 +31,6 @@ class SweepCallback(Callback):
         overrides = list(config.hydra.overrides.task)
         try:
             announce(expand(overrides, compose_one), "python -m unibio " + " ".join(overrides))
-        except InputError as error:
+        except (InputError, HydraException, OmegaConfBaseException) as error:
             print(f"unibio: {error}", file=sys.stderr)
             sys.exit(2)

@@ -82,25 +82,31 @@ class Plan:
         return f"{text}, {len(self.pending)} to run ({trajectories:,} trajectories), about {_duration(wall)}"
 
 
-def plan(jobs: list[Job], probes: int = 6, iterations: int = 4) -> Plan:
-    """Find what is missing and estimate its computing time from the first iterations of a few jobs.
-
-    Args:
-        jobs: the sweep.
-        probes: how many pending jobs are tried.
-        iterations: how many iterations of each.
-    """
+def plan(jobs: list[Job], probes: int = 6) -> Plan:
+    """Find what is missing, and estimate its computing time by trying a few of the missing jobs for a moment."""
     pending = [job for job in jobs if existing(job) is None]
-    chosen = pending[:: max(1, math.ceil(len(pending) / probes))]
-    cost = weight = 0.0
-    for job in chosen:
-        steps = job.config["steps"]
-        if steps is None:  # a budget alone says nothing about iterations
-            continue
-        tried = min(iterations, steps)
-        cost += simulation(job, steps=tried).seconds / tried * steps * job.config["repeats"]
-        weight += 1
-    return Plan(jobs, pending, cost / weight * len(pending) if weight else 0.0)
+    tried = pending[:: max(1, math.ceil(len(pending) / probes))]
+    return Plan(jobs, pending, sum(map(_expected_seconds, tried)) * len(pending) / max(1, len(tried)))
+
+
+def _expected_seconds(job: Job, moment: float = 0.15) -> float:
+    """A job's computing time, from its start and the pace of its first iterations; 0 where only a budget ends it."""
+    steps = job.config["steps"]
+    if steps is None:
+        return 0.0
+    began = time.perf_counter()
+    ticks: list[tuple[int, float]] = []
+    try:
+        simulation(
+            job,
+            progress=lambda finished: ticks.append((finished, time.perf_counter())),
+            should_stop=lambda: bool(ticks) and ticks[-1][1] - ticks[0][1] > moment,
+        )
+    except Interrupted:
+        pass
+    (first, start), (last, end) = ticks[0], ticks[-1]
+    pace = (end - start) / (last - first) if last > first else start - began
+    return (start - began + pace * steps) * job.config["repeats"]
 
 
 def announce(jobs: list[Job], command: str, workers: int = 1) -> Plan:

@@ -1,0 +1,39 @@
+"""Run the study and draw its figures and report: what `make reproduce` calls."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from unibio.errors import InputError
+from unibio.reproduce import SYNTHETIC, experiments, reproduce
+from unibio.run import Interrupted
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("experiments", nargs="*", help="experiments to run; the synthetic study if none is named")
+    parser.add_argument("--all", action="store_true", help="every experiment in conf/experiment")
+    parser.add_argument("--scale", default="paper", help="paper, or smoke for a run of seconds that proves nothing")
+    parser.add_argument("--records", default="runs", help="directory of records")
+    parser.add_argument("--out", type=Path, default=Path("reproduced"), help="directory of figures, tables and report")
+    parser.add_argument("--tracker", default="offline", help="none, offline or online (wandb)")
+    parser.add_argument("--workers", type=int, default=None, help="processes; one per core by default")
+    options = parser.parse_args()
+    names = experiments() if options.all else options.experiments or list(SYNTHETIC)
+    overrides = [f"scale={options.scale}", f"records={options.records}", f"tracker={options.tracker}"]
+    try:
+        written = reproduce(names, overrides, options.out, options.workers)
+    except InputError as error:
+        print(f"unibio: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except Interrupted as stopped:
+        print(f"unibio: {stopped}; the same command goes on from there", file=sys.stderr)
+        raise SystemExit(130) from None
+    for path in written:
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""From nothing to figures and report: what ``make reproduce`` does."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from unibio import records
+from unibio.config import Job, conf_dir
+from unibio.errors import unknown
+from unibio.sweep import announce, composer, default_workers, expand, report_failures, run_pool
+
+#: The synthetic study: Figure 1, Figure 5, their controls and tables.
+SYNTHETIC = (
+    "fig1",
+    "fig1_released",
+    "fig1_equal",
+    "fig1_coordinatewise",
+    "fig1_coordinatewise_equal",
+    "coordinatewise_sensitivity",
+    "lr_search",
+    "fig5",
+    "theorem_schedule",
+    "runtime",
+)
+
+
+def experiments() -> list[str]:
+    """Names of every experiment in ``conf/experiment``."""
+    return sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
+
+
+def reproduce(names: Sequence[str], overrides: Sequence[str], out: Path, workers: int | None = None) -> list[Path]:
+    """Run experiments, skipping what is recorded, then draw every figure and write the report.
+
+    Args:
+        names: experiments.
+        overrides: Hydra overrides for all of them, e.g. ``scale=smoke``.
+        out: where figures, tables and report go.
+        workers: processes; None takes one per core.
+
+    Returns:
+        What was written, the report last.
+
+    Raises:
+        InputError: an unknown experiment or a configuration that cannot work.
+        Interrupted: asked to stop; the same call goes on from there.
+        SystemExit: 1 if jobs failed, after everything else was done.
+    """
+    known = experiments()
+    for name in names:
+        if name not in known:
+            raise unknown("experiment", name, known)
+    began = time.monotonic()
+    print(f"unibio: reading {len(names)} experiments", flush=True)
+    jobs: list[Job] = []
+    with composer() as compose_one:
+        for name in names:
+            jobs += expand([f"experiment={name}", *overrides], compose_one)
+    count = workers or default_workers(jobs[0].config["device"])
+    planned = announce(jobs, " ".join(["python -m unibio experiment=*", *overrides]), count)
+    # Timed jobs run alone, after everything else.
+    together = [job for job in planned.pending if job.config["repeats"] == 1]
+    alone = [job for job in planned.pending if job.config["repeats"] > 1]
+    failures = run_pool(together, count) + run_pool(alone, 1)
+    report_failures(failures)
+    print(f"unibio: {len(planned.pending) - len(failures)} jobs computed in {time.monotonic() - began:.0f} s", flush=True)
+    written = publish(jobs[0].root, out)
+    if failures:
+        raise SystemExit(1)
+    return written
+
+
+def publish(root: Path, out: Path) -> list[Path]:
+    """Draw all figures and write the report from records, unless they are up to date."""
+    from unibio import report
+    from unibio.figures import draw_all
+
+    stamp, now = out / ".stamp", _fingerprint(root)
+    listed = stamp.read_text(encoding="utf-8").splitlines() if stamp.is_file() else []
+    paths = [out / line for line in listed[1:]]
+    if listed and listed[0] == now and all(path.is_file() for path in paths):
+        print(f"unibio: figures and report in {out} are up to date", flush=True)
+        return paths
+    print("unibio: drawing figures and writing the report", flush=True)
+    paths = [*draw_all(root, out), report.write(root, out)]
+    records.write_text(stamp, "\n".join([now, *(os.path.relpath(path, out) for path in paths)]) + "\n")
+    return paths
+
+
+def _fingerprint(root: Path) -> str:
+    """Changes whenever a record, a manifest or the code that draws changes."""
+    here = Path(__file__).parent
+    sources = [*sorted(here.glob("analysis/*.py")), *sorted(here.glob("figures/*.py")), here / "report.py"]
+    sealed = sorted([*root.glob(".experiments/*.json"), *root.glob("*/done")])
+    hashed = hashlib.sha256()
+    for path in [*sources, *sealed]:
+        hashed.update(path.name.encode() + path.read_bytes())
+    return hashed.hexdigest()
+
+
