@@ -36,9 +36,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 		echo "error: unibio needs Python 3.11 or newer, but $$( \
 			if [ -z "$(PYTHON)" ]; then echo "none of python3.11, python3, python3.12, python3.13 is"; \
-			else echo "PYTHON=$(PYTHON) is $$("$(PYTHON)" --version 2>&1 | tail -n 1)"; fi)."; \
+			else echo "PYTHON=$(PYTHON) is $$("$(PYTHON)" --version 2>&1 | head -n 1)"; fi)."; \
 		echo "       Install one, or name it: make PYTHON=/path/to/python3.11 ..."; exit 1; fi >&2
-	@if ! $(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	@if ! $(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 		echo "→ creating $(VENV) with $$("$(PYTHON)" --version)"; \
 		"$(PYTHON)" -m venv --clear $(VENV) || { echo "error: $(PYTHON) cannot create a virtual environment" \
 			"(on Debian and Ubuntu: apt install python3-venv), or name another: make PYTHON=..." >&2; exit 1; }; fi
