@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,11 +82,10 @@ def solve(
     Raises:
         InputError: anything above that cannot work; the message names the argument and what is accepted.
     """
-    spec = problem if isinstance(problem, ProblemSpec) else None
-    built = problem.build() if isinstance(problem, ProblemSpec) else problem
-    if not isinstance(built, Problem):
-        raise InputError(f"problem must be a Problem or a ProblemSpec, got {type(problem).__name__}")
-    axes, fixed = _axes(algorithm, seed, parameters)
+    built = _built(problem)
+    settings = Settings(_whole(steps), _whole(budget), _whole(log_points), targets)
+    axes, fixed = _axes(seed, parameters)
+    _check_type(dtype, device)
     x, x_starts = _start("x0", x0, built.start[0] if built.start else None, dtype, device)
     y, y_starts = _start("y0", y0, built.start[1] if built.start else None, dtype, device)
     if x_starts or y_starts:
@@ -98,12 +98,12 @@ def solve(
     starts = grid["start"].to_numpy() if "start" in grid else np.zeros(len(grid), dtype=int)
     seeds = [int(s) for s in grid["seed"]] if "seed" in grid else [_seed(seed)] * len(grid)
     outcome = simulate(
-        (spec.build() if spec else built),
+        built,
         chosen,
         x[starts if len(x) > 1 else np.zeros_like(starts)],
         y[starts if len(y) > 1 else np.zeros_like(starts)],
         seeds=seeds,
-        settings=Settings(steps=steps, budget=budget, log_points=log_points, targets=targets),
+        settings=settings,
         progress=progress,
     )
     for message in outcome.diagnosis.warnings:
@@ -111,21 +111,48 @@ def solve(
     return _result(outcome, grid, single=not axes)
 
 
-def _axes(algorithm: str | Algorithm, seed: Any, parameters: dict[str, Any]) -> tuple[dict[str, list], dict[str, Any]]:
+def _built(problem: Any) -> Problem:
+    if isinstance(problem, type) and issubclass(problem, ProblemSpec):
+        raise InputError(f"problem is the class {problem.__name__}; call it: {problem.__name__}()")
+    built = problem.build() if isinstance(problem, ProblemSpec) else problem
+    if not isinstance(built, Problem):
+        raise InputError(f"problem must be a Problem or a ProblemSpec, got {type(problem).__name__}")
+    return built
+
+
+def _axes(seed: Any, parameters: dict[str, Any]) -> tuple[dict[str, list], dict[str, Any]]:
     """Split what was given into grid axes and fixed values."""
     axes: dict[str, list] = {}
     fixed: dict[str, Any] = {}
+    if isinstance(seed, (np.ndarray, Tensor)):
+        seed = seed.tolist()
     if isinstance(seed, Iterable) and not isinstance(seed, (str, bytes)):
         axes["seed"] = [_seed(s) for s in seed]
     for name, value in parameters.items():
-        if isinstance(value, (list, tuple, range, np.ndarray)) or (isinstance(value, Tensor) and value.ndim):
-            axes[name] = [float(v) for v in value]
+        if isinstance(value, (np.ndarray, np.generic, Tensor)):
+            value = value.tolist()
+        if isinstance(value, (list, tuple, range)):
+            axes[name] = list(value)
         else:
-            fixed[name] = value.item() if isinstance(value, (np.generic, Tensor)) else value
+            fixed[name] = value
     for name, values in axes.items():
         if not values:
             raise InputError(f"{name} is an empty list; give at least one value")
     return axes, fixed
+
+
+def _check_type(dtype: Any, device: Any) -> None:
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise InputError(f"dtype must be a floating type such as torch.float64 or torch.float32, got {dtype}")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise InputError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+
+
+def _whole(value: Any) -> Any:
+    """NumPy's integers as Python's; everything else is for the check of settings."""
+    return int(value) if isinstance(value, np.integer) else value
 
 
 def _seed(seed: Any) -> int:
@@ -136,14 +163,20 @@ def _seed(seed: Any) -> int:
 
 def _algorithm(algorithm: str | Algorithm, values: dict[str, Any]) -> Algorithm:
     if isinstance(algorithm, str):
-        return algorithm_class(algorithm).create(values)
+        algorithm = algorithm_class(algorithm)()
+    if isinstance(algorithm, type) and issubclass(algorithm, Algorithm):
+        raise InputError(f"algorithm is the class {algorithm.__name__}; call it: {algorithm.__name__}()")
     if not isinstance(algorithm, Algorithm):
         raise InputError(f"algorithm must be a name or an Algorithm object, got {type(algorithm).__name__}")
     names = [f.name for f in dataclasses.fields(algorithm)]
     for name in values:
         if name not in names:
-            raise unknown(f"parameter of algorithm {algorithm.name},", name, names)
+            raise unknown(f"argument of solve or parameter of algorithm {algorithm.name},", name, [*names, *_OWN])
     return dataclasses.replace(algorithm, **values)
+
+
+#: solve's own arguments, for the suggestion when one of them is misspelt.
+_OWN = ("steps", "budget", "seed", "dtype", "device", "log_points", "targets", "progress")
 
 
 def _start(name: str, value: Any, default: Tensor | None, dtype: torch.dtype, device: Any) -> tuple[Tensor, bool]:
@@ -160,7 +193,13 @@ def _start(name: str, value: Any, default: Tensor | None, dtype: torch.dtype, de
         raise InputError(f"{name} must be a number, a (d,) vector or (k, d) starts, got shape {tuple(start.shape)}")
     if not bool(torch.isfinite(start).all()):
         raise InputError(f"{name} has entries that are not finite")
-    return start.reshape(1, -1) if start.ndim < 2 else start, start.ndim == 2
+    start, many = (start.reshape(1, -1), False) if start.ndim < 2 else (start, True)
+    needed = start.shape[1] if default is None else torch.as_tensor(default).numel()
+    if start.shape[1] != needed:
+        raise InputError(
+            f"{name} has {start.shape[1]} coordinates, this problem needs {needed}; several starts are (k, {needed})"
+        )
+    return start, many
 
 
 def _result(outcome: Trajectories, grid: pd.DataFrame, single: bool) -> Result:
@@ -218,13 +257,15 @@ def hypergradient(
         raise unknown("estimator", estimator, ESTIMATORS)
     if isinstance(neumann_terms, bool) or not isinstance(neumann_terms, int) or neumann_terms < 1:
         raise InputError(f"neumann_terms must be an integer ≥ 1, got {neumann_terms!r}")
-    if not neumann_step > 0 or not floor > 0:
-        raise InputError(f"neumann_step and floor must be > 0, got {neumann_step} and {floor}")
+    for name, value in (("neumann_step", neumann_step), ("floor", floor)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+            raise InputError(f"{name} must be a number > 0, got {value!r}")
     if neumann_samples not in ("fresh", "shared"):
         raise InputError(f"neumann_samples must be fresh or shared, got {neumann_samples!r}")
-    built = problem.build() if isinstance(problem, ProblemSpec) else problem
-    xs, many = _start("x", x, None, dtype, "cpu")
-    ys, _ = _start("y", y, None, dtype, "cpu")
+    built = _built(problem)
+    _check_type(dtype, "cpu")
+    xs, many = _start("x", x, built.start[0] if built.start else None, dtype, "cpu")
+    ys, _ = _start("y", y, built.start[1] if built.start else None, dtype, "cpu")
     if len(xs) != len(ys):
         raise InputError(f"x and y must have the same number of rows, got {len(xs)} and {len(ys)}")
     built.prepare(xs, ys)

@@ -201,3 +201,9 @@ class Draw:
         epoch, batch = divmod(self.index, per_epoch)
         order = self.streams.permutation(f"{self.purpose}/{self.size}", epoch, n)
         return order[:, batch * self.size : (batch + 1) * self.size]
+
+    def length(self, n: int) -> int:
+        """How many indices :meth:`minibatch` of 0…n−1 gives."""
+        if self.size is None or self.size >= n:
+            return n
+        return min(self.size, n - self.index % -(-n // self.size) * self.size)

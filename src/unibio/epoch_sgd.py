@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -31,14 +32,13 @@ def epochs(budget: int, first_length: float, exponent: float) -> Iterator[Epoch]
         first_length: T₁ ≥ 1.
         exponent: p ≥ 2.
     """
-    growth = 2.0 ** (2 * (exponent - 1) / exponent)
-    length, used, step, radius = float(first_length), 0.0, 1.0, 1.0
-    while used + length <= budget:
-        yield Epoch(int(length), step, radius)
+    used = 0.0
+    for k in count():  # epoch k + 1; powers of k, not repeated products: those turn an integer T_k into 63.999… ⌊63⌋
+        length = first_length * 2.0 ** (2 * (exponent - 1) * k / exponent)
+        if used + length > budget:
+            return
+        yield Epoch(int(length), 0.5**k, 2.0 ** (-k / exponent))
         used += length
-        length *= growth
-        step /= 2
-        radius /= 2 ** (1 / exponent)
 
 
 def steps_taken(budget: int, first_length: float, exponent: float) -> int:

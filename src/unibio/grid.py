@@ -50,10 +50,13 @@ def with_rows(spec: SpecT, names: Iterable[str], grid: pd.DataFrame, like: Tenso
     """
     names = list(names)
     check_axes(spec, names)
-    columns = {
-        name: torch.tensor(grid[name].to_numpy(dtype=float), dtype=like.dtype, device=like.device)[:, None]
-        for name in names
-    }
+    columns = {}
+    for name in names:
+        try:
+            values = grid[name].to_numpy(dtype=float)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{spec.role}.{name} must be numbers to be an axis, got {list(grid[name])}") from error
+        columns[name] = torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]
     return dataclasses.replace(spec, **columns)
 
 

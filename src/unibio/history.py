@@ -10,7 +10,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from unibio.errors import InputError
 from unibio.oracle import KINDS, Oracle
+
+#: Columns that a metric must not be named after; a grid's axes come on top.
+RESERVED = frozenset({"run", "iteration", "oracle_calls", *KINDS, "samples", "seconds"})
 
 
 def log_iterations(steps: int, points: int) -> list[int]:
@@ -53,6 +57,7 @@ class Recorder:
         self.targets = {name: list(levels) for name, levels in (targets or {}).items()}
         self._sums = {name: torch.zeros(runs, dtype=torch.float64) for name in self.averaged}
         self._rows: list[dict[str, Any]] = []
+        self._runs = runs
         keys = [f"{name}<{level:g}" for name, levels in self.targets.items() for level in levels]
         self._hits = {key: torch.full((runs, 2), -1, dtype=torch.int64) for key in keys}
 
@@ -60,10 +65,39 @@ class Recorder:
         """Whether metrics must be evaluated at this iteration."""
         return bool(self.averaged) or iteration in self._due
 
+    def check(self, metrics: Mapping[str, Tensor]) -> None:
+        """Refuse metrics that cannot be recorded, before anything is computed in vain.
+
+        Raises:
+            InputError: not one number per run, a reserved name, an averaged metric that is not among them.
+        """
+        for name, value in metrics.items():
+            if name in RESERVED:
+                raise InputError(f"metrics: {name!r} is a column of the history itself; choose another name")
+            if not isinstance(value, Tensor) or value.shape != (self._runs,):
+                got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+                raise InputError(f"metrics: {name!r} must be a tensor of shape (runs,) = ({self._runs},), got {got}")
+        for name in self.averaged:
+            if name not in metrics:
+                raise InputError(
+                    f"averaged: {name!r} is not a metric; accepted: {', '.join(sorted(metrics)) or 'none'}"
+                )
+
     def add(
-        self, iteration: int, metrics: Mapping[str, Tensor], oracle: Oracle, seconds: float, last: bool = False
+        self,
+        iteration: int,
+        metrics: Mapping[str, Tensor],
+        oracle: Oracle,
+        seconds: float,
+        frozen: Tensor,
+        last: bool = False,
     ) -> None:
-        """Take in the metrics of one iterate; ``last`` logs it whether or not its turn has come."""
+        """Take in the metrics of one iterate; ``last`` logs it whether or not its turn has come.
+
+        A diverged run goes on being computed with its batch, but what it does then is no hit of a target: ``frozen``
+        (bool, (runs,)) says which runs those are.
+        """
+        active = ~frozen.cpu()
         values = {name: value.detach().to("cpu", torch.float64) for name, value in metrics.items()}
         means = {f"{n}_mean": self._sums[n] / iteration if iteration else values[n] for n in self.averaged}
         for name in self.averaged:
@@ -71,13 +105,13 @@ class Recorder:
         for name, levels in self.targets.items():
             for level in levels:
                 hit = self._hits[f"{name}<{level:g}"]
-                new = (hit[:, 0] < 0) & (values[name] < level)
+                new = active & (hit[:, 0] < 0) & (values[name] < level)
                 if bool(new.any()):
-                    hit[new] = torch.tensor([iteration, oracle.calls])
+                    hit[new, 0] = iteration
+                    hit[new, 1] = oracle.calls_per_run()[new]
         if iteration in self._due or last:
             counts = oracle.counts()
-            calls = torch.stack([counts[kind] for kind in KINDS]).sum(0)
-            row = {"oracle_calls": calls, **counts, "seconds": seconds, **values, **means}
+            row = {"oracle_calls": oracle.calls_per_run(), **counts, "seconds": seconds, **values, **means}
             if self._rows and self._rows[-1]["iteration"] == iteration:
                 self._rows.pop()  # a resumed run meets its checkpoint's iterate again
             self._rows.append({"iteration": iteration, **row})

@@ -15,7 +15,7 @@ at (x, y*(x)): the classical linear system, left-preconditioned by D⁻¹. Its s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -130,15 +130,18 @@ def conjugate_gradient(
     max_iterations: int | None = None,
     floor: float = DEFAULT_FLOOR,
 ) -> Tensor:
-    """AID-CG with D as preconditioner for p > 2: solves ∇²_yy g · v = f_y on one sample.
+    """AID-CG: solves ∇²_yy g · v = f_y on one sample, with D as preconditioner where the Hessian vanishes with D.
 
-    Runs on the symmetrised system D^{−1/2}∇²_yy g D^{−1/2} u = D^{−1/2} f_y, which stays well scaled while D
-    spans many orders of magnitude, and stops on the residual of (★).
+    There it runs on the symmetrised system D^{−1/2}∇²_yy g D^{−1/2} u = D^{−1/2} f_y, which stays well scaled while D
+    spans many orders of magnitude, and stops on the residual of (★). A regular Hessian does not follow D, which would
+    spoil the condition number and hide all residuals but those where y_i ≈ 0: there it is plain conjugate gradient.
+
+    A row whose Hessian turns out not to be positive definite keeps the iterate it had then.
 
     Args:
         oracle: counted derivatives.
         x, y: (runs, d_x), (runs, d_y).
-        tolerance: relative residual of (★) at which a row stops.
+        tolerance: relative residual at which a row stops.
         max_iterations: default 10·d_y.
         floor: δ > 0.
 
@@ -149,18 +152,19 @@ def conjugate_gradient(
     f_x, f_y = oracle.grad_upper(x, at.y)
     sample = oracle.sample_lower()
     hessian = oracle.hvp_at(x, at.y, sample)
-    root = at.scale.rsqrt()
+    root = at.scale.rsqrt() if oracle.problem.vanishing_hessian else torch.ones_like(y)
     r = root * f_y
     u, direction = torch.zeros_like(r), r
     rr = (r * r).sum(-1, keepdim=True)
     target = tolerance * (root * r).norm(dim=-1, keepdim=True)
+    running = torch.ones_like(rr, dtype=torch.bool)
     for _ in range(10 * y.shape[-1] if max_iterations is None else max_iterations):
-        running = (root * r).norm(dim=-1, keepdim=True) > target
+        running &= (root * r).norm(dim=-1, keepdim=True) > target
         if not running.any():
             break
         product = root * hessian(root * direction)
         curvature = (direction * product).sum(-1, keepdim=True)
-        running &= curvature > 0  # zero or negative curvature: this row's system is not positive definite
+        running &= curvature > 0  # a row stopped here must stay stopped: its directions are no longer conjugate
         length = torch.where(running, rr / curvature, torch.zeros_like(rr))
         u = u + length * direction
         r = r - length * product
@@ -197,11 +201,18 @@ def exact(oracle: Oracle, x: Tensor, y: Tensor, *, floor: float = DEFAULT_FLOOR)
 
 
 def largest_eigenvalue(
-    oracle: Oracle, x: Tensor, y: Tensor, *, floor: float = DEFAULT_FLOOR, preconditioned: bool = True, iterations=100
+    oracle: Oracle,
+    x: Tensor,
+    y: Tensor,
+    *,
+    floor: float = DEFAULT_FLOOR,
+    preconditioned: bool = True,
+    iterations: int = 100,
 ) -> Tensor:
-    """λ_max of D⁻¹∇²_yy g (or of ∇²_yy g) per row by power iteration, (runs, 1): a Neumann step must stay below 2/λ_max.
+    """The eigenvalue λ of largest modulus of D⁻¹∇²_yy g, or of ∇²_yy g, per row: (runs, 1).
 
-    The estimate is a Rayleigh quotient of the symmetrised matrix, hence never above λ_max in exact arithmetic.
+    A Neumann step must stay below 2/λ_max. By power iteration on one sample, at most ``iterations`` HVPs; the estimate
+    is a Rayleigh quotient of the symmetrised matrix, hence in exact arithmetic never above λ_max.
     """
     at = precondition(oracle, y, floor) if preconditioned else Preconditioned(y, torch.ones_like(y))
     hessian = oracle.hvp_at(x, at.y, oracle.sample_lower())
@@ -220,18 +231,25 @@ def largest_eigenvalue(
 
 
 def unstable_step(step: float | Tensor, eigenvalue: Tensor) -> str | None:
-    """A sentence saying that a Neumann step is beyond 2/λ_max, or None.
+    """A sentence saying that a Neumann step is beyond 2/λ_max, or that no step is small enough, or None.
 
     Args:
         step: c, a number or (runs, 1).
-        eigenvalue: λ_max per row, (runs, 1).
+        eigenvalue: of largest modulus per row, (runs, 1), see :func:`largest_eigenvalue`.
     """
+    hopeless = ~(eigenvalue >= 0)  # also where it is not a number
+    if bool(hopeless.any()):
+        return (
+            f"the Neumann sum grows with its terms for every neumann_step in {int(hopeless.sum())} of {len(hopeless)} "
+            f"runs: power iteration finds the eigenvalue {float(eigenvalue[hopeless][0]):.4g}, so the lower level is "
+            "not convex, or not finite, at this point"
+        )
     beyond = eigenvalue * step >= 2
     if not bool(beyond.any()):
         return None
     worst = float(eigenvalue.max())
-    rows: Sequence[int] = beyond.flatten().nonzero().flatten().tolist()
     return (
-        f"neumann_step is not below 2/λ_max in {len(rows)} of {len(beyond)} runs: power iteration finds λ_max up to "
-        f"{worst:.4g}, so the Neumann sum grows with its terms; use neumann_step < {2 / worst:.4g} (1/λ_max is safe)"
+        f"neumann_step is not below 2/λ_max in {int(beyond.sum())} of {len(beyond)} runs: power iteration finds λ_max "
+        f"up to {worst:.4g}, so the Neumann sum grows with its terms; use neumann_step < {2 / worst:.4g} (1/λ_max is "
+        "safe)"
     )

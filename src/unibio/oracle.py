@@ -18,7 +18,7 @@ from unibio.draw import Draw, Streams
 from unibio.problem import Problem
 
 #: The kinds of calls, in the order of the history's columns.
-KINDS = ("grad_upper", "grad_lower", "grad_lower_x", "hvp", "jvp", "value")
+KINDS = ("grad_upper", "grad_lower", "grad_lower_x", "hvp", "jvp", "value_calls")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Oracle:
         self.batch_size = batch_size
         self._drawn: dict[str, int] = {}
         self._total = dict.fromkeys((*KINDS, "samples"), 0)
+        self._spared: dict[str, Tensor] = {}  # calls made for the batch that some rows did not ask for
         self._frozen = torch.zeros(streams.runs, dtype=torch.bool)
         self._at_freeze = {kind: torch.zeros(streams.runs, dtype=torch.int64) for kind in self._total}
 
@@ -63,12 +64,20 @@ class Oracle:
         """A fresh sample ζ of the lower level."""
         return self._sample("lower", self.problem.sample_lower, self.problem.size_lower, batch_size)
 
+    def pass_over_lower(self, count: int) -> None:
+        """Pass over the next ``count`` samples of the lower level without realising them.
+
+        An estimator whose rows need different numbers of samples must use up the same number in every row, or a
+        trajectory's later samples would depend on the other rows of its batch.
+        """
+        self._drawn["lower"] = self._drawn.get("lower", 0) + count
+
     def _sample(self, purpose: str, sampler: Any, points: int | None, batch_size: int | None) -> Sample:
         size = batch_size if batch_size is not None else self.batch_size
-        if points is not None:
-            size = points if size is None else min(size, points)
-        value = None if sampler is None else sampler(self.draw(purpose, size))
-        return Sample(value, size if points is not None and size is not None else 1)
+        if sampler is None:  # without a sampler a finite sum is always the full one
+            return Sample(None, points or 1)
+        draw = self.draw(purpose, size if points is None or size is None else min(size, points))
+        return Sample(sampler(draw), 1 if points is None else draw.length(points))
 
     # Derivatives -----------------------------------------------------------------------------------------------
 
@@ -108,17 +117,24 @@ class Oracle:
             (g_x,) = _gradients(self.problem.lower(x, y, sample.value), x)
         return g_x
 
-    def values(self, x: Tensor, y: Tensor, upper: Sample | None = None, lower: Sample | None = None):
+    def values(
+        self, x: Tensor, y: Tensor, upper: Sample | None = None, lower: Sample | None = None
+    ) -> tuple[Tensor, Tensor]:
         """(f: (runs,), g: (runs,)); one call each."""
         upper, lower = upper or self.sample_upper(), lower or self.sample_lower()
-        self._count("value", upper)
-        self._count("value", lower)
+        self._count("value_calls", upper)
+        self._count("value_calls", lower)
         with torch.no_grad():
             return self.problem.upper(x, y, upper.value), self.problem.lower(x, y, lower.value)
 
-    def hvp(self, x: Tensor, y: Tensor, v: Tensor, sample: Sample | None = None) -> Tensor:
-        """∇²_yy g · v: (runs, d_y)."""
-        return self.hvp_at(x, y, sample or self.sample_lower())(v)
+    def hvp(self, x: Tensor, y: Tensor, v: Tensor, sample: Sample | None = None, rows: Tensor | None = None) -> Tensor:
+        """∇²_yy g · v: (runs, d_y). ``rows`` (bool, (runs,)): the rows that ask; the others' calls do not count."""
+        sample = sample or self.sample_lower()
+        if rows is not None:
+            spared = (~rows.cpu()).to(torch.int64)
+            for kind, amount in (("hvp", 1), ("samples", sample.size)):
+                self._spared[kind] = self._spared.get(kind, 0) + amount * spared
+        return self.hvp_at(x, y, sample)(v)
 
     def hvp_at(self, x: Tensor, y: Tensor, sample: Sample) -> Callable[[Tensor], Tensor]:
         """v ↦ ∇²_yy g · v at one point and sample, keeping one graph for all v; every application is one call."""
@@ -178,18 +194,29 @@ class Oracle:
 
     @property
     def calls(self) -> int:
-        """Calls of all kinds made so far by rows that are not frozen."""
-        return sum(self._total[kind] for kind in KINDS)
+        """Calls of all kinds made so far by rows that are not frozen; the most of any such row where they differ."""
+        total = sum(self._total[kind] for kind in KINDS)
+        if not self._spared or bool(self._frozen.all()):
+            return total
+        return total - int(self._spared["hvp"][~self._frozen].min())
+
+    def calls_per_run(self) -> Tensor:
+        """Calls of all kinds by every row: (runs,) int64."""
+        counts = self.counts()
+        return torch.stack([counts[kind] for kind in KINDS]).sum(0)
 
     def counts(self) -> dict[str, Tensor]:
         """Per kind, and ``samples``: (runs,) int64."""
-        return {kind: torch.where(self._frozen, self._at_freeze[kind], now) for kind, now in self._total.items()}
+        return {
+            kind: torch.where(self._frozen, self._at_freeze[kind], now - self._spared.get(kind, 0))
+            for kind, now in self._total.items()
+        }
 
     def freeze(self, rows: Tensor) -> None:
         """Stop counting for rows (bool, (runs,)) that no longer run."""
         new = rows.cpu() & ~self._frozen
         for kind, now in self._total.items():
-            self._at_freeze[kind][new] = now
+            self._at_freeze[kind][new] = now - self._spared[kind][new] if kind in self._spared else now
         self._frozen |= new
 
     def state(self) -> dict[str, Any]:
@@ -197,6 +224,7 @@ class Oracle:
         return {
             "drawn": dict(self._drawn),
             "total": dict(self._total),
+            "spared": {kind: count.clone() for kind, count in self._spared.items()},
             "frozen": self._frozen.clone(),
             "at_freeze": {kind: count.clone() for kind, count in self._at_freeze.items()},
         }
@@ -205,6 +233,7 @@ class Oracle:
         """Continue from :meth:`state`."""
         self._drawn = dict(state["drawn"])
         self._total = dict(state["total"])
+        self._spared = {kind: count.clone() for kind, count in state["spared"].items()}
         self._frozen = state["frozen"].clone()
         self._at_freeze = {kind: count.clone() for kind, count in state["at_freeze"].items()}
 

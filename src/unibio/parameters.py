@@ -17,7 +17,7 @@ PerRun = float | Tensor
 
 def hyper(
     default: Any,
-    help: str,  # noqa: A002: the word every command line uses
+    help: str,  # noqa: A002
     *,
     symbol: str = "",
     above: float | None = None,
@@ -86,8 +86,18 @@ def _check(name: str, value: Any, kind: Any, meta: Any) -> None:
             isinstance(value, number) and not isinstance(value, bool) and _in_range(torch.tensor(float(value)), meta)
         )
     if not ok:
-        what = {str: "text", int: "an integer", bool: "true or false"}.get(kind, "a number")
+        what = _WORDS.get(kind, "a number")
         raise InputError(f"{name} = {value!r} is not accepted: it must be {what}; accepted: {accepted(meta)}.")
+
+
+_WORDS: dict[Any, str] = {
+    str: "text",
+    int: "an integer",
+    bool: "true or false",
+    int | None: "an integer or null",
+    float | None: "a number or null",
+    PerRun: "a number or a (runs, 1) tensor",
+}
 
 
 def _in_range(value: Tensor, meta: Any) -> bool:

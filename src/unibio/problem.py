@@ -42,6 +42,7 @@ class ClosedForm:
     value: Callable[[Tensor], Tensor] | None = None  # x -> φ(x): (runs,)
     gradient: Callable[[Tensor], Tensor] | None = None  # x -> ∇φ(x)
     inside_clip: Callable[[Tensor], Tensor] | None = None  # y -> bool: where f is not cut off (Example 3)
+    minimiser: Tensor | None = None  # x*, (d_x,), where φ has exactly one
 
 
 @dataclass
@@ -50,7 +51,8 @@ class Problem:
 
     Args:
         upper: f(x, y, sample), or f(x, y) where there is nothing to sample. Either batched, (runs, d) tensors in and
-            (runs,) out, or a plain scalar function of 1-d vectors; see ``batched``.
+            (runs,) out, or a plain scalar function of 1-d vectors; see ``batched``. A third argument that has a
+            default receives a sample only if there is one.
         lower: g(x, y, sample) or g(x, y), likewise.
         exponent: p ≥ 2 of the lower level's uniform convexity (Assumption 3.2(i)); 2 is strong convexity.
         sample_upper, sample_lower: Draw -> sample, a tensor or a tuple/dict of tensors whose leading dimension is
@@ -64,7 +66,7 @@ class Problem:
         vanishing_hessian: True where f_y and ∇²_yy g vanish together with D(y) as y_i → 0 (Example 3 and relatives),
             False for a regular Hessian (networks, regression). Decides how y near 0 is treated (paper §2).
         start: (x0, y0) used when the caller gives none.
-        batched: True or False to state the losses' form; None finds out at the first call.
+        batched: True or False to state the losses' form; None finds out at the first call, from the start given then.
         name: for records and messages.
 
     Raises:
@@ -88,6 +90,7 @@ class Problem:
     start: tuple[Tensor, Tensor] | None = None
     batched: bool | None = None
     name: str = "custom"
+    _prepared: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for role in ("upper", "lower"):
@@ -102,62 +105,79 @@ class Problem:
         self.lower = _with_sample(self.lower, "lower")
 
     def prepare(self, x: Tensor, y: Tensor) -> None:
-        """Settle whether the losses are batched, and lift them if not; done once.
+        """Settle whether the losses are batched, lift them if not, and check what they return; done once.
 
         Args:
             x, y: a start, (runs, d_x) and (runs, d_y).
 
         Raises:
-            InputError: a loss returns neither a scalar for vectors nor one value per row for a batch.
+            InputError: a loss returns neither a scalar for vectors nor one value per row for a batch, or an own
+                derivative has the wrong shape.
         """
-        if self.batched is None:
-            scalar = [role for role in ("upper", "lower") if not self._is_batched(role, x, y)]
-        else:
-            scalar = [] if self.batched else ["upper", "lower"]
-        for role in scalar:
+        if self._prepared:
+            return
+        for role in ("upper", "lower"):
+            loss = getattr(self, role)
+            if self.batched or hasattr(loss, "lifted"):  # lifted: this problem was copied from a prepared one
+                continue
+            if self.batched is None and self._is_batched(role, x, y):
+                continue
             self._check_scalar(role, x, y)
-            setattr(self, role, _lift(getattr(self, role)))
-        self.batched = True
+            setattr(self, role, _lift(loss, role))
+        self._check_derivatives(x, y)
+        self._prepared = True
 
     def _sample(self, role: str, rows: int, like: Tensor) -> Sample:
         sampler = self.sample_upper if role == "upper" else self.sample_lower
         if sampler is None:
             return None
-        return sampler(Draw(Streams([0] * rows, like.device, like.dtype), "probe", 0))
+        return sampler(Draw(Streams([0] * rows, like.device, like.dtype), "probe", 0, 2))  # 2: a probe need not be big
 
     def _is_batched(self, role: str, x: Tensor, y: Tensor) -> bool:
-        """Whether a loss maps (rows, d) to (rows,), row by row; decided on slightly different rows of two sizes."""
+        """Whether a loss maps (rows, d) to (rows,), row by row; decided on different rows of two sizes."""
         loss = getattr(self, role)
         try:
             for rows in (3, 5):
                 shift = torch.linspace(0.5, 1.5, rows, dtype=x.dtype, device=x.device)[:, None]
-                xs, ys = x[:1] * shift, y[:1] * shift
-                sample = self._sample(role, rows, x)
-                values = loss(xs, ys, sample)
+                xs, ys = _nonzero(x[:1]) * shift, _nonzero(y[:1]) * shift
+                values = loss(xs, ys, self._sample(role, rows, x))
                 if not isinstance(values, Tensor) or values.shape != (rows,):
                     return False
-                first = loss(xs[:1], ys[:1], self._sample(role, 1, x))
-                if first.shape != (1,) or not torch.allclose(first, values[:1], rtol=1e-4, equal_nan=True):
-                    return False
-        except (RuntimeError, IndexError, TypeError, ValueError):
-            return False  # a loss of 1-d vectors meets a matrix: the scalar check below reports what is really wrong
+                for row in (0, rows - 1):
+                    alone = loss(xs[row : row + 1], ys[row : row + 1], self._sample(role, 1, x))
+                    if alone.shape != (1,) or not torch.allclose(alone[0], values[row], rtol=1e-4, equal_nan=True):
+                        return False
+        except Exception:  # whatever a loss of 1-d vectors says to a matrix; _check_scalar reports what is really wrong
+            return False
         return True
 
     def _check_scalar(self, role: str, x: Tensor, y: Tensor) -> None:
         sample = _first_row(self._sample(role, 1, x))
         try:
             value = getattr(self, role)(x[0], y[0], sample)
-        except (RuntimeError, IndexError, TypeError, ValueError) as error:
+        except Exception as error:
             raise InputError(
-                f"{role} fails on vectors x: ({x.shape[1]},), y: ({y.shape[1]},): {error}. It must return a scalar for "
-                f"1-d vectors, or shape (runs,) for x: (runs, d_x), y: (runs, d_y)."
+                f"{role} fails on vectors x: ({x.shape[1]},), y: ({y.shape[1]},): {type(error).__name__}: {error}. It "
+                f"must return a scalar for 1-d vectors, or shape (runs,) for x: (runs, d_x), y: (runs, d_y); if it "
+                f"does the latter, say batched=True to see what fails."
             ) from error
         if not isinstance(value, Tensor) or value.numel() != 1:
-            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise InputError(
                 f"{role} must return a scalar tensor for 1-d vectors x: ({x.shape[1]},), y: ({y.shape[1]},), or one "
                 f"value per row for a batch; it returned {got}."
             )
+
+    def _check_derivatives(self, x: Tensor, y: Tensor) -> None:
+        """Own derivatives return rows: a (runs,) instead of (runs, 1) would broadcast into something silently wrong."""
+        expected = {"grad_upper": (x, y), "grad_lower": (y,), "grad_lower_x": (x,), "hvp": (y,), "jvp": (x,)}
+        for name, own in self.derivatives.items():
+            sample = self._sample("upper" if name == "grad_upper" else "lower", len(x), x)
+            value = own(x, y, y, sample) if name in ("hvp", "jvp") else own(x, y, sample)
+            parts = value if isinstance(value, tuple) else (value,)
+            got, wanted = [tuple(part.shape) for part in parts], [tuple(like.shape) for like in expected[name]]
+            if got != wanted:
+                raise InputError(f"derivatives[{name!r}] returned {got}, expected {wanted}: {DERIVATIVES[name]}")
 
 
 @dataclass(frozen=True)
@@ -182,24 +202,39 @@ def _with_sample(loss: Loss, role: str) -> Loss:
     except (TypeError, ValueError):
         return loss
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if any(p.kind == p.VAR_POSITIONAL for p in parameters) or len(positional) >= 3:
+    required = sum(p.default is p.empty for p in positional)
+    if required == 3 or any(p.kind == p.VAR_POSITIONAL for p in parameters):
         return loss
+    if required > 3 or len(positional) < 2:
+        count = max(required, len(positional))
+        raise InputError(f"{role} must take (x, y) or (x, y, sample), it takes {count} positional arguments")
     if len(positional) == 2:
         return lambda x, y, sample: loss(x, y)
-    raise InputError(f"{role} must take (x, y) or (x, y, sample), it takes {len(positional)} positional arguments")
+    # f(x, y, sample=None), or f(x, y, a=a) with a constant, which an absent sample must not overwrite
+    return lambda x, y, sample: loss(x, y) if sample is None else loss(x, y, sample)
+
+
+def _nonzero(start: Tensor) -> Tensor:
+    """The start, moved off zero, where a multiple of a row would be the same row."""
+    return torch.where(start == 0, torch.full_like(start, 0.01), start)
+
+
+def _map_sample(function: Callable[[Any], Any], sample: Sample) -> Any:
+    """A sample's structure with every leaf replaced by ``function`` of it."""
+    if isinstance(sample, Mapping):
+        return {key: _map_sample(function, part) for key, part in sample.items()}
+    if isinstance(sample, tuple) and hasattr(sample, "_fields"):
+        return type(sample)(*(_map_sample(function, part) for part in sample))
+    if isinstance(sample, (tuple, list)):
+        return type(sample)(_map_sample(function, part) for part in sample)
+    return function(sample)
 
 
 def _first_row(sample: Sample) -> Sample:
-    if isinstance(sample, Tensor):
-        return sample[0]
-    if isinstance(sample, Mapping):
-        return {key: _first_row(part) for key, part in sample.items()}
-    if isinstance(sample, (tuple, list)):
-        return type(sample)(_first_row(part) for part in sample)
-    return sample
+    return _map_sample(lambda leaf: leaf[0] if isinstance(leaf, Tensor) else leaf, sample)
 
 
-def _lift(loss: Loss) -> Loss:
+def _lift(loss: Loss, role: str) -> Loss:
     """A scalar loss of vectors as a loss of rows."""
 
     def one(x: Tensor, y: Tensor, sample: Sample) -> Tensor:
@@ -208,6 +243,14 @@ def _lift(loss: Loss) -> Loss:
     def rows(x: Tensor, y: Tensor, sample: Sample) -> Tensor:
         if x.shape[0] == 1:  # vmap costs about a millisecond a call and buys nothing here
             return one(x[0], y[0], _first_row(sample))[None]
-        return torch.func.vmap(one, in_dims=(0, 0, None if sample is None else 0))(x, y, sample)
+        axes = _map_sample(lambda leaf: 0 if isinstance(leaf, Tensor) else None, sample)
+        try:
+            return torch.func.vmap(one, in_dims=(0, 0, axes))(x, y, sample)
+        except RuntimeError as error:
+            raise InputError(
+                f"{role} works on one run's vectors but not on {len(x)} runs at once by torch.func.vmap: {error}. "
+                "Avoid if, .item() and writing into tensors, or write it for rows: (runs, d) in, (runs,) out."
+            ) from error
 
+    rows.lifted = True  # type: ignore[attr-defined]
     return rows

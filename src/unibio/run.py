@@ -1,4 +1,4 @@
-"""The loop: a batch of trajectories of one algorithm on one problem, with history, divergence, checkpoint and resume."""
+"""The loop: trajectories of one algorithm on one problem as a batch; history, divergence, checkpoint and resume."""
 
 from __future__ import annotations
 
@@ -102,6 +102,7 @@ def simulate(
         InputError: settings that cannot work, found before the first step.
         Interrupted: see ``should_stop``.
     """
+    _check_rows(problem, algorithm, x, y, len(seeds))
     loop = _Loop(problem, algorithm, x, y, list(seeds), settings)
     loop.start()
     saved = time.monotonic()
@@ -152,6 +153,7 @@ class _Loop:
         with torch.no_grad():
             self.state = self.algorithm.init(self.oracle, self.state["x"], self.state["y"])
             self.seconds += time.perf_counter() - began
+            self.check_state()
             self.diagnosis = self.algorithm.diagnose(Oracle(self.problem, self.streams), self.state)
         self.observe()
 
@@ -169,16 +171,29 @@ class _Loop:
             self.state = self.algorithm.step(self.oracle, self.state)
         self.iteration += 1
         self.seconds += time.perf_counter() - began
+        self.check_state()
         self.observe(before)
+
+    def check_state(self) -> None:
+        """Refuse iterates of another shape or type than the start's, which broadcasting makes of a wrong derivative."""
+        for name in ("x", "y"):
+            got, wanted = self.state[name], self.final[name]
+            if got.shape != wanted.shape or got.dtype != wanted.dtype:
+                raise InputError(
+                    f"algorithm {self.algorithm.name!r} turned {name} from {tuple(wanted.shape)} {wanted.dtype} into "
+                    f"{tuple(got.shape)} {got.dtype} on problem {self.problem.name!r}: losses, derivatives, samples "
+                    "and per-run parameters must keep to (runs, d), (runs,) and (runs, 1), and to the start's dtype"
+                )
 
     def observe(self, before: tuple[Tensor, Tensor] | None = None) -> None:
         """Freeze rows that have diverged at the current iterate, and log it."""
         x, y = self.state["x"], self.state["y"]
         with torch.no_grad():
             ok = _within(x) & _within(y)
-            last = not self.unfinished()
-            metrics = self.metrics(x, y) if self.recorder.wants(self.iteration) or last else {}
-            for value in metrics.values():
+            metrics = self.metrics(x, y) if self.recorder.wants(self.iteration) or not self.unfinished() else None
+            if before is None and metrics is not None:
+                self.recorder.check(metrics)
+            for value in (metrics or {}).values():
                 ok &= torch.isfinite(value)
         diverged = ~ok & ~self.frozen
         if bool(diverged.any()):
@@ -187,8 +202,12 @@ class _Loop:
             self.stopped_at[diverged.cpu()] = self.iteration
             self.frozen |= diverged
             self.oracle.freeze(diverged)
-        if metrics:
-            self.recorder.add(self.iteration, metrics, self.oracle, self.seconds, last)
+        last = not self.unfinished()  # also where the last row has just diverged
+        if last and metrics is None:
+            with torch.no_grad():
+                metrics = self.metrics(x, y)
+        if metrics is not None:
+            self.recorder.add(self.iteration, metrics, self.oracle, self.seconds, self.frozen, last)
 
     def finish(self) -> Trajectories:
         """The result; unfrozen rows end where they are."""
@@ -236,6 +255,16 @@ class _Loop:
         self.diagnosis = Diagnosis(content["diagnosed"], tuple(content["warnings"]))
         self.resumed_from = self.iteration
         return True
+
+
+def _check_rows(problem: Problem, algorithm: Algorithm, x: Tensor, y: Tensor, runs: int) -> None:
+    for name, start in (("x", x), ("y", y)):
+        if start.ndim != 2 or len(start) != runs or not bool(torch.isfinite(start).all()):
+            raise InputError(f"{name} must be ({runs}, d) and finite, one row per seed, got {tuple(start.shape)}")
+    for name in algorithm.per_run():
+        value = getattr(algorithm, name)
+        if isinstance(value, Tensor) and len(value) != runs:
+            raise InputError(f"algorithm.{name} has {len(value)} rows, but there are {runs} runs")
 
 
 _PLAIN = ("state", "final", "frozen", "stopped_at", "iteration", "seconds")

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from unibio.oracle import KINDS
 from unibio.records import Record
 
 #: Columns of a history that are not metrics.
-_NOT_METRICS = {"run", "iteration", "oracle_calls", "samples", "seconds", "value_calls"}
-_KINDS = {"grad_upper", "grad_lower", "grad_lower_x", "hvp", "jvp", "value"}
+_NOT_METRICS = {"run", "iteration", "oracle_calls", "samples", "seconds", "seed", *KINDS}
 
 
 def track(record: Record, tracker: Mapping[str, Any], root: Path) -> None:
@@ -73,7 +74,7 @@ def _axes(config: Mapping[str, Any]) -> list[str]:
 
 def _curves(history: pd.DataFrame, axes: list[str], most: int) -> list[dict[str, Any]]:
     """Rows to log: per iteration the median over seeds of every metric and curve."""
-    metrics = [name for name in history.columns if name not in _NOT_METRICS | _KINDS | {"seed", *axes}]
+    metrics = [name for name in history.columns if name not in _NOT_METRICS | set(axes)]
     wide: dict[int, dict[str, Any]] = {}
     curves = history.groupby(axes, sort=False) if axes else [((), history)]
     for values, curve in list(curves)[:most]:
@@ -86,15 +87,13 @@ def _curves(history: pd.DataFrame, axes: list[str], most: int) -> list[dict[str,
 
 
 def _slopes(history: pd.DataFrame) -> dict[str, float]:
-    """Fitted log–log slope of every averaged metric's median over the last decade of iterations."""
-    from unibio.analysis.rates import fit_power_law
-
+    """Log–log slope of every averaged metric's median over the last decade of iterations."""
     slopes = {}
     for metric in (name for name in history.columns if name.endswith("_mean")):
         medians = history.groupby("iteration")[metric].median()
         tail = medians[(medians.index > 0) & (medians.index >= medians.index.max() / 10)]
         if len(tail) >= 3 and (tail > 0).all():
-            slopes[metric] = float(fit_power_law(tail.index.to_numpy(), tail.to_numpy()).slope)
+            slopes[metric] = float(np.polyfit(np.log(tail.index.to_numpy(dtype=float)), np.log(tail.to_numpy()), 1)[0])
     return slopes
 
 

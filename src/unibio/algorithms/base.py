@@ -32,7 +32,8 @@ class Algorithm(Configured):
     """Base class. Subclasses set ``name`` and add hyper-parameters as fields made by :func:`~unibio.parameters.hyper`.
 
     A state must hold ``x`` (runs, d_x) and ``y`` (runs, d_y); every other entry is the algorithm's own. ``step`` may
-    reuse the state it is given. All derivatives come from the oracle.
+    write into the state it is given, except into its ``x`` and ``y``: they are the result of a run whose next iterate
+    is not finite. All derivatives come from the oracle.
     """
 
     role: ClassVar[str] = "algorithm"
@@ -56,6 +57,6 @@ class Algorithm(Configured):
 
 
 def normalised(direction: Tensor) -> Tensor:
-    """Each row divided by its norm; a zero row stays zero."""
+    """Each row divided by its norm; a zero row stays zero, and a row with a NaN stays NaN, so that it is noticed."""
     norm = torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
-    return torch.where(norm > 0, direction / norm, torch.zeros_like(direction))
+    return torch.where(norm == 0, torch.zeros_like(direction), direction / norm)

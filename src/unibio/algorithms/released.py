@@ -48,7 +48,8 @@ class ReleasedUniBiO(Algorithm):
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, t = state["x"], state["y"], state["t"]
         known = oracle.problem.closed_form
-        assert known.gradient is not None and known.inside_clip is not None  # init has checked
+        assert known.gradient is not None  # init has checked
+        assert known.inside_clip is not None
         if t > 0 and t % self.period == 0:
             y = self.solve_lower(oracle, x, y)
         oracle.count_closed_form()

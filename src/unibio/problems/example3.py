@@ -27,8 +27,7 @@ from unibio.draw import Draw
 from unibio.errors import InputError
 from unibio.parameters import PerRun, hyper
 from unibio.powers import abs_power, scale, signed_power, signed_root
-from unibio.problem import ClosedForm, Problem, ProblemSpec
-
+from unibio.problem import ClosedForm, Problem, ProblemSpec, Sampler
 
 READINGS = ("variance", "std")
 
@@ -96,7 +95,7 @@ def _build(spec: Example3 | Coordinatewise, mixing: Tensor | None, u0: Tensor) -
     def unmixed(u: Tensor) -> Tensor:
         return u if mixing is None else u @ like(u, "mixing", mixing)
 
-    def sampler(std: Tensor, key: str):
+    def sampler(std: Tensor, key: str) -> Sampler | None:
         if not bool((std > 0).any()):
             return None
 
@@ -169,7 +168,8 @@ def _build(spec: Example3 | Coordinatewise, mixing: Tensor | None, u0: Tensor) -
             "hvp": hvp,
             "jvp": jvp,
         },
-        closed_form=ClosedForm(solution, value, gradient, inside_clip),
+        # With a mixing, coordinates of y clip coordinates of u, not of x: the one-dimensional use does not carry over.
+        closed_form=ClosedForm(solution, value, gradient, inside_clip if mixing is None else None),
         vanishing_hessian=True,
         start=(unmixed(u0[None])[0], torch.ones(dimension, dtype=torch.float64)),
         batched=True,
