@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+from unibio.algorithms.amigo import AmIGO
 from unibio.algorithms.base import Algorithm
+from unibio.algorithms.bo_rep import BOREP
+from unibio.algorithms.ma_soba import MASOBA
+from unibio.algorithms.mrbo import MRBO
 from unibio.algorithms.released import ReleasedUniBiO
+from unibio.algorithms.saba import SABA
+from unibio.algorithms.soba import SOBA
+from unibio.algorithms.stocbio import BSA, StocBiO
+from unibio.algorithms.sustain import SUSTAIN
+from unibio.algorithms.ttsa import TTSA
 from unibio.algorithms.unibio import UniBiO
+from unibio.algorithms.vrbo import VRBO
 from unibio.errors import unknown
 from unibio.problem import ProblemSpec
 from unibio.problems.example3 import Coordinatewise, Example3
+from unibio.problems.quadratic import Quadratic
 
-ALGORITHMS: dict[str, type[Algorithm]] = {cls.name: cls for cls in (UniBiO, ReleasedUniBiO)}
-PROBLEMS: dict[str, type[ProblemSpec]] = {cls.name: cls for cls in (Example3, Coordinatewise)}
+ALGORITHMS: dict[str, type[Algorithm]] = {
+    cls.name: cls
+    for cls in (
+        UniBiO,
+        ReleasedUniBiO,
+        StocBiO,
+        BSA,
+        TTSA,
+        SOBA,
+        MASOBA,
+        SABA,
+        AmIGO,
+        SUSTAIN,
+        MRBO,
+        VRBO,
+        BOREP,
+    )
+}
+PROBLEMS: dict[str, type[ProblemSpec]] = {cls.name: cls for cls in (Example3, Coordinatewise, Quadratic)}
 
 
 def algorithm_class(name: str) -> type[Algorithm]:

@@ -1,0 +1,45 @@
+"""MA-SOBA (Chen, Xiao & Balasubramanian, JMLR 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from unibio.algorithms.base import State
+from unibio.algorithms.soba import directions
+from unibio.algorithms.steps import AuxiliarySteps
+from unibio.oracle import Oracle
+from unibio.parameters import PerRun, hyper
+
+
+@dataclass(frozen=True)
+class MASOBA(AuxiliarySteps):
+    """MA-SOBA: SOBA with a moving average of the hypergradient.
+
+        x ← x − η h;     y ← y − ρ g_y;     z ← z − γ (Hz − f_y)                      all at (x, y, z);  z_0 = 0
+        h ← β h + (1−β)(f_x − Jz)                                                     at the same point;  h_0 = 0
+
+    so x moves along the h of before its update. The paper's θ is 1 − β. An iteration costs one lower gradient, one
+    upper gradient, one HVP and one JVP. Assumes a strongly convex, smooth lower level; steps are constant.
+    """
+
+    name: ClassVar[str] = "ma_soba"
+
+    momentum: PerRun = hyper(0.9, "weight of the old average", symbol="1 − θ", at_least=0, below=1)
+
+    def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
+        return {"x": x, "y": y, "z": torch.zeros_like(y), "h": torch.zeros_like(x), "k": 0}
+
+    def step(self, oracle: Oracle, state: State) -> State:
+        x, y, z, h, k = state["x"], state["y"], state["z"], state["h"], state["k"]
+        lower, auxiliary, upper = directions(oracle, x, y, z)
+        return {
+            "x": oracle.project_upper(x - self.eta(k) * h),
+            "y": oracle.project_lower(y - self.rho(k) * lower),
+            "z": z - self.gamma(k) * auxiliary,
+            "h": self.momentum * h + (1 - self.momentum) * upper,
+            "k": k + 1,
+        }

@@ -1,0 +1,58 @@
+"""Hyper-parameters that the second-order methods share, so that one word means one thing in all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unibio.algorithms.base import Algorithm, Diagnosis, State
+from unibio.estimators import check_step
+from unibio.oracle import Oracle
+from unibio.parameters import PerRun, hyper
+from unibio.schedules import decay
+
+
+@dataclass(frozen=True)
+class TwoSteps(Algorithm):
+    """Steps of both levels, η_k = η(k + k₀)^{−a} and ρ_k = ρ(k + k₀)^{−b} for k = 0, 1, …, and a minibatch size.
+
+    The default constants are benchmark_bilevel's.
+    """
+
+    upper_step: PerRun = hyper(0.1, "upper-level step", symbol="η", above=0)
+    lower_step: PerRun = hyper(0.1, "lower-level step", symbol="ρ", above=0)
+    upper_decay: PerRun = hyper(0.0, "the upper step decays like (k + k₀)^(−a)", symbol="a", at_least=0)
+    lower_decay: PerRun = hyper(0.0, "the lower step decays like (k + k₀)^(−b)", symbol="b", at_least=0)
+    decay_offset: PerRun = hyper(1.0, "where decays start; 1 leaves the first step undecayed", symbol="k₀", above=0)
+    batch_size: int | None = hyper(None, "minibatch size for finite sums; null means the full batch", at_least=1)
+
+    def eta(self, k: int) -> PerRun:
+        """η_k."""
+        return self.upper_step * decay(k, self.upper_decay, self.decay_offset)
+
+    def rho(self, k: int) -> PerRun:
+        """ρ_k."""
+        return self.lower_step * decay(k, self.lower_decay, self.decay_offset)
+
+
+@dataclass(frozen=True)
+class AuxiliarySteps(TwoSteps):
+    """Adds the step of the auxiliary iterate z ≈ H⁻¹f_y, γ_k = γ(k + k₀)^{−c}."""
+
+    auxiliary_step: PerRun = hyper(0.1, "step on the auxiliary iterate z", symbol="γ", above=0)
+    auxiliary_decay: PerRun = hyper(0.0, "the auxiliary step decays like (k + k₀)^(−c)", at_least=0)
+
+    def gamma(self, k: int) -> PerRun:
+        """γ_k."""
+        return self.auxiliary_step * decay(k, self.auxiliary_decay, self.decay_offset)
+
+
+@dataclass(frozen=True)
+class NeumannSteps(TwoSteps):
+    """Adds the Neumann estimator's Q and c, and a check of c at the start."""
+
+    neumann_terms: int = hyper(11, "terms of the Neumann sum", symbol="Q", at_least=1)
+    neumann_step: PerRun = hyper(0.1, "step of the Neumann sum", symbol="c", above=0)
+    neumann_samples: str = hyper("fresh", "samples of the HVPs", choices=("fresh", "shared"))
+
+    def diagnose(self, oracle: Oracle, state: State) -> Diagnosis:
+        return check_step(oracle, state, self.neumann_terms, self.neumann_step)

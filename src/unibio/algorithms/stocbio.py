@@ -1,0 +1,57 @@
+"""StocBiO (Ji, Yang & Liang, ICML 2021), and BSA (Ghadimi & Wang, 2018) as the same loop with the random length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from unibio.algorithms.base import State
+from unibio.algorithms.steps import NeumannSteps
+from unibio.estimators import draw_sample, neumann_at
+from unibio.oracle import Oracle
+from unibio.parameters import hyper
+
+
+@dataclass(frozen=True)
+class StocBiO(NeumannSteps):
+    """StocBiO, Algorithm 2 of the paper: several lower steps, then the Neumann sum.
+
+        D times:  y ← y − ρ g_y(x, y)
+        v = c Σ_{q<Q} Π_{j≤q} (I − c H_j) f_y(x, y)
+        x ← x − η (f_x(x, y) − J v)
+
+    Every use draws a sample of its own. An iteration costs D lower gradients, one upper gradient, Q − 1 HVPs and one
+    JVP. Assumes a strongly convex, smooth lower level; full batch, it stops at ‖J(I − cH)^Q H⁻¹f_y‖, not at 0.
+    """
+
+    name: ClassVar[str] = "stocbio"
+    random_length: ClassVar[bool] = False
+
+    lower_iterations: int = hyper(10, "lower steps per iteration", symbol="D", at_least=1)
+
+    def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
+        return {"x": x, "y": y, "k": 0}
+
+    def step(self, oracle: Oracle, state: State) -> State:
+        x, y, k = state["x"], state["y"], state["k"]
+        for _ in range(self.lower_iterations):
+            y = oracle.project_lower(y - self.rho(k) * oracle.grad_lower(x, y))
+        sample = draw_sample(
+            oracle, terms=self.neumann_terms, samples=self.neumann_samples, random_length=self.random_length
+        )
+        h = neumann_at(oracle, x, y, sample, terms=self.neumann_terms, step=self.neumann_step)
+        x = oracle.project_upper(x - self.eta(k) * h)
+        return {"x": x, "y": y, "k": k + 1}
+
+
+@dataclass(frozen=True)
+class BSA(StocBiO):
+    """BSA: StocBiO's loop with v = Q c Π_{j≤P}(I − c H_j) f_y, P uniform on {0, …, Q−1}.
+
+    An iteration costs D lower gradients, one upper gradient, P HVPs ((Q − 1)/2 on average) and one JVP.
+    """
+
+    name: ClassVar[str] = "bsa"
+    random_length: ClassVar[bool] = True

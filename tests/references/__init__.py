@@ -1,0 +1,1 @@
+"""NumPy-only re-implementations that the library is compared with. Nothing here imports torch or unibio."""

@@ -1,0 +1,48 @@
+"""What the tests of the second-order methods share: problems as arrays, and a loop that keeps every iterate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from references.quadratic import QuadraticBilevel, random_problem
+from unibio.draw import Streams
+from unibio.oracle import Oracle
+from unibio.problems.quadratic import from_arrays
+
+#: The exported benchmark problem and its golden numbers, outside the repository; tests skip where absent.
+GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "data" / "quadratic"
+
+
+def pair(seed=3, dx=4, dy=7, n=12, kappa=8.0):
+    """One random quadratic for both sides: (the library's Problem, the NumPy reference, x0, y0)."""
+    arrays = random_problem(seed, dx, dy, n, kappa)
+    rng = np.random.default_rng(seed + 1)
+    return from_arrays(arrays), QuadraticBilevel.of(arrays), rng.normal(size=dx), rng.normal(size=dy)
+
+
+def oracle_for(problem, seeds=(0,), dtype=torch.float64, batch_size=None):
+    return Oracle(problem, Streams(list(seeds), dtype=dtype), batch_size)
+
+
+def iterates(problem, algorithm, x0, y0, steps, *, seed=0, dtype=torch.float64, state=None):
+    """[(x_0, y_0), …, (x_T, y_T)] as NumPy vectors, the final state and the oracle."""
+    problem.prepare(torch.as_tensor(x0, dtype=dtype)[None], torch.as_tensor(y0, dtype=dtype)[None])
+    oracle = oracle_for(problem, (seed,), dtype, algorithm.batch_size)
+    with torch.no_grad():
+        if state is None:
+            x, y = (torch.as_tensor(start, dtype=dtype)[None] for start in (x0, y0))
+            state = algorithm.init(oracle, x, y)
+        path = [(state["x"][0].numpy().copy(), state["y"][0].numpy().copy())]
+        for _ in range(steps):
+            state = algorithm.step(oracle, state)
+            path.append((state["x"][0].numpy().copy(), state["y"][0].numpy().copy()))
+    return path, state, oracle
+
+
+def worst_gap(path, reference):
+    """Largest difference of any coordinate of any iterate."""
+    assert len(path) == len(reference)
+    return max(max(np.abs(a[0] - b[0]).max(), np.abs(a[1] - b[1]).max()) for a, b in zip(path, reference, strict=True))
