@@ -55,13 +55,15 @@ class Streams:
         self.device = torch.device(device)
         self.dtype = dtype
         self._product = _product(inverse, len(unique))
+        self._distinct = self._product == (1, 1)
         self._rows = torch.as_tensor(inverse, device=self.device)
         # Where runs of consecutive seeds begin, and the end of the last: such a run is one stretch of the sequence.
         self._breaks = [0, *(np.flatnonzero(np.diff(unique) != 1) + 1).tolist(), len(unique)]
         self._philox = np.random.Philox(key=0)
         self._generator = np.random.Generator(self._philox)
-        self._state: dict[str, Any] = dict(self._philox.state)
-        self._blocks: dict[tuple[str, str, int], tuple[int, Tensor]] = {}
+        self._state: Any = self._philox.state
+        self._blocks: dict[tuple[str, str, int], tuple[int, Sequence[Tensor]]] = {}
+        self._orders: dict[str, tuple[int, Tensor]] = {}
 
     def _seek(self, key: tuple[int, int], counter: Sequence[int]) -> np.random.Generator:
         """The shared generator, moved to a place of the sequence of ``key``."""
@@ -82,19 +84,18 @@ class Streams:
         if held is None or held[0] != number:
             held = (number, self._make(f"{purpose}/{kind}", kind, number, per_block, size))
             self._blocks[key] = held
-        return self._to_rows(held[1][offset])
+        numbers = held[1][offset]
+        return numbers if self._distinct else self._to_rows(numbers)
 
     def _to_rows(self, values: Tensor) -> Tensor:
         """One value per distinct seed, (seeds, …), as one per row, (runs, …)."""
         if self._product is None:
             return values.index_select(0, self._rows)
         outer, inner = self._product
-        if outer == inner == 1:
-            return values
         spread = values[None, :, None].expand(outer, -1, inner, *values.shape[1:])
         return spread.reshape(self.runs, *values.shape[1:])  # several times faster than selecting rows
 
-    def _make(self, purpose: str, kind: str, number: int, per_block: int, size: int) -> Tensor:
+    def _make(self, purpose: str, kind: str, number: int, per_block: int, size: int) -> Sequence[Tensor]:
         width = -(-per_block * size // 8) * 8  # Philox makes four 64-bit words at a time, a word makes two normals
         transform, words = (_normal, width // 2) if kind == "normal" else (_uniform, width)
         numbers = torch.empty(width, len(self.seeds), dtype=torch.float64)
@@ -108,7 +109,7 @@ class Streams:
                 raw[begin - first : end - first] = self._philox.random_raw((end - begin) * words).reshape(-1, words)
             transform(raw, numbers[:, first:last])
         block = numbers[: per_block * size].view(per_block, size, len(self.seeds)).transpose(1, 2)
-        return block.to(self.device, self.dtype).contiguous()
+        return block.to(self.device, self.dtype).contiguous().unbind(0)
 
     def _stretches(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Runs of consecutive seeds among the seeds number ``first`` … ``last`` − 1."""
@@ -120,13 +121,13 @@ class Streams:
 
     def permutation(self, purpose: str, epoch: int, n: int) -> Tensor:
         """A permutation of 0…n−1 per row for one epoch: (runs, n) int64."""
-        key = (f"{purpose}/permutation", "permutation", n)
-        held = self._blocks.get(key)
+        key = f"{purpose}/permutation/{n}"
+        held = self._orders.get(key)
         if held is None or held[0] != epoch:
-            place = (_purpose_key(key[0]), 1)
+            place = (_purpose_key(key), 1)
             orders = [self._seek(place, (0, seed & _MASK, epoch, n)).permutation(n) for seed in self.seeds]
             held = (epoch, self._to_rows(torch.from_numpy(np.stack(orders)).to(self.device)))
-            self._blocks[key] = held
+            self._orders[key] = held
         return held[1]
 
 

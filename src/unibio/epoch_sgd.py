@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
@@ -46,13 +46,30 @@ def steps_taken(budget: int, first_length: float, exponent: float) -> int:
     return sum(epoch.length for epoch in epochs(budget, first_length, exponent))
 
 
+def ball(centre: Tensor, radius: float | Tensor) -> Callable[[Tensor], Tensor]:
+    """Π_{B(centre, radius)}, the projection of every row onto its ball; radius a number or (runs, 1)."""
+    if centre.shape[-1] == 1:  # an interval, whose ends need computing only once
+        low, high = centre - radius, centre + radius
+        return lambda y: torch.clamp(y, low, high)
+
+    def project(y: Tensor) -> Tensor:
+        offset = y - centre
+        norm = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
+        return torch.where(norm > radius, centre + offset * (radius / norm), y)
+
+    return project
+
+
 def project_to_ball(y: Tensor, centre: Tensor, radius: float | Tensor) -> Tensor:
-    """Π_{B(centre, radius)}(y) for every row; radius a number or (runs, 1)."""
-    if y.shape[-1] == 1:
-        return torch.minimum(torch.maximum(y, centre - radius), centre + radius)
-    offset = y - centre
-    norm = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
-    return torch.where(norm > radius, centre + offset * (radius / norm), y)
+    """Π_{B(centre, radius)}(y) for every row, once; see :func:`ball`."""
+    return ball(centre, radius)(y)
+
+
+def descend(y: Tensor, step: float | Tensor, gradient: Tensor) -> Tensor:
+    """y − step · gradient in one pass; step a number or (runs, 1)."""
+    if isinstance(step, Tensor):
+        return torch.addcmul(y, step, gradient, value=-1)
+    return torch.sub(y, gradient, alpha=step)
 
 
 def epoch_sgd(
@@ -85,11 +102,12 @@ def epoch_sgd(
         )
     for epoch in epochs(budget, first_length, oracle.problem.exponent):
         gamma, radius = epoch.step_factor * step, epoch.radius_factor * first_radius
+        project = ball(y, radius)
         w, total = y, torch.zeros_like(y)
         for _ in range(epoch.length):
             if average == "first":
                 total += w
-            w = project_to_ball(w - gamma * oracle.grad_lower(x, w), y, radius)
+            w = project(descend(w, gamma, oracle.grad_lower(x, w)))
             if average == "last":
                 total += w
         y = total / epoch.length

@@ -32,7 +32,7 @@ def abs_power(y: Tensor, q: float) -> Tensor:
 
 def signed_power(y: Tensor, q: float) -> Tensor:
     """``[y]^{∘q} = sign(y)|y|^q`` elementwise, q ≥ 0."""
-    if float(q).is_integer() and int(q) % 2 == 1:
+    if q % 2 == 1:
         return _integer_power(y, int(q))
     return y.sign() * abs_power(y, q)
 
