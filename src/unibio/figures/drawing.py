@@ -1,0 +1,61 @@
+"""What a figure is: a picture, the tables it plots, and how both are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from unibio.analysis.study import Study
+from unibio.figures.style import RC
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The result of drawing: a picture (None for a table alone) and the tables by file name."""
+
+    figure: Figure | None
+    tables: Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the study.
+
+    Attributes:
+        name: of its files.
+        caption: what it shows, for the report.
+        experiments: whose records it needs.
+        draw: from a study to the figure; raises MissingRecordsError where it has no records.
+    """
+
+    name: str
+    caption: str
+    experiments: tuple[str, ...]
+    draw: Callable[[Study], Drawn]
+
+    def write(self, study: Study, out: Path) -> list[Path]:
+        """Draw into ``out``/figures/NAME.{png,pdf} and ``out``/tables/*.csv; the same records give the same bytes."""
+        with matplotlib.rc_context(RC):
+            drawn = self.draw(study)
+            written = []
+            if drawn.figure is not None:
+                (out / "figures").mkdir(parents=True, exist_ok=True)
+                layout = drawn.figure.get_layout_engine()
+                if layout is not None:
+                    layout.execute(drawn.figure)
+                    drawn.figure.set_layout_engine("none")  # once for both formats: it is half the time
+                for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+                    path = out / "figures" / f"{self.name}.{suffix}"
+                    drawn.figure.savefig(path, metadata=metadata)
+                    written.append(path)
+        (out / "tables").mkdir(parents=True, exist_ok=True)
+        for name, table in drawn.tables.items():
+            path = out / "tables" / f"{name}.csv"
+            table.to_csv(path, index=False, float_format="%.8g", lineterminator="\n")
+            written.append(path)
+        return written
