@@ -61,6 +61,8 @@ figures: $(STAMP)  ## figures, tables and report again, from the stored runs onl
 
 publish:  ## copy reproduced/ to results/synthetic/, the copy under version control
 	@if [ ! -f reproduced/report.md ]; then echo "error: no reproduced/report.md: run make reproduce first" >&2; exit 1; fi
+	@if grep -qsE '"scale": *"smoke"' reproduced/claims.json; then \
+		echo "error: reproduced/ is of scale smoke, which proves nothing: run make reproduce first" >&2; exit 1; fi
 	@echo "→ publishing reproduced/ as results/synthetic/"
 	@rm -rf results/synthetic && mkdir -p results && cp -R reproduced results/synthetic
 
