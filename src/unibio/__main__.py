@@ -1,6 +1,8 @@
-"""``python -m unibio``: run what Hydra composes from ``conf/`` and the overrides given."""
+"""``python -m unibio``: run what Hydra composes from ``conf/`` and the overrides given, or another command by name."""
 
-from unibio.cli import run
+import sys
+
+from unibio.cli import COMMANDS, main
 
 if __name__ == "__main__":
-    run()
+    main(sys.argv[1:] if sys.argv[1:2] and sys.argv[1] in COMMANDS else ["run", *sys.argv[1:]])

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 COMMANDS = {
     "run": "one configuration, or with -m a sweep; arguments are Hydra overrides (python -m unibio is the same)",
@@ -19,6 +19,15 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``unibio``."""
+    try:
+        _main(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
+        sys.stdout = None  # type: ignore[assignment]  # or the interpreter would try to flush it again
+        raise SystemExit(141) from None
+
+
+def _main(arguments: Sequence[str] | None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
         print("usage: unibio COMMAND [...]\n")
@@ -41,32 +50,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Compose with Hydra and run; in a multirun, every job of it."""
+    """Compose with Hydra and run; in a multirun, every job of it.
+
+    Every job is checked, and the size and expected time of the whole are printed, before Hydra starts the first.
+    """
     import hydra
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
     from omegaconf import DictConfig
     from tqdm import tqdm
 
     from unibio import config as configuration
     from unibio.errors import InputError
     from unibio.run import Interrupted
-    from unibio.sweep import finish_job, plan
+    from unibio.sweep import finish_job
 
-    configuration.register()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    multirun = _check_first(given)
 
     def task(composed: DictConfig) -> str:
-        multirun = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             job = configuration.job_from(composed)
-            if not multirun:
-                planned = plan([job])
-                print(f"unibio: {planned.describe(1)}; records in {job.root}", flush=True)
             hide = None if job.config["progress"] else True
-            with tqdm(total=job.config["steps"], unit="it", disable=hide, desc=job.problem.name) as bar:
+            with tqdm(total=job.config["steps"], unit="it", disable=hide, desc=job.problem.name, leave=False) as bar:
                 outcome = finish_job(job, lambda finished: bar.update(finished - bar.n) and None)
-            print(_outcome_line(outcome), flush=True)
-            return str(outcome.record.path)
         except InputError as error:
             if multirun:
                 raise
@@ -75,14 +80,33 @@ def run(arguments: Sequence[str] | None = None) -> None:
             print(f"unibio: {stopped}; the same command goes on from there", file=sys.stderr)
             # Hydra's sweeper would start the next job after an Exception; a reader who pressed Ctrl-C wants none.
             raise SystemExit(130) from None
-        raise AssertionError("unreachable")
+        print(_outcome_line(outcome), flush=True)
+        return str(outcome.record.path)
 
-    if arguments is not None:
-        sys.argv = [sys.argv[0], *arguments]
-    main_with_hydra = hydra.main(
+    configuration.register()
+    sys.argv = [sys.argv[0], *given]
+    with_hydra = hydra.main(
         version_base="1.3", config_path=str(configuration.conf_dir().resolve()), config_name="config"
     )
-    main_with_hydra(task)()
+    with_hydra(task)()
+
+
+def _check_first(arguments: Sequence[str]) -> bool:
+    """Check every job and announce the sweep; returns whether it is one. Leaves Hydra's other flags to Hydra."""
+    from unibio.errors import InputError
+    from unibio.sweep import announce, composer, expand, is_multirun
+
+    flags = {argument for argument in arguments if argument.startswith("-")}
+    if flags - {"-m", "--multirun"}:
+        return False
+    overrides = [argument for argument in arguments if argument not in flags]
+    try:
+        with composer() as compose_one:
+            multirun = bool(flags) or is_multirun(overrides, compose_one)
+            announce(expand(overrides, compose_one), "python -m unibio " + " ".join(arguments))
+    except InputError as error:
+        _fail(error)
+    return multirun
 
 
 def _outcome_line(outcome: Any) -> str:
@@ -154,6 +178,6 @@ def _from_records(command: str, arguments: Sequence[str]) -> None:
         _fail(error)
 
 
-def _fail(error: Exception) -> None:
+def _fail(error: Exception) -> NoReturn:
     print(f"unibio: {error}", file=sys.stderr)
     raise SystemExit(2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 _ROOT = Path(__file__).parent
@@ -33,7 +33,7 @@ def code_hash(modules: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parsed(module: str) -> tuple[str, tuple[str, ...]]:
     """A module's syntax tree without docstrings, and the modules of this package it imports."""
     relative = module.split(".")[1:]

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from unibio.algorithms.base import Algorithm
+from unibio.api import Result, solve
 from unibio.errors import InputError, unknown
 from unibio.problem import Problem, ProblemSpec
 from unibio.registry import algorithm_class
-from unibio.api import Result, solve
 
 #: Seeds of tuning runs start here, far from those a comparison would use, so that no method is tuned on its test.
 TUNING_SEED = 1_000_003
@@ -93,14 +93,22 @@ def compare(
         if name not in everyone:
             raise unknown("parameter of the compared algorithms,", name, everyone)
     seeds = list(seed) if isinstance(seed, Iterable) else [seed]
-    common = {"budget": budget, "steps": steps}
-    results, tuning, rows = {}, {}, []
+    common: dict[str, Any] = {"budget": budget, "steps": steps}
+    results: dict[str, Result] = {}
+    tuning: dict[str, pd.DataFrame] = {}
+    rows = []
     for label, algorithm in chosen.items():
-        own = {name: value for name, value in parameters.items() if name in _fields(algorithm)}
+        own: dict[str, Any] = {name: value for name, value in parameters.items() if name in _fields(algorithm)}
         axes = _axes_for(label, algorithm, tune or {}, chosen, everyone)
         if axes:
             tried = solve(
-                problem, algorithm, x0, y0, seed=range(TUNING_SEED, TUNING_SEED + tuning_seeds), **common, **own, **axes
+                problem,
+                algorithm,
+                x0,
+                y0,
+                seed=range(TUNING_SEED, TUNING_SEED + tuning_seeds),
+                **common,
+                **(own | axes),
             )
             table = _criterion(tried, metric).groupby(list(axes), as_index=False)["criterion"].median()
             tuning[label] = table.sort_values("criterion", ignore_index=True)
@@ -120,7 +128,9 @@ def _labelled(algorithms: Any) -> dict[str, str | Algorithm]:
     for algorithm in algorithms:
         name = algorithm if isinstance(algorithm, str) else algorithm.name or type(algorithm).__name__
         label = next(
-            label for label in itertools.chain([name], (f"{name} #{i}" for i in itertools.count(2))) if label not in labelled
+            label
+            for label in itertools.chain([name], (f"{name} #{i}" for i in itertools.count(2)))
+            if label not in labelled
         )
         labelled[label] = algorithm
     return labelled

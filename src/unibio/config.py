@@ -22,6 +22,7 @@ from unibio.grid import grid_of, with_rows
 from unibio.parameters import Configured, PerRun
 from unibio.problem import ProblemSpec
 from unibio.registry import ALGORITHMS, PROBLEMS, algorithm_class, problem_class
+from unibio.run import Settings
 
 DTYPES = ("float64", "float32")
 DEVICES = ("auto", "cpu", "cuda")
@@ -66,7 +67,7 @@ def register() -> None:
     for group, classes in (("problem", PROBLEMS), ("algorithm", ALGORITHMS)):
         for name, cls in classes.items():
             store.store(group=group, name=f"schema_{name}", package=group, node=_schema(cls))
-    resolvers = {
+    resolvers: dict[str, Any] = {
         "at": lambda table, key: table[str(key)],
         "times": lambda a, b: max(1, round(float(a) * float(b))),
         "power": lambda base, exponent, factor=1.0: float(factor) * float(base) ** float(exponent),
@@ -138,6 +139,8 @@ def job_from(config: DictConfig | Mapping[str, Any]) -> Job:
     for key in ("threads", "repeats"):
         if plain[key] < 1:
             raise InputError(f"{key} must be at least 1, got {plain[key]}")
+    Settings(steps=plain["steps"], budget=plain["budget"], log_points=plain["log_points"])
+    _check_targets(plain["targets"], problem)
     axes = _axes(plain["grid"], plain["seed"])
     job = Job(problem, algorithm, axes, plain)
     columns = [key.split(".")[-1] for key in axes]
@@ -183,6 +186,14 @@ def _create(find: Any, config: Mapping[str, Any], role: str) -> Any:
     return find(name).create(values)
 
 
+def _check_targets(targets: Mapping[str, Any], problem: ProblemSpec) -> None:
+    for metric, levels in targets.items():
+        if metric not in problem.averaged:
+            raise unknown("metric in targets.", metric, problem.averaged)
+        if not isinstance(levels, list) or not all(isinstance(level, (int, float)) for level in levels):
+            raise InputError(f"targets.{metric} = {levels!r} is not accepted: give a list of numbers")
+
+
 def _resolved(spec: Configured) -> dict[str, Any]:
     return {"name": spec.name} | {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)}
 
@@ -214,7 +225,7 @@ def _values(key: str, value: Any) -> list[Any]:
             return list(value)
     elif isinstance(value, Mapping) and len(value) == 1:
         kind, numbers = next(iter(value.items()))
-        spaced = {"log": np.geomspace, "linear": np.linspace}.get(kind)
+        spaced: Any = {"log": np.geomspace, "linear": np.linspace}.get(kind)
         if spaced is not None and isinstance(numbers, (list, tuple)) and len(numbers) == 3:
             low, high, count = numbers
             if int(count) >= 1 and (kind == "linear" or (low > 0 and high > 0)):

@@ -1,4 +1,4 @@
-"""One job: a checked configuration in, a record on disk out. Resumes, never computes twice, leaves a trace of failure."""
+"""One job: a checked configuration in, a record on disk out. Resumes, never computes twice, notes failures."""
 
 from __future__ import annotations
 
@@ -198,7 +198,9 @@ def _check_writable(root: Path) -> None:
         probe.write_text("")
         probe.unlink()
     except OSError as error:
-        raise InputError(f"records = {root} cannot be written: {error.strerror}; choose another with records=DIR") from None
+        raise InputError(
+            f"records = {root} cannot be written: {error.strerror}; choose another with records=DIR"
+        ) from None
 
 
 def _final_metrics(history: pd.DataFrame, axes: set[str]) -> dict[str, float]:

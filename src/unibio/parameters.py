@@ -23,10 +23,12 @@ def hyper(
     above: float | None = None,
     at_least: float | None = None,
     below: float | None = None,
+    even: bool = False,
     choices: tuple[str, ...] = (),
 ) -> Any:
     """A parameter: its default, what it means, the paper's symbol, and the values it accepts."""
-    meta = {"help": help, "symbol": symbol, "above": above, "at_least": at_least, "below": below, "choices": choices}
+    meta = {"help": help, "symbol": symbol, "above": above, "at_least": at_least, "below": below, "even": even}
+    meta["choices"] = choices
     return field(default=default, metadata=meta)
 
 
@@ -35,6 +37,7 @@ def accepted(meta: Any) -> str:
     if meta.get("choices"):
         return "one of " + ", ".join(meta["choices"])
     bounds = [f"{sign} {meta[key]:g}" for key, sign in _BOUNDS if meta.get(key) is not None]
+    bounds += ["even"] if meta.get("even") else []
     return " and ".join(bounds) or "any"
 
 
@@ -87,7 +90,8 @@ def _check(name: str, value: Any, kind: Any, meta: Any) -> None:
         )
     if not ok:
         what = _WORDS.get(kind, "a number")
-        raise InputError(f"{name} = {value!r} is not accepted: it must be {what}; accepted: {accepted(meta)}.")
+        shown = value.flatten().tolist() if isinstance(value, Tensor) else value
+        raise InputError(f"{name} = {shown!r} is not accepted: it must be {what}; accepted: {accepted(meta)}.")
 
 
 _WORDS: dict[Any, str] = {
@@ -108,4 +112,6 @@ def _in_range(value: Tensor, meta: Any) -> bool:
         ok &= value >= meta["at_least"]
     if meta.get("below") is not None:
         ok &= value < meta["below"]
+    if meta.get("even"):
+        ok &= value % 2 == 0
     return bool(ok.all())

@@ -185,6 +185,8 @@ class ProblemSpec(Configured):
     """A problem by its parameters: what a configuration names, and what a grid varies."""
 
     role: ClassVar[str] = "problem"
+    #: Metrics of the built problem that are averaged over every iteration, and so can have targets.
+    averaged: ClassVar[tuple[str, ...]] = ()
 
     def build(self) -> Problem:
         """The problem; per-run parameters may be (runs, 1) tensors.

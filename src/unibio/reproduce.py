@@ -67,7 +67,9 @@ def reproduce(names: Sequence[str], overrides: Sequence[str], out: Path, workers
     alone = [job for job in planned.pending if job.config["repeats"] > 1]
     failures = run_pool(together, count) + run_pool(alone, 1)
     report_failures(failures)
-    print(f"unibio: {len(planned.pending) - len(failures)} jobs computed in {time.monotonic() - began:.0f} s", flush=True)
+    print(
+        f"unibio: {len(planned.pending) - len(failures)} jobs computed in {time.monotonic() - began:.0f} s", flush=True
+    )
     written = publish(jobs[0].root, out)
     if failures:
         raise SystemExit(1)
@@ -100,5 +102,3 @@ def _fingerprint(root: Path) -> str:
     for path in [*sources, *sealed]:
         hashed.update(path.name.encode() + path.read_bytes())
     return hashed.hexdigest()
-
-

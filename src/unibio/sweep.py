@@ -5,38 +5,83 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import re
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from unibio import config as configuration
 from unibio import records
 from unibio.config import Job, job_from
-from unibio.job import Outcome, existing, run_job, simulation
+from unibio.errors import InputError, unknown
+from unibio.job import Outcome, existing, pick_device, run_job, simulation
 from unibio.run import Interrupted
 from unibio.tracking import track
 
 Compose = Callable[[list[str]], DictConfig]
 
 
+def _parsed(overrides: Sequence[str]) -> list[Override]:
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise InputError(str(error).splitlines()[0]) from None
+
+
 @contextmanager
 def composer() -> Iterator[Compose]:
     """A function that composes the project's configuration with overrides, outside ``hydra.main``."""
     configuration.register()
+
+    def compose_one(overrides: list[str]) -> DictConfig:
+        try:
+            return compose("config", overrides, return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(_explain(error, overrides)) from None
+
     with initialize_config_dir(version_base="1.3", config_dir=str(configuration.conf_dir().resolve())):
-        yield lambda overrides: compose("config", overrides, return_hydra_config=True)
+        yield compose_one
+
+
+def _explain(error: Exception, overrides: list[str]) -> str:
+    """Hydra's complaint in one line; for a misspelt key, with the keys that exist there."""
+    wrong = re.search(r"Could not override '([\w.]+)'", str(error))
+    if wrong:
+        key = wrong.group(1)
+        parent, _, leaf = key.rpartition(".")
+        others = [given for given in overrides if given.split("=")[0] != key]
+        try:
+            base = compose("config", others)
+            known = OmegaConf.select(base, parent) if parent else base
+        except (HydraException, OmegaConfBaseException):
+            known = None
+        if isinstance(known, DictConfig) and leaf not in known:
+            return str(unknown(f"key in {parent or 'the configuration'},", leaf, [str(name) for name in known]))
+    absent = re.search(r"Could not find '(\w+)/([^']*)'", str(error))
+    if absent:
+        group, name = absent.groups()
+        options = [path.stem for path in (configuration.conf_dir() / group).glob("*.yaml")]
+        return str(unknown(group, name, options))
+    said = [str(error).splitlines()[0]]
+    if error.__cause__ is not None:
+        said.append(str(error.__cause__).splitlines()[0])
+    return ": ".join(said)
 
 
 def expand(overrides: Sequence[str], compose_one: Compose) -> list[Job]:
@@ -47,20 +92,35 @@ def expand(overrides: Sequence[str], compose_one: Compose) -> list[Job]:
     Raises:
         InputError: any of the configurations cannot work.
     """
-    parser = OverridesParser.create()
-    given = parser.parse_overrides(list(overrides))
+    given = _parsed(overrides)
     fixed = [o.input_line or "" for o in given if not o.is_sweep_override()]
     base = compose_one(fixed)
     params = OmegaConf.to_container(base.hydra.sweeper.params) if base.hydra.sweeper.params else {}
     assert isinstance(params, dict)
     named = {o.key_or_group for o in given}
-    swept = parser.parse_overrides([f"{key}={value}" for key, value in params.items() if key not in named])
+    swept = _parsed([f"{key!s}={value}" for key, value in params.items() if key not in named])
     swept += [o for o in given if o.is_sweep_override()]
     if not swept:
         return [job_from(base)]
     combinations = [combination for batch in BasicSweeper.split_arguments(swept, None) for combination in batch]
     jobs = [job_from(compose_one([*fixed, *combination])) for combination in combinations]
     return list({records.record_name(job.config): job for job in jobs}.values())
+
+
+def is_multirun(overrides: Sequence[str], compose_one: Compose) -> bool:
+    """Whether the configuration asks for a multirun by itself (``hydra.mode``), as experiments do.
+
+    Raises:
+        InputError: several values for a key, but no multirun.
+    """
+    given = _parsed(overrides)
+    swept = [o.key_or_group for o in given if o.is_sweep_override()]
+    base = compose_one([o.input_line or "" for o in given if not o.is_sweep_override()])
+    if base.hydra.mode == RunMode.MULTIRUN:
+        return True
+    if swept:
+        raise InputError(f"{swept[0]} has several values: that is a sweep, add -m (or use unibio sweep)")
+    return False
 
 
 @dataclass(frozen=True)
@@ -96,14 +156,12 @@ def _expected_seconds(job: Job, moment: float = 0.15) -> float:
         return 0.0
     began = time.perf_counter()
     ticks: list[tuple[int, float]] = []
-    try:
+    with suppress(Interrupted):
         simulation(
             job,
             progress=lambda finished: ticks.append((finished, time.perf_counter())),
             should_stop=lambda: bool(ticks) and ticks[-1][1] - ticks[0][1] > moment,
         )
-    except Interrupted:
-        pass
     (first, start), (last, end) = ticks[0], ticks[-1]
     pace = (end - start) / (last - first) if last > first else start - began
     return (start - began + pace * steps) * job.config["repeats"]
@@ -172,16 +230,15 @@ def _in_turn(jobs: Sequence[Job], bar: tqdm) -> list[Failure]:
     return failures
 
 
-_ticks: Any = None
+_worker: dict[str, Any] = {}
 
 
 def _start_worker(queue: Any) -> None:
-    global _ticks
-    _ticks = queue
+    _worker["ticks"] = queue
 
 
 def _work(config: dict[str, Any]) -> None:
-    finish_job(job_from(config), _Ticker(_ticks.put))
+    finish_job(job_from(config), _Ticker(_worker["ticks"].put))
 
 
 def _in_pool(jobs: Sequence[Job], workers: int, bar: tqdm) -> list[Failure]:
@@ -249,24 +306,18 @@ def report_failures(failures: Sequence[Failure]) -> None:
     for failure in failures:
         name = records.record_name(failure.job.config)
         reason = failure.error.strip().splitlines()[-1]
-        print(f"unibio: failed: {name}: {reason}\n  full traceback: {failure.job.root / name}/summary.json", file=sys.stderr)
+        print(
+            f"unibio: failed: {name}: {reason}\n  full traceback: {failure.job.root / name}/summary.json",
+            file=sys.stderr,
+        )
 
 
 def default_workers(device: str) -> int:
     """One process per core on the CPU, one on a CUDA device."""
-    return 1 if configuration_device(device) == "cuda" else max(1, os.cpu_count() or 1)
-
-
-def configuration_device(device: str) -> str:
-    """The kind of device a configuration's key means here."""
-    from unibio.job import pick_device
-
-    return pick_device(device).type
+    return 1 if pick_device(device).type == "cuda" else max(1, os.cpu_count() or 1)
 
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-

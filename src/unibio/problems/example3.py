@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 
 from unibio.draw import Draw
-from unibio.errors import InputError
 from unibio.parameters import PerRun, hyper
 from unibio.powers import abs_power, scale, signed_power, signed_root
 from unibio.problem import ClosedForm, Problem, ProblemSpec, Sampler
@@ -37,8 +36,9 @@ class Example3(ProblemSpec):
     """Example 3: d_x = d_y = 1, start (1, 1)."""
 
     name: ClassVar[str] = "example3"
+    averaged: ClassVar[tuple[str, ...]] = ("hypergradient_norm",)
 
-    exponent: int = hyper(4, "exponent of uniform convexity, even", symbol="p", at_least=2)
+    exponent: int = hyper(4, "exponent of uniform convexity", symbol="p", at_least=2, even=True)
     noise: PerRun = hyper(0.0, "Gaussian noise level of the lower-level gradient", symbol="σ²", at_least=0)
     noise_reading: str = hyper("variance", "the noise level is a variance (text) or std (script)", choices=READINGS)
     upper_noise: PerRun = hyper(0.0, "standard deviation of the noise on f_x", at_least=0)
@@ -56,8 +56,9 @@ class Coordinatewise(ProblemSpec):
     """
 
     name: ClassVar[str] = "coordinatewise"
+    averaged: ClassVar[tuple[str, ...]] = ("hypergradient_norm",)
 
-    exponent: int = hyper(4, "exponent of uniform convexity, even", symbol="p", at_least=2)
+    exponent: int = hyper(4, "exponent of uniform convexity", symbol="p", at_least=2, even=True)
     dimension: int = hyper(10, "coordinates of x and of y", symbol="d", at_least=2)
     mixing_seed: int = hyper(0, "seed of the orthogonal matrix R", symbol="R", at_least=0)
     noise: PerRun = hyper(0.0, "Gaussian noise level of the lower-level gradient", symbol="σ²", at_least=0)
@@ -92,8 +93,6 @@ class Remembered:
 
 def _build(spec: Example3 | Coordinatewise, mixing: Tensor | None, u0: Tensor) -> Problem:
     p = spec.exponent
-    if p % 2:
-        raise InputError(f"problem.exponent = {p} is not accepted: Example 3 needs an even integer p ≥ 2")
     lower_std = torch.as_tensor(spec.noise, dtype=torch.float64)
     if spec.noise_reading == "variance":
         lower_std = lower_std.sqrt()
@@ -173,7 +172,7 @@ def _build(spec: Example3 | Coordinatewise, mixing: Tensor | None, u0: Tensor) -
     def metrics(x: Tensor, y: Tensor) -> Mapping[str, Tensor]:
         return {
             "hypergradient_norm": torch.linalg.vector_norm(gradient(x), dim=-1),
-            "objective": value(x),
+            "value": value(x),
             "lower_error": torch.linalg.vector_norm(y - solution(x), dim=-1),
         }
 
@@ -184,7 +183,7 @@ def _build(spec: Example3 | Coordinatewise, mixing: Tensor | None, u0: Tensor) -
         sample_upper=sampler(upper_std, "upper_std"),
         sample_lower=sampler(lower_std, "lower_std"),
         metrics=metrics,
-        averaged=("hypergradient_norm",),
+        averaged=spec.averaged,
         derivatives={
             "grad_upper": grad_upper,
             "grad_lower": grad_lower,

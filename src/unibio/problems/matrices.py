@@ -36,6 +36,10 @@ class Matrices(Protocol):
         ...
 
 
+def _times(matrix: Tensor, v: Tensor, transposed: bool) -> Tensor:
+    return v @ (matrix if transposed else matrix.T)
+
+
 class Vectors:
     """n vectors, (n, d)."""
 
@@ -55,11 +59,11 @@ class Dense:
     def __init__(self, values: np.ndarray):
         every = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))
         self.mean = every.mean(0)
-        self._at = Constants({"every": every, "mean": self.mean, "mean transposed": self.mean.T.contiguous()})
+        self._at = Constants({"every": every, "mean": self.mean})
 
     def __call__(self, v: Tensor, batch: Tensor | None, transposed: bool = False) -> Tensor:
         if batch is None:
-            return v @ self._at("mean" if transposed else "mean transposed", v)
+            return _times(self._at("mean", v), v, transposed)
         mean = self._at("every", v)[batch].mean(1)
         return torch.einsum("rde,rd->re" if transposed else "rde,re->rd", mean, v)
 
@@ -69,11 +73,9 @@ class LowRank:
 
     def __init__(self, shared: np.ndarray, left: np.ndarray, right: np.ndarray):
         self.mean = torch.from_numpy(shared + np.einsum("ndr,ner->de", left, right, optimize=True) / len(left))
-        values = {"shared": shared, "shared transposed": shared.T, "left": left}
-        tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in values.items()}
-        tensors["right"] = tensors["left"] if right is left else torch.from_numpy(np.ascontiguousarray(right))
-        tensors |= {"mean": self.mean, "mean transposed": self.mean.T.contiguous()}
-        self._at = Constants(tensors)
+        own = torch.from_numpy(np.ascontiguousarray(left))
+        other = own if right is left else torch.from_numpy(np.ascontiguousarray(right))
+        self._at = Constants({"shared": torch.from_numpy(shared), "mean": self.mean, "left": own, "right": other})
 
     @classmethod
     def centred(cls, mean: np.ndarray, left: np.ndarray, right: np.ndarray) -> LowRank:
@@ -82,8 +84,8 @@ class LowRank:
 
     def __call__(self, v: Tensor, batch: Tensor | None, transposed: bool = False) -> Tensor:
         if batch is None:
-            return v @ self._at("mean" if transposed else "mean transposed", v)
-        shared = v @ self._at("shared" if transposed else "shared transposed", v)
+            return _times(self._at("mean", v), v, transposed)
+        shared = _times(self._at("shared", v), v, transposed)
         into, out = ("left", "right") if transposed else ("right", "left")
         coefficients = torch.einsum("rbek,re->rbk", self._at(into, v)[batch], v)
         return shared + torch.einsum("rbdk,rbk->rd", self._at(out, v)[batch], coefficients) / batch.shape[1]

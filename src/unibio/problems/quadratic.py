@@ -75,6 +75,7 @@ class Quadratic(ProblemSpec):
     """
 
     name: ClassVar[str] = "quadratic"
+    averaged: ClassVar[tuple[str, ...]] = ("hypergradient_norm",)
 
     path: str = hyper("", "npz file with the arrays of quadratic.KEYS; empty generates a problem")
     dimension_x: int = hyper(10, "upper-level dimension", symbol="d_x", at_least=1)
@@ -208,7 +209,7 @@ def _build(lower: Level, upper: Level, x0: np.ndarray, y0: np.ndarray) -> Proble
         size_upper=upper.size,
         size_lower=lower.size,
         metrics=metrics,
-        averaged=("hypergradient_norm",),
+        averaged=Quadratic.averaged,
         derivatives={
             "grad_upper": lambda x, y, batch: (upper.dx(x, y, batch), upper.dy(x, y, batch)),
             "grad_lower": lower.dy,
