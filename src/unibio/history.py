@@ -33,6 +33,14 @@ def log_iterations(steps: int, points: int) -> list[int]:
     return [int(i) for i in chosen]
 
 
+def _column(parts: Sequence[Any], runs: int) -> np.ndarray:
+    """One value per logged iteration, a number or (runs,), as a column with a run's values side by side."""
+    if not any(isinstance(part, Tensor) for part in parts):
+        return np.tile(np.asarray(parts), runs)
+    rows = torch.stack([part if isinstance(part, Tensor) else torch.tensor(part).expand(runs) for part in parts])
+    return rows.t().reshape(-1).numpy()
+
+
 class Recorder:
     """Collects a batch of runs' history while it runs.
 
@@ -110,8 +118,9 @@ class Recorder:
                     hit[new, 0] = iteration
                     hit[new, 1] = oracle.calls_per_run()[new]
         if iteration in self._due or last:
-            counts = oracle.counts()
-            row = {"oracle_calls": oracle.calls_per_run(), **counts, "seconds": seconds, **values, **means}
+            counts = oracle.running_counts()  # a run's rows end where it is frozen: no other counts are shown
+            calls = sum(counts[kind] for kind in KINDS)
+            row = {"oracle_calls": calls, **counts, "seconds": seconds, **values, **means}
             if self._rows and self._rows[-1]["iteration"] == iteration:
                 self._rows.pop()  # a resumed run meets its checkpoint's iterate again
             self._rows.append({"iteration": iteration, **row})
@@ -121,12 +130,10 @@ class Recorder:
         runs = len(stopped_at)
         columns: dict[str, np.ndarray] = {"run": np.repeat(np.arange(runs), len(self._rows))}
         for name in self._rows[0] if self._rows else []:
-            parts = [row[name] for row in self._rows]
-            if isinstance(parts[0], Tensor):
-                columns[name] = torch.stack(parts, dim=1).reshape(-1).numpy()
-            else:
-                columns[name] = np.tile(np.asarray(parts), runs)
-        frame = pd.DataFrame(columns)
+            columns[name] = _column([row[name] for row in self._rows], runs)
+        frame = pd.DataFrame(columns, copy=False)  # a copy would be the largest thing in memory
+        if not self._rows or bool((stopped_at >= self._rows[-1]["iteration"]).all()):
+            return frame
         keep = frame["iteration"].to_numpy() <= np.repeat(stopped_at.numpy(), len(self._rows))
         return frame[keep].reset_index(drop=True)
 

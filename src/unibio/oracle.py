@@ -205,6 +205,10 @@ class Oracle:
         counts = self.counts()
         return torch.stack([counts[kind] for kind in KINDS]).sum(0)
 
+    def running_counts(self) -> dict[str, int | Tensor]:
+        """:meth:`counts` of the rows that are not frozen: one number where they agree, else (runs,) int64."""
+        return {kind: now - self._spared[kind] if kind in self._spared else now for kind, now in self._total.items()}
+
     def counts(self) -> dict[str, Tensor]:
         """Per kind, and ``samples``: (runs,) int64."""
         return {
