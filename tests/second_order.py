@@ -30,7 +30,7 @@ def oracle_for(problem, seeds=(0,), dtype=torch.float64, batch_size=None):
 def iterates(problem, algorithm, x0, y0, steps, *, seed=0, dtype=torch.float64, state=None):
     """[(x_0, y_0), …, (x_T, y_T)] as NumPy vectors, the final state and the oracle."""
     problem.prepare(torch.as_tensor(x0, dtype=dtype)[None], torch.as_tensor(y0, dtype=dtype)[None])
-    oracle = oracle_for(problem, (seed,), dtype, algorithm.batch_size)
+    oracle = oracle_for(problem, (seed,), dtype, getattr(algorithm, "batch_size", None))
     with torch.no_grad():
         if state is None:
             x, y = (torch.as_tensor(start, dtype=dtype)[None] for start in (x0, y0))

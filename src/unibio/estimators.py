@@ -70,10 +70,10 @@ def draw_sample(
     if samples == "shared":
         factors = (oracle.sample_lower(batch_size),) * needed if needed else ()
         if terms > 1 and not needed:
-            oracle.pass_over_lower(1)
+            oracle.pass_over_lower(1, batch_size)
     else:
         factors = tuple(oracle.sample_lower(batch_size) for _ in range(needed))
-        oracle.pass_over_lower(terms - 1 - needed)
+        oracle.pass_over_lower(terms - 1 - needed, batch_size)
     return HypergradientSample(upper, factors, oracle.sample_lower(batch_size), length)
 
 

@@ -64,19 +64,20 @@ class Oracle:
         """A fresh sample ζ of the lower level."""
         return self._sample("lower", self.problem.sample_lower, self.problem.size_lower, batch_size)
 
-    def pass_over_lower(self, count: int) -> None:
+    def pass_over_lower(self, count: int, batch_size: int | None = None) -> None:
         """Pass over the next ``count`` samples of the lower level without realising them.
 
         An estimator whose rows need different numbers of samples must use up the same number in every row, or a
         trajectory's later samples would depend on the other rows of its batch.
         """
-        self._drawn["lower"] = self._drawn.get("lower", 0) + count
+        purpose = _purpose("lower", batch_size)
+        self._drawn[purpose] = self._drawn.get(purpose, 0) + count
 
     def _sample(self, purpose: str, sampler: Any, points: int | None, batch_size: int | None) -> Sample:
         size = batch_size if batch_size is not None else self.batch_size
         if sampler is None:  # without a sampler a finite sum is always the full one
             return Sample(None, points or 1)
-        draw = self.draw(purpose, size if points is None or size is None else min(size, points))
+        draw = self.draw(_purpose(purpose, batch_size), size if points is None or size is None else min(size, points))
         return Sample(sampler(draw), 1 if points is None else draw.length(points))
 
     # Derivatives -----------------------------------------------------------------------------------------------
@@ -240,6 +241,11 @@ class Oracle:
         self._spared = {kind: count.clone() for kind, count in state["spared"].items()}
         self._frozen = state["frozen"].clone()
         self._at_freeze = {kind: count.clone() for kind, count in state["at_freeze"].items()}
+
+
+def _purpose(level: str, batch_size: int | None) -> str:
+    """Batches of a size of their own are counted apart, so that each size walks through whole epochs."""
+    return level if batch_size is None else f"{level} by {batch_size}"
 
 
 def _leaf(t: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from unibio.errors import InputError
 from unibio.parameters import PerRun
 
 
@@ -14,14 +13,8 @@ def decay(iteration: int, exponent: PerRun, offset: PerRun = 1.0) -> PerRun:
     Args:
         iteration: k ≥ 0.
         exponent: a ≥ 0, a number or (runs, 1).
-        offset: k₀ > 0; 1 makes the first step the undecayed one.
-
-    Raises:
-        InputError: k + k₀ ≤ 0, where the factor does not exist.
+        offset: k₀ > 0, a number or (runs, 1); 1 makes the first step the undecayed one.
     """
     if not isinstance(exponent, Tensor) and exponent == 0:
         return 1.0
-    base = iteration + offset
-    if bool(base <= 0):
-        raise InputError(f"decay_offset must be > 0, so that (k + k₀)^(−a) exists at k = {iteration}; got {offset}")
-    return base ** (-exponent)
+    return (iteration + offset) ** (-exponent)
