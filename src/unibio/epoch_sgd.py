@@ -10,6 +10,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
+from unibio.errors import InputError
 from unibio.oracle import Oracle
 
 
@@ -95,7 +96,15 @@ def epoch_sgd(
 
     Returns:
         w^k, (runs, d_y); the start where T₁ > K, with a warning.
+
+    Raises:
+        InputError: the problem restricts y; a ball cut by a feasible set has no simple projection.
     """
+    if oracle.problem.project_lower is not None:
+        raise InputError(
+            f"Epoch-SGD projects onto balls and would leave the feasible set of problem {oracle.problem.name!r} "
+            "(project_lower); use an algorithm with projected lower steps"
+        )
     if first_length > budget:
         warnings.warn(
             f"Epoch-SGD takes no step: first_length T₁ = {first_length} exceeds the budget K = {budget}", stacklevel=2
