@@ -58,7 +58,13 @@ def test_paper_settings_of_figure_1() -> None:
     assert {p: job.config["algorithm"]["upper_step"] for p, job in jobs.items()} == {2: 0.05, 4: 0.03, 6: 0.02, 8: 0.01}
     for job in jobs.values():
         a = job.config["algorithm"]
-        assert (a["momentum"], a["period"], a["inner_budget"], a["first_length"], a["first_radius"]) == (0.9, 2, 100, 5, 1)
+        assert (a["momentum"], a["period"], a["inner_budget"], a["first_length"], a["first_radius"]) == (
+            0.9,
+            2,
+            100,
+            5,
+            1,
+        )
         assert a["lower_step"] == 1
         assert job.config["steps"] == 500
         assert job.config["grid"]["problem.noise"] == [0, 0.01, 1, 10]

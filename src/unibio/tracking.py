@@ -49,7 +49,7 @@ def _log(record: Record, tracker: Mapping[str, Any], root: Path) -> None:
         project=tracker["project"],
         entity=tracker.get("entity"),
         mode=tracker["mode"],
-        dir=root,
+        dir=str(root),
         id=record.name.rsplit("-", 1)[-1],
         name=record.name,
         group=f"{experiment}/{algorithm['name']}",

@@ -1,0 +1,254 @@
+"""Jobs: computed once, recomputed when damaged or stale, continued when interrupted, recorded when they fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unibio import records
+from unibio.config import Job, job_from
+from unibio.errors import InputError
+from unibio.job import existing, pick_device, run_job
+from unibio.run import Interrupted
+from unibio.sweep import _portable, composer, expand, plan, run_pool
+
+
+def make(root: Path, *overrides: str) -> Job:
+    with composer() as compose_one:
+        (job,) = expand([f"records={root}", "tracker=none", "steps=12", *overrides], compose_one)
+    return job
+
+
+GRID = ("+grid.seed={count: 3}", "+grid.problem.noise=[0,1]", "+grid.algorithm.upper_step=[0.03,0.1]")
+
+
+def test_a_record_holds_what_the_library_computes(tmp_path: Path) -> None:
+    """Row by row, a job's grid equals single calls of ``solve``."""
+    from unibio import Example3, solve
+
+    record = run_job(make(tmp_path, *GRID)).record
+    assert list(record.history.columns[:4]) == ["run", "noise", "upper_step", "seed"]
+    assert len(record.runs) == 12
+    for run in (0, 7, 11):
+        row = record.runs.iloc[run]
+        alone = solve(
+            Example3(exponent=4, noise=row["noise"]), steps=12, seed=int(row["seed"]), upper_step=row["upper_step"]
+        )
+        mine = record.history[record.history["run"] == run]
+        for column in ("iteration", "oracle_calls", "grad_lower", "hvp", "hypergradient_norm", "lower_error"):
+            np.testing.assert_allclose(mine[column], alone.history[column], rtol=1e-12, atol=1e-12, err_msg=column)
+
+
+def test_a_finished_job_is_not_computed_twice(tmp_path: Path) -> None:
+    job = make(tmp_path)
+    first, again = run_job(job), run_job(job)
+    assert (first.computed, again.computed) == (True, False)
+    assert existing(job) is not None
+    assert plan([job]).pending == []
+
+
+@pytest.mark.parametrize("name", [*records.FILES, "done"])
+def test_a_flipped_byte_reruns_exactly_that_job(tmp_path: Path, name: str) -> None:
+    jobs = [make(tmp_path, f"seed={seed}") for seed in (0, 1)]
+    before = [run_job(job).record.history for job in jobs]
+    path = tmp_path / records.record_name(jobs[0].config) / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert [run_job(job).computed for job in jobs] == [True, False]
+    after = existing(jobs[0])
+    assert after is not None
+    pd.testing.assert_frame_equal(after.history.drop(columns="seconds"), before[0].drop(columns="seconds"))
+
+
+def test_stale_code_recomputes(tmp_path: Path) -> None:
+    job = make(tmp_path)
+    record = run_job(job).record
+    old = record.summary | {"code_hash": "0" * 64}
+    records.write(record.path, record.config, old, record.history, record.runs)
+    assert existing(job) is None
+    assert run_job(job).computed
+
+
+def test_a_failure_leaves_its_traceback_and_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unibio.algorithms.unibio import UniBiO
+
+    job = make(tmp_path)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("no such luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(UniBiO, "step", broken)
+        with pytest.raises(RuntimeError, match="no such luck"):
+            run_job(job)
+    path = tmp_path / records.record_name(job.config)
+    summary = json.loads((path / "summary.json").read_text())
+    assert summary["status"] == "failed"
+    assert "no such luck" in summary["traceback"]
+    assert records.find(path) is None
+    assert run_job(job).computed, "a failed job can be run again"
+
+
+def test_one_failing_job_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unibio.algorithms.unibio import UniBiO
+
+    jobs = [make(tmp_path, f"seed={seed}") for seed in range(3)]
+    original = UniBiO.init
+
+    def sometimes(self: UniBiO, oracle, x, y):
+        if oracle.streams.seeds == [1]:
+            raise MemoryError("out of memory")
+        return original(self, oracle, x, y)
+
+    monkeypatch.setattr(UniBiO, "init", sometimes)
+    failures = run_pool(jobs, workers=1, show=False)
+    assert [f.job.config["seed"] for f in failures] == [1]
+    assert "out of memory" in failures[0].error
+    assert [existing(job) is not None for job in jobs] == [True, False, True]
+
+
+def test_a_pool_of_processes_computes_the_same(tmp_path: Path) -> None:
+    jobs = [make(tmp_path / "pool", f"seed={seed}", *GRID[1:]) for seed in range(3)]
+    assert run_pool(jobs, workers=2, show=False) == []
+    for seed, job in enumerate(jobs):
+        pooled = existing(job)
+        assert pooled is not None
+        here = run_job(make(tmp_path / "here", f"seed={seed}", *GRID[1:])).record
+        pd.testing.assert_frame_equal(
+            pooled.history.drop(columns="seconds"), here.history.drop(columns="seconds"), check_exact=True
+        )
+
+
+def test_a_diverged_run_is_a_recorded_result(tmp_path: Path) -> None:
+    job = make(tmp_path, "algorithm.first_radius=1e12", "+grid.algorithm.lower_step=[1.0,1e9]")
+    record = run_job(job).record
+    assert record.summary["statuses"] == {"completed": 1, "diverged": 1}
+    assert record.runs["status"].tolist() == ["completed", "diverged"]
+    assert record.runs["stopped_at"].tolist()[1] < 12
+
+
+def test_an_interrupted_job_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unibio import job as module
+
+    whole = run_job(make(tmp_path / "whole", *GRID)).record
+    job = make(tmp_path / "parts", *GRID)
+    steps: list[int] = []
+
+    class Stop:
+        """Says stop once five iterations are done."""
+
+        def __enter__(self):
+            return lambda: len(steps) >= 5
+
+        def __exit__(self, *_: object) -> None: ...
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "stop_requests", Stop)
+        with pytest.raises(Interrupted):
+            run_job(job, steps.append)
+    path = tmp_path / "parts" / records.record_name(job.config)
+    assert json.loads((path / "summary.json").read_text())["status"] == "interrupted"
+    assert len(list(path.glob("checkpoint-*.pt"))) == 1
+    resumed = run_job(job, steps.append).record
+    assert resumed.summary["resumed_from"] == 5
+    assert steps == list(range(1, 13)), "no iteration was done twice"
+    assert not list(path.glob("checkpoint-*.pt"))
+    for mine, theirs in ((resumed.history, whole.history), (resumed.runs, whole.runs)):
+        pd.testing.assert_frame_equal(
+            mine.drop(columns="seconds", errors="ignore"),
+            theirs.drop(columns="seconds", errors="ignore"),
+            check_exact=True,
+        )
+
+
+def test_a_damaged_checkpoint_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unibio import job as module
+
+    job = make(tmp_path)
+
+    class Stop:
+        def __enter__(self):
+            return lambda: True
+
+        def __exit__(self, *_: object) -> None: ...
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "stop_requests", Stop)
+        with pytest.raises(Interrupted):
+            run_job(job)
+    (checkpoint,) = (tmp_path / records.record_name(job.config)).glob("checkpoint-*.pt")
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    assert run_job(job).record.summary["resumed_from"] == 0
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR2"])
+def test_a_signal_checkpoints_and_the_same_command_goes_on(tmp_path: Path, name: str) -> None:
+    command = [sys.executable, "-m", "unibio", "records=runs", "tracker=none", "steps=4000", "problem.noise=1"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert "1 to run" in process.stdout.readline()
+    time.sleep(1.0)  # into the run, which takes several seconds
+    os.kill(process.pid, getattr(signal, name))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "the same command goes on from there" in err
+    (path,) = (p for p in (tmp_path / "runs").iterdir() if p.name.startswith("example3"))
+    assert list(path.glob("checkpoint-*.pt"))
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "computed" in done.stdout
+    record = records.find(path)
+    assert record is not None
+    assert record.summary["resumed_from"] > 0
+
+
+def test_a_directory_that_cannot_be_written_is_said_before_work(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a directory")
+    with pytest.raises(InputError, match=r"records = .*cannot be written.*records=DIR"):
+        run_job(make(blocked / "runs"))
+
+
+def test_a_missing_accelerator_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="device=cpu"):
+        pick_device("cuda")
+    assert pick_device("auto").type == "cpu"
+
+
+def test_no_secret_reaches_a_record(tmp_path: Path) -> None:
+    code = textwrap.dedent(
+        """
+        from unibio.sweep import composer, expand
+        from unibio.job import run_job
+        with composer() as c:
+            (job,) = expand(["records=runs", "tracker=none", "steps=3"], c)
+        run_job(job)
+        """
+    )
+    secret = "0123456789abcdefSECRET"
+    environment = os.environ | {"WANDB_API_KEY": secret, "SOME_TOKEN": secret}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert len(files) >= 5
+    assert not any(secret.encode() in p.read_bytes() for p in files)
+
+
+def test_a_job_travels_as_plain_data(tmp_path: Path) -> None:
+    job = make(tmp_path, *GRID)
+    again = job_from(json.loads(json.dumps(_portable(job))))
+    assert again.config == job.config
