@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def first_hits(records: Sequence[Record], metric: str = "hypergradient_norm") ->
         runs = cells(record)
         keys = [key for key in CELL if key in runs]
         for _, group in runs.groupby(keys, sort=False, dropna=False):
-            row = {"p": exponent(record), **{key: float(group[key].iloc[0]) for key in keys}}
+            row: dict[str, Any] = {"p": exponent(record), **{key: float(group[key].iloc[0]) for key in keys}}
             row |= {"target": name, "runs": len(group), "reached": group[f"{_PREFIX}{name}"].notna().mean()}
             for cost in ("iterations", "oracle_calls"):
                 hit = group[f"{cost}_to {name}"].to_numpy(dtype=float)

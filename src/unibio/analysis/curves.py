@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from unibio.analysis.study import axes, exponent, setting
 from unibio.records import Record
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 #: Settings that tell the curves of a study apart, beside the exponent.
 CELL = ("noise", "upper_step", "lower_step", "neumann_step", "inner_budget")
@@ -34,8 +35,8 @@ class Curves:
 
     exponent: int
     cell: dict[str, float]
-    iterations: NDArray[np.int64]
-    calls: NDArray[np.int64]
+    iterations: Array
+    calls: Array
     values: Array
 
     def table(self) -> pd.DataFrame:

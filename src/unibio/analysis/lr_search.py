@@ -1,7 +1,7 @@
 """The learning-rate search: a criterion for every pair of steps, what is tied with the best, and whether the searched
 range was wide enough.
 
-Criterion: the metric averaged over the iterates 0 … T−1, median over the seeds. Cells within 5 % of the best are
+Criterion: the metric averaged over the iterates 0 … T−1, median over the seeds. Cells within 5% of the best are
 tied. Along each axis the tied region is
 
 * ``interior``: it touches neither end;
@@ -81,10 +81,12 @@ class Search:
         """Indices of the grid point nearest to the paper's steps; None where none is within a factor ``NEAREST``."""
         if self.paper is None:
             return None
-        found = [int(np.argmin(np.abs(np.log(grid / at)))) for grid, at in zip((self.upper, self.lower), self.paper)]
-        for grid, index, at in zip((self.upper, self.lower), found, self.paper):
-            if abs(math.log(grid[index] / at)) > math.log(NEAREST):
+        found = []
+        for grid, at in zip((self.upper, self.lower), self.paper, strict=True):
+            away = np.abs(np.log(grid / at))
+            if away.min() > math.log(NEAREST):
                 return None
+            found.append(int(away.argmin()))
         return found[0], found[1]
 
     def row(self) -> dict[str, Any]:

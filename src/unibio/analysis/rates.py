@@ -29,7 +29,7 @@ class Fit:
     Attributes:
         slope, constant: of the mean over the seeds.
         error: standard error of the slope from the residuals.
-        interval: 95 % bootstrap percentile interval of the slope over seeds.
+        interval: 95% bootstrap percentile interval of the slope over seeds.
         low, high: the fit range.
         points: logged iterations in it.
     """
@@ -120,20 +120,20 @@ def slopes_by_start(t: Array, values: Array, shortest: float = 10**0.5, count: i
         low, high, slope, error, interval_low, interval_high; empty where the curve is too short for it.
     """
     first, last = _ends(t)
-    starts = np.geomspace(first, last / shortest, count) if last / shortest > first else []
+    starts = np.geomspace(first, last / shortest, count if last / shortest > first else 0)
     return _slopes(t, values, [(low, last) for low in starts])
 
 
 def slopes_by_window(t: Array, values: Array, width: float = 10.0, count: int = 30) -> pd.DataFrame:
     """Slopes of fits to the windows [low, ``width`` · low] inside the curve; columns as in :func:`slopes_by_start`."""
     first, last = _ends(t)
-    starts = np.geomspace(first, last / width, count) if last / width > first else []
+    starts = np.geomspace(first, last / width, count if last / width > first else 0)
     return _slopes(t, values, [(low, low * width) for low in starts])
 
 
 def _ends(t: Array) -> tuple[float, float]:
     positive = np.asarray(t, dtype=float)[np.asarray(t) > 0]
-    return (float(positive[0]), float(positive[-1])) if len(positive) else (1.0, 0.0)
+    return (float(positive[0]), float(positive[-1])) if len(positive) else (1.0, 0.5)
 
 
 def _slopes(t: Array, values: Array, ranges: Sequence[tuple[float, float]]) -> pd.DataFrame:

@@ -44,7 +44,8 @@ FIGURES: dict[str, Drawing] = {
         _equal("fig1_equal", 0.0, "", ""),
         _equal("fig1_equal", 1.0, "_noise1", ""),
         _fig1(
-            "fig1_coordinatewise", f"Figure 1 repeated on the coordinate-wise problem, d = 10, η the paper's · √10. {_BAND}"
+            "fig1_coordinatewise",
+            f"Figure 1 repeated on the coordinate-wise problem, d = 10, η the paper's times √10. {_BAND}",
         ),
         _equal("fig1_coordinatewise_equal", 0.0, "", " on the coordinate-wise problem"),
         _equal("fig1_coordinatewise_equal", 1.0, "_noise1", " on the coordinate-wise problem"),
@@ -56,15 +57,15 @@ FIGURES: dict[str, Drawing] = {
         ),
         Drawing(
             "lr_search",
-            "The learning-rate search: averaged hypergradient norm for every pair of steps, the cells tied with the best "
-            "and the paper's point.",
+            "The learning-rate search: averaged hypergradient norm for every pair of steps, the cells tied with the "
+            "best, and the paper's point.",
             ("lr_search",),
             lr_search.draw,
         ),
         Drawing(
             "fig5",
             "Figure 5: averaged hypergradient norm with power laws fitted to the last decade; mean over the seeds, "
-            "95 % bootstrap intervals.",
+            "95% bootstrap intervals.",
             ("fig5",),
             fig5.draw,
         ),
@@ -75,7 +76,7 @@ FIGURES: dict[str, Drawing] = {
             ("theorem_schedule",),
             theorem_schedule.draw,
         ),
-        Drawing("runtime", "Running time of one run and average inner iterations per p (a table).", ("runtime",), _runtime),
+        Drawing("runtime", "Running time and average inner iterations per p (a table).", ("runtime",), _runtime),
     )
 }
 
@@ -106,7 +107,7 @@ def draw_all(
     for name in names or FIGURES:
         try:
             written += FIGURES[name].write(study, Path(out))
-        except MissingRecordsError as error:
+        except (MissingRecordsError, InputError) as error:
             missing[name] = str(error)
     for note in study.notes:
         print(f"unibio: {note}", file=sys.stderr)

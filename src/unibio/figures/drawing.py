@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -40,7 +41,8 @@ class Drawing:
 
     def write(self, study: Study, out: Path) -> list[Path]:
         """Draw into ``out``/figures/NAME.{png,pdf} and ``out``/tables/*.csv; the same records give the same bytes."""
-        with matplotlib.rc_context(RC):
+        look: Any = RC  # matplotlib types the keys one by one
+        with matplotlib.rc_context(look):
             drawn = self.draw(study)
             written = []
             if drawn.figure is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.lines import Line2D
 
 from unibio.analysis.comparisons import first_hits
 from unibio.analysis.curves import Curves, curves, quartiles, values_of
@@ -32,7 +33,7 @@ def draw(study: Study, experiment: str) -> Drawn:
     rows = (len(noises) + 1) // 2
     figure, axes = style.panels(rows, min(2, len(noises)), 2.35 * rows + 0.45, sharex=True, sharey=True)
     shown: list[Curves] = []
-    for panel, noise, letter in zip(axes.flat, noises, "abcdefgh"):
+    for panel, noise, letter in zip(axes.flat, noises, "abcdefgh", strict=False):
         for order, record in enumerate(found):
             for curve in curves(record, noise=noise):
                 look = style.of_exponent(curve.exponent) | {"linewidth": 1.1}
@@ -49,7 +50,7 @@ def draw(study: Study, experiment: str) -> Drawn:
     return Drawn(figure, tables | {f"{experiment}_first_hits": first_hits(found)})
 
 
-def exponent_handles(found: list[Record], with_step: bool = True) -> list:
+def exponent_handles(found: list[Record], with_step: bool = True) -> list[Line2D]:
     """Legend entries p = …, with the paper's η."""
     handles = {}
     for record in found:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from unibio.analysis.curves import Curves, curves, values_of
 from unibio.analysis.rates import bound_exponent, fit_power_law, slopes_by_start, slopes_by_window
@@ -32,17 +33,17 @@ def _chosen(study: Study, noise: float) -> tuple[list[Curves], list[Curves], flo
 
 
 def draw(study: Study) -> Drawn:
-    """Rows are noise levels, columns the paper's η and equal η. Black: the fit to the last decade; dotted: the bound."""
+    """Rows are noise levels, columns the paper's η and equal η. Black: fits to the last decade; dotted: bounds."""
     found = study.require("fig5")
     noises = values_of(found, "noise")
     figure, axes = style.panels(len(noises), 2, 2.9 * len(noises) + 0.5, sharex=True, sharey=True)
-    for row, noise in zip(axes, noises):
+    for row, noise in zip(axes, noises, strict=True):
         own, equal, step = _chosen(study, noise)
         for panel, shown, title in ((row[0], own, "the paper's η"), (row[1], equal, f"η = {step:g} for every p")):
             _panel(panel, shown)
             panel.set_title(f"{noise_title(found[0], noise)}, {title}", loc="left")
         row[0].set_ylabel("mean of |∇φ| over iterates 0 … t−1")
-    for letter, panel in zip("abcdefgh", axes.flat):
+    for letter, panel in zip("abcdefgh", axes.flat, strict=False):
         panel.set_title(f"({letter}) {panel.get_title('left')}", loc="left")
     for panel in axes[-1]:
         panel.set_xlabel("iteration t")
@@ -54,7 +55,7 @@ def draw(study: Study) -> Drawn:
     return Drawn(figure, {"fig5": _curve_table(study), "fig5_fits": fits(study)})
 
 
-def _panel(panel, shown: list[Curves]) -> None:
+def _panel(panel: Axes, shown: list[Curves]) -> None:
     panel.set(xscale="log", yscale="log")
     texts = []
     for order, curve in enumerate(shown):
@@ -120,7 +121,7 @@ def draw_ranges(study: Study) -> Drawn:
         ("decade", slopes_by_window, "start t of the fit range [t, 10 t]"),
     )
     tables = []
-    for row, (kind, slopes, label) in zip(axes, kinds):
+    for row, (kind, slopes, label) in zip(axes, kinds, strict=True):
         for panel, shown, title in ((row[0], own, "the paper's η"), (row[1], equal, f"η = {step:g} for every p")):
             for order, curve in enumerate(shown):
                 look = style.of_exponent(curve.exponent) | {"linewidth": 3.0 - 0.6 * order}
@@ -138,7 +139,7 @@ def draw_ranges(study: Study) -> Drawn:
             panel.set_xlabel(label)
             panel.set_title(title, loc="left")
         row[0].set_ylabel("slope of the fit")
-    for letter, panel in zip("abcd", axes.flat):
+    for letter, panel in zip("abcd", axes.flat, strict=True):
         panel.set_title(f"({letter}) {panel.get_title('left')}", loc="left")
     exponents = [style.handle(f"p = {c.exponent}", **style.of_exponent(c.exponent)) for c in own]
     bound = style.handle("bound −1/(3p−2)", color=style.GREY, linestyle=":", linewidth=1.2)

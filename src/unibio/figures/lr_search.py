@@ -19,8 +19,9 @@ def draw(study: Study) -> Drawn:
     rows = (len(found) + 1) // 2
     figure, axes = style.panels(rows, min(2, len(found)), 2.6 * rows + 0.5, sharex=True, sharey=True)
     finite = np.concatenate([one.criterion[np.isfinite(one.criterion)] for one in found])
-    norm = LogNorm(finite.min(), max(finite.max(), finite.min() * 1.01))
-    for panel, one in zip(axes.flat, found):
+    low, high = float(finite.min()), max(float(finite.max()), 1.01 * float(finite.min()))
+    norm = LogNorm(low, high)
+    for panel, one in zip(axes.flat, found, strict=False):
         image = panel.pcolormesh(
             _edges(one.upper), _edges(one.lower), one.criterion.T, norm=norm, cmap="cividis", rasterized=True
         )
@@ -38,7 +39,7 @@ def draw(study: Study) -> Drawn:
     for panel in axes[:, 0]:
         panel.set_ylabel("lower-level step γ₁")
     bar = figure.colorbar(image, ax=axes, label="mean of |∇φ| over the run, median over seeds", shrink=0.9)
-    ticks = [v for v in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5) if norm.vmin <= v <= norm.vmax]
+    ticks = [v for v in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5) if low <= v <= high]
     bar.set_ticks(ticks, labels=[f"{v:g}" for v in ticks])
     bar.minorticks_off()
     handles = [style.handle("best", **_BEST), style.handle(f"within {TIE:.0%} of it", **_TIED)]

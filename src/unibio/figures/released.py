@@ -18,7 +18,7 @@ def draw(study: Study) -> Drawn:
     rows = (len(noises) + 1) // 2
     figure, axes = style.panels(rows, min(2, len(noises)), 2.35 * rows + 0.6, sharex=True, sharey=True)
     tables, medians = [], []
-    for panel, noise, letter in zip(axes.flat, noises, "abcdefgh"):
+    for panel, noise, letter in zip(axes.flat, noises, "abcdefgh", strict=False):
         for found, source in ((own, "algorithm_2"), (released, "released")):
             for record in found:
                 for curve in curves(record, noise=noise):

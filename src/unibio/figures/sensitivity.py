@@ -19,8 +19,8 @@ def draw(study: Study) -> Drawn:
     noises, steps = values_of(found, "noise"), values_of(found, "neumann_step")
     exponents = sorted({*map(exponent, found)})
     figure, axes = style.panels(len(noises), len(exponents), 2.2 * len(noises) + 0.4, sharex=True, sharey=True)
-    for row, noise in zip(axes, noises):
-        for panel, p in zip(row, exponents):
+    for row, noise in zip(axes, noises, strict=True):
+        for panel, p in zip(row, exponents, strict=True):
             for order, step in enumerate(steps):
                 cell = table[(table["p"] == p) & np.isclose(table["noise"], noise)]
                 cell = cell[np.isclose(cell["neumann_step"], step)].sort_values("inner_budget")
@@ -33,10 +33,11 @@ def draw(study: Study) -> Drawn:
             panel.set_xticklabels([f"{v:g}" for v in sorted(table["inner_budget"].unique())])
             panel.minorticks_off()
         row[0].set_ylabel(f"{noise_title(found[0], noise)}\nmean of ‖∇φ‖ over the run")
-    for panel, p in zip(axes[0], exponents):
+    for panel, p in zip(axes[0], exponents, strict=True):
         panel.set_title(f"p = {p}", loc="left")
     finite = table["median"][np.isfinite(table["median"])]
-    axes[0, 0].set_ylim(0.9 * finite.min(), 1.1 * finite.max())  # closer up, a few per cent look like a lot
+    if len(finite):
+        axes[0, 0].set_ylim(0.9 * finite.min(), 1.1 * finite.max())  # closer up, a few per cent look like a lot
     for panel in axes[-1]:
         panel.set_xlabel("inner budget K")
     handles = [

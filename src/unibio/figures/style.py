@@ -33,7 +33,7 @@ RC: dict[str, Any] = {
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
     "pdf.fonttype": 42,
-    "savefig.dpi": 200,
+    "savefig.dpi": 160,
 }
 
 #: Okabe–Ito.
@@ -63,7 +63,7 @@ def of_index(i: int) -> dict[str, Any]:
 
 
 def spread_markers(x: Array, i: int, log: bool = False) -> list[int]:
-    """``markevery`` for the i-th curve of a panel: evenly along x, shifted so that markers of curves do not coincide."""
+    """``markevery`` for the i-th curve of a panel: evenly along x, shifted so that no two curves' coincide."""
     place = np.log(x) if log else np.asarray(x, dtype=float)
     wanted = place[0] + (place[-1] - place[0]) * (np.arange(_MARKERS) + (i % 6 + 0.5) / 6) / _MARKERS
     return sorted({int(np.argmin(np.abs(place - at))) for at in wanted})
@@ -105,7 +105,8 @@ def norm_axis(axes: Iterable[Axes], values: Iterable[Array]) -> None:
     Below that lie only momentary values of trajectories that jump over the minimiser.
     """
     finite = np.concatenate([v[np.isfinite(v) & (v > 0)] for v in map(np.ravel, values)])
-    top = finite.max()
+    top = finite.max(initial=1e-300)
     for one in axes:
         one.set_yscale("log")
-        one.set_ylim(max(finite.min() / 1.3, top * 3e-3), top * 1.5)
+        if len(finite):
+            one.set_ylim(max(finite.min() / 1.3, top * 3e-3), top * 1.5)

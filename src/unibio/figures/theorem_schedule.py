@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -24,20 +26,28 @@ def draw(study: Study) -> Drawn:
     look = style.of_exponent(2)
     panel.fill_between(horizons, bands[:, 0], bands[:, 2], color=look["color"], alpha=0.25, linewidth=0)
     panel.plot(horizons, means, **look | {"linestyle": ""}, label="UniBiO, theorem's η(T), β(T), I, K; p = 2")
-    table = {"T": horizons, "mean": means, "q25": bands[:, 0], "median": bands[:, 1], "q75": bands[:, 2]}
+    table: dict[str, Any] = {
+        "T": horizons,
+        "mean": means,
+        "q25": bands[:, 0],
+        "median": bands[:, 1],
+        "q75": bands[:, 2],
+    }
     for name in ("upper_step", "momentum", "period", "inner_budget"):
         table[name] = [record.config["algorithm"][name] for record in found]
     tables = {"theorem_schedule": pd.DataFrame(table)}
     if len(horizons) >= 3 and np.isfinite(means).all():
-        fit = fit_sweep(horizons, samples)
+        fit = fit_sweep(list(horizons), samples)
         text = f"fit: slope {fit.slope:.3f} ± {fit.error:.3f}".replace("-", "−")
         panel.plot(horizons, fit(horizons), color="black", linewidth=1.0, label=text)
-        row = {"slope": fit.slope, "error": fit.error, "interval_low": fit.interval[0], "interval_high": fit.interval[1]}
-        tables["theorem_schedule_fit"] = pd.DataFrame([row | {"bound": bound_exponent(2)}])
+        names = ["slope", "error", "interval_low", "interval_high", "bound"]
+        row = [fit.slope, fit.error, *fit.interval, bound_exponent(2)]
+        tables["theorem_schedule_fit"] = pd.DataFrame([row], columns=names)
     reference = 1.12 * means[0] * (horizons / horizons[0]) ** bound_exponent(2)
     panel.plot(horizons, reference, color=style.VERMILION, linestyle=":", label="slope −1/4, the bound's")
     ticks = [v for v in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if 0.7 * means.min() <= v <= 1.4 * means.max()]
-    panel.set_yticks(ticks, labels=[f"{v:g}" for v in ticks])
-    panel.minorticks_off()
+    if ticks:
+        panel.set_yticks(ticks, labels=[f"{v:g}" for v in ticks])
+        panel.minorticks_off()
     panel.legend(loc="lower left")
     return Drawn(figure, tables)
