@@ -146,7 +146,7 @@ def test_example3_at_its_singular_point(p, y):
 
 @pytest.mark.parametrize("p", [4, 6, 8])
 def test_flooring_the_preconditioner_alone_gives_a_false_stationary_point(p):
-    """Why there are two treatments: declared regular, only D is floored, and f_y = 0 at y = 0 gives ĥ = 0 for ∇φ = 1."""
+    """Why there are two treatments: declared regular, only D is floored; at y = 0, f_y = 0 gives ĥ = 0 for ∇φ = 1."""
     problem = replace(Example3(exponent=p).build(), vanishing_hessian=False)
     assert float(hypergradient(problem, 0.0, 0.0, neumann_terms=3)) == 0.0
     with pytest.raises(torch.linalg.LinAlgError, match="vanishing_hessian=True"):
