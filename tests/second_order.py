@@ -16,9 +16,9 @@ from unibio.problems.quadratic import from_arrays
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "data" / "quadratic"
 
 
-def pair(seed=3, dx=4, dy=7, n=12, kappa=8.0):
+def pair(seed=3, dx=4, dy=7, n=12, kappa=8.0, noise=1.0):
     """One random quadratic for both sides: (the library's Problem, the NumPy reference, x0, y0)."""
-    arrays = random_problem(seed, dx, dy, n, kappa)
+    arrays = random_problem(seed, dx, dy, n, kappa, noise)
     rng = np.random.default_rng(seed + 1)
     return from_arrays(arrays), QuadraticBilevel.of(arrays), rng.normal(size=dx), rng.normal(size=dy)
 

@@ -67,8 +67,11 @@ class QuadraticBilevel:
         return 0.5 * y @ self.Fy @ y + 0.5 * x @ self.Fx @ x + x @ self.Fc @ y + self.fy @ y + self.fx @ x
 
 
-def random_problem(seed, dx, dy, n, kappa=8.0):
-    """A small random instance: arrays by key. The mean lower Hessian has condition number kappa and norm 1."""
+def random_problem(seed, dx, dy, n, kappa=8.0, noise=1.0):
+    """A small random instance: arrays by key. The mean lower Hessian has condition number kappa and norm 1.
+
+    ``noise`` scales how much the linear and cross terms of single samples differ from their means.
+    """
     rng = np.random.default_rng(seed)
 
     def hessians(d, low):
@@ -82,7 +85,7 @@ def random_problem(seed, dx, dy, n, kappa=8.0):
     for level, low in (("g", 1.0 / kappa), ("f", 0.5)):
         arrays[f"{level}_hess_y"] = hessians(dy, low)
         arrays[f"{level}_hess_x"] = hessians(dx, 0.5)
-        arrays[f"{level}_cross"] = 0.15 * rng.normal(size=(n, dx, dy))
-        arrays[f"{level}_lin_y"] = rng.normal(size=(n, dy))
-        arrays[f"{level}_lin_x"] = rng.normal(size=(n, dx))
+        arrays[f"{level}_cross"] = 0.1 * rng.normal(size=(dx, dy)) + 0.1 * noise * rng.normal(size=(n, dx, dy))
+        arrays[f"{level}_lin_y"] = rng.normal(size=dy) + noise * rng.normal(size=(n, dy))
+        arrays[f"{level}_lin_x"] = rng.normal(size=dx) + noise * rng.normal(size=(n, dx))
     return arrays

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
 
 from unibio.algorithms.base import Algorithm, Diagnosis, State
-from unibio.estimators import check_step
+from unibio.estimators import HypergradientSample, check_step, draw_sample, neumann_at
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
 from unibio.schedules import decay
@@ -48,11 +51,27 @@ class AuxiliarySteps(TwoSteps):
 
 @dataclass(frozen=True)
 class NeumannSteps(TwoSteps):
-    """Adds the Neumann estimator's Q and c, and a check of c at the start."""
+    """Adds the Neumann estimator ĥ with its Q and c, and a check of c at the start."""
+
+    random_length: ClassVar[bool] = False
 
     neumann_terms: int = hyper(11, "terms of the Neumann sum", symbol="Q", at_least=1)
     neumann_step: PerRun = hyper(0.1, "step of the Neumann sum", symbol="c", above=0)
     neumann_samples: str = hyper("fresh", "samples of the HVPs", choices=("fresh", "shared"))
+
+    def draw(self, oracle: Oracle, batch_size: int | None = None) -> HypergradientSample:
+        """A realisation of the estimator, to be evaluated at one point or several."""
+        return draw_sample(
+            oracle,
+            terms=self.neumann_terms,
+            samples=self.neumann_samples,
+            random_length=self.random_length,
+            batch_size=batch_size,
+        )
+
+    def hypergradient(self, oracle: Oracle, x: Tensor, y: Tensor, sample: HypergradientSample) -> Tensor:
+        """ĥ of one realisation at a point: (runs, d_x)."""
+        return neumann_at(oracle, x, y, sample, terms=self.neumann_terms, step=self.neumann_step)
 
     def diagnose(self, oracle: Oracle, state: State) -> Diagnosis:
         return check_step(oracle, state, self.neumann_terms, self.neumann_step)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from unibio.algorithms.base import State
 from unibio.algorithms.steps import NeumannSteps
-from unibio.estimators import draw_sample, neumann_at
 from unibio.oracle import Oracle
 from unibio.parameters import hyper
 
@@ -27,7 +26,6 @@ class StocBiO(NeumannSteps):
     """
 
     name: ClassVar[str] = "stocbio"
-    random_length: ClassVar[bool] = False
 
     lower_iterations: int = hyper(10, "lower steps per iteration", symbol="D", at_least=1)
 
@@ -38,10 +36,7 @@ class StocBiO(NeumannSteps):
         x, y, k = state["x"], state["y"], state["k"]
         for _ in range(self.lower_iterations):
             y = oracle.project_lower(y - self.rho(k) * oracle.grad_lower(x, y))
-        sample = draw_sample(
-            oracle, terms=self.neumann_terms, samples=self.neumann_samples, random_length=self.random_length
-        )
-        h = neumann_at(oracle, x, y, sample, terms=self.neumann_terms, step=self.neumann_step)
+        h = self.hypergradient(oracle, x, y, self.draw(oracle))
         x = oracle.project_upper(x - self.eta(k) * h)
         return {"x": x, "y": y, "k": k + 1}
 

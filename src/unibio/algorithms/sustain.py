@@ -10,7 +10,6 @@ from torch import Tensor
 
 from unibio.algorithms.base import State
 from unibio.algorithms.steps import NeumannSteps
-from unibio.estimators import HypergradientSample, draw_sample, neumann_at
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
 from unibio.schedules import decay
@@ -45,9 +44,7 @@ class SUSTAIN(NeumannSteps):
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, k = state["x"], state["y"], state["k"]
         lower = oracle.sample_lower()
-        sample = draw_sample(
-            oracle, terms=self.neumann_terms, samples=self.neumann_samples, random_length=self.random_length
-        )
+        sample = self.draw(oracle)
         u, v = oracle.grad_lower(x, y, lower), self.hypergradient(oracle, x, y, sample)
         if state["begun"]:
             x_old, y_old = state["x_old"], state["y_old"]
@@ -64,7 +61,3 @@ class SUSTAIN(NeumannSteps):
             "begun": True,
             "k": k + 1,
         }
-
-    def hypergradient(self, oracle: Oracle, x: Tensor, y: Tensor, sample: HypergradientSample) -> Tensor:
-        """ĥ at a point for a given sample."""
-        return neumann_at(oracle, x, y, sample, terms=self.neumann_terms, step=self.neumann_step)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from unibio.algorithms.base import State
 from unibio.algorithms.steps import NeumannSteps
-from unibio.estimators import HypergradientSample, draw_sample, neumann_at
 from unibio.oracle import Oracle
 from unibio.parameters import hyper
 
@@ -57,11 +56,3 @@ class VRBO(NeumannSteps):
         """The large batch: as configured, or every data point of the larger level (a level's own size caps it)."""
         sizes = [size for size in (oracle.problem.size_upper, oracle.problem.size_lower) if size is not None]
         return self.checkpoint_batch_size or max(sizes, default=None)
-
-    def draw(self, oracle: Oracle, batch_size: int | None = None) -> HypergradientSample:
-        """A realisation of the estimator."""
-        return draw_sample(oracle, terms=self.neumann_terms, samples=self.neumann_samples, batch_size=batch_size)
-
-    def hypergradient(self, oracle: Oracle, x: Tensor, y: Tensor, sample: HypergradientSample) -> Tensor:
-        """ĥ at a point for a given sample."""
-        return neumann_at(oracle, x, y, sample, terms=self.neumann_terms, step=self.neumann_step)
