@@ -95,7 +95,7 @@ def solve(
     grid = grid_of(axes)
     chosen = _algorithm(algorithm, fixed)
     chosen = with_rows(chosen, [name for name in axes if name not in ("seed", "start")], grid, x)
-    starts = grid["start"].to_numpy() if "start" in grid else np.zeros(len(grid), dtype=int)
+    starts = grid["start"].to_numpy(copy=True) if "start" in grid else np.zeros(len(grid), dtype=int)
     seeds = [int(s) for s in grid["seed"]] if "seed" in grid else [_seed(seed)] * len(grid)
     outcome = simulate(
         built,
