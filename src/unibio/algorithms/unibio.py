@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unibio.algorithms.base import Algorithm, Diagnosis, State, normalised
 from unibio.epoch_sgd import epoch_sgd
-from unibio.hypergradients import DEFAULT_FLOOR, generalised_neumann, largest_eigenvalue, unstable_step
+from unibio.hypergradients import DEFAULT_FLOOR, generalised_neumann, largest_eigenvalue, neumann, unstable_step
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
 
@@ -39,10 +39,16 @@ class UniBiO(Algorithm):
     first_length: float = hyper(5.0, "length of Epoch-SGD's first epoch", symbol="T₁", at_least=1)
     first_radius: PerRun = hyper(1.0, "radius of the ball in the first epoch", symbol="D₁", above=0)
     average: str = hyper("first", "iterates averaged: w_1…w_T or w_2…w_{T+1}", choices=("first", "last"))
+    estimator: str = hyper(
+        "generalised",
+        "system of the Neumann sum: Theorem 4.1's or the classical one",
+        choices=("generalised", "classical"),
+    )
     neumann_terms: int = hyper(3, "terms of the Neumann sum", symbol="Q", at_least=1)
     neumann_step: PerRun = hyper(1.0, "step of the Neumann sum", symbol="c = 1/C", above=0)
     neumann_samples: str = hyper("fresh", "samples of the HVPs", choices=("fresh", "shared"))
     floor: float = hyper(DEFAULT_FLOOR, "distance from 0 below which y_i is treated specially", symbol="δ", above=0)
+    batch_size: int | None = hyper(None, "minibatch size for finite sums; null means the full batch", at_least=1)
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
         warm = self.inner_budget if self.warm_budget is None else self.warm_budget
@@ -52,18 +58,17 @@ class UniBiO(Algorithm):
         x, y, t = state["x"], state["y"], state["t"]
         if t > 0 and t % self.period == 0:
             y = self.solve_lower(oracle, x, y, self.inner_budget)
-        h = generalised_neumann(
-            oracle,
-            x,
-            y,
-            terms=self.neumann_terms,
-            step=self.neumann_step,
-            floor=self.floor,
-            samples=self.neumann_samples,
-        )
+        h = self.hypergradient(oracle, x, y)
         m = self.momentum * state["momentum"] + (1 - self.momentum) * h
         x = oracle.project_upper(x - self.upper_step * normalised(m))
         return {"x": x, "y": y, "momentum": m, "t": t + 1}
+
+    def hypergradient(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
+        """ĥ: Theorem 4.1's estimator, or for comparison the classical one, which ignores the change of variables."""
+        terms, step, samples = self.neumann_terms, self.neumann_step, self.neumann_samples
+        if self.estimator == "classical":
+            return neumann(oracle, x, y, terms=terms, step=step, samples=samples)
+        return generalised_neumann(oracle, x, y, terms=terms, step=step, samples=samples, floor=self.floor)
 
     def solve_lower(self, oracle: Oracle, x: Tensor, y: Tensor, budget: int) -> Tensor:
         return epoch_sgd(
@@ -80,6 +85,7 @@ class UniBiO(Algorithm):
     def diagnose(self, oracle: Oracle, state: State) -> Diagnosis:
         if self.neumann_terms == 1:  # a single term applies no Hessian, so no step can make it grow
             return Diagnosis()
-        eigenvalue = largest_eigenvalue(oracle, state["x"], state["y"], floor=self.floor)
+        generalised = self.estimator == "generalised"
+        eigenvalue = largest_eigenvalue(oracle, state["x"], state["y"], floor=self.floor, preconditioned=generalised)
         said = unstable_step(self.neumann_step, eigenvalue)
         return Diagnosis({"neumann_lambda_max": eigenvalue[:, 0]}, (said,) if said else ())
