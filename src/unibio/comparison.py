@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from unibio.algorithms.base import Algorithm
+from unibio.analysis.curves import quartiles
 from unibio.api import Result, solve
 from unibio.errors import InputError, unknown
+from unibio.oracle import KINDS
 from unibio.problem import Problem, ProblemSpec
-from unibio.registry import algorithm_class
+from unibio.tuning import TUNING_SEED, criterion, diverged, labelled, plans_for, silent, tune_steps
 
-#: Seeds of tuning runs start here, far from those a comparison would use, so that no method is tuned on its test.
-TUNING_SEED = 1_000_003
+#: Arguments of ``solve`` that ``compare`` passes on.
+_OPTIONS = ("dtype", "device", "log_points")
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,12 @@ class Comparison:
 
     Attributes:
         metric: what was compared.
-        results: {label: Result}.
+        results: {label: Result}, in the order given; every result is a grid over the seeds, even for one seed.
         history: all histories under one another, with a first column ``algorithm``.
-        summary: one row per algorithm, best first: tuned parameters, median and quartiles of the metric at the end
-            and of its mean over the budget, oracle calls per run, runs that diverged, seconds.
-        tuning: {label: table of tried parameters and their criterion}; empty without tuning.
+        summary: one row per algorithm, best first: tuned parameters, median over the runs of the metric's mean over
+            the iterations, median and quartiles of the metric at the end, median oracle calls of a run, number of runs
+            that diverged, seconds. A diverged run counts as infinitely bad.
+        tuning: {label: table of tried parameters and their criterion, best first}; empty without tuning.
     """
 
     metric: str
@@ -40,18 +45,35 @@ class Comparison:
     tuning: dict[str, pd.DataFrame]
 
     def plot(self, against: str = "oracle_calls", ax: Any = None) -> Any:
-        """Median and interquartile band of the metric over runs; returns the matplotlib axes."""
+        """Draw the median and the interquartile band of the metric over the runs, one line per algorithm, best first.
+
+        A line ends where more than half of the runs have diverged.
+
+        Args:
+            against: "oracle_calls", "iteration", "seconds", "samples" or a kind of call such as "hvp".
+            ax: matplotlib axes to draw on; None makes a figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            InputError: an ``against`` that the history does not have.
+        """
         import matplotlib.pyplot as plt
 
-        ax = ax if ax is not None else plt.subplots(figsize=(6, 4))[1]
+        accepted = ("oracle_calls", "iteration", "seconds", "samples", *KINDS)
+        if against not in accepted:
+            raise unknown("column to plot against,", against, accepted)
+        ax = ax if ax is not None else plt.subplots(figsize=(6, 4), layout="constrained")[1]
+        positive = True
         for label in self.summary["algorithm"]:
-            part = self.history[self.history["algorithm"] == label]
-            grouped = part.groupby("iteration")
-            x = grouped[against].median()
-            low, middle, high = (grouped[self.metric].quantile(q) for q in (0.25, 0.5, 0.75))
+            x, (low, middle, high) = _bands(self.results[label], self.metric, against)
             (line,) = ax.plot(x, middle, label=label)
             ax.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-        ax.set(xlabel=against.replace("_", " "), ylabel=self.metric.replace("_", " "), yscale="log")
+            positive &= bool((low[~np.isnan(low)] > 0).all())
+        ax.set(xlabel=against.replace("_", " "), ylabel=self.metric.replace("_", " "))
+        if positive:  # a loss below zero has no place on a logarithmic axis
+            ax.set_yscale("log")
         ax.legend()
         return ax
 
@@ -72,128 +94,96 @@ def compare(
 ) -> Comparison:
     """Run every algorithm from the same start with the same seeds, to the same budget.
 
+    Everything that can be checked without running is checked first, and one iteration of every algorithm is tried
+    before the first long run.
+
     Args:
         problem, x0, y0, seed: as in ``solve``.
-        algorithms: names or Algorithm objects, or {label: either}.
-        budget: oracle calls per run, the fair unit; ``steps`` (outer iterations) may be given instead or besides.
+        algorithms: names or Algorithm objects, or {label: either}. Without labels they get their names, and equal
+            names are told apart as "name", "name #2", ….
+        budget: oracle calls per run, the fair unit: no iteration starts at or beyond it, so that a run exceeds it by
+            less than one iteration. ``steps`` (outer iterations) may be given instead or besides.
         metric: a metric of the problem, smaller is better.
         tune: {parameter: values} for all algorithms that have the parameter, or {label: {parameter: values}}. The
-            product is tried on seeds of its own with the same budget; the least mean metric over the budget wins.
-        tuning_seeds: how many seeds tuning uses.
-        parameters: hyper-parameters for every algorithm that has them.
+            product is tried on seeds of its own with the same budget; the least criterion wins, the earlier of equals.
+            The criterion is the metric's mean over the iterations, and of that the median over the seeds. What is
+            tuned replaces what ``parameters`` or an Algorithm object say.
+        tuning_seeds: how many seeds tuning uses; none of them is in ``seed``.
+        parameters: hyper-parameters for every algorithm that has them, each a single value; also ``dtype``,
+            ``device`` and ``log_points`` of ``solve``.
 
     Raises:
-        InputError: no budget, unknown names, a parameter or metric that nothing has.
+        InputError: no budget, unknown names, a parameter or metric that nothing has, values that are not accepted.
     """
-    chosen = _labelled(algorithms)
+    chosen = labelled(algorithms)
     if budget is None and steps is None:
         raise InputError("compare needs budget (oracle calls per run) or steps; a budget compares methods fairly")
-    everyone = {name for algorithm in chosen.values() for name in _fields(algorithm)}
-    for name in parameters:
-        if name not in everyone:
-            raise unknown("parameter of the compared algorithms,", name, everyone)
-    seeds = list(seed) if isinstance(seed, Iterable) else [seed]
-    common: dict[str, Any] = {"budget": budget, "steps": steps}
+    if isinstance(tuning_seeds, bool) or not isinstance(tuning_seeds, int) or tuning_seeds < 1:
+        raise InputError(f"tuning_seeds must be an integer ≥ 1, got {tuning_seeds!r}")
+    options = {name: parameters.pop(name) for name in _OPTIONS if name in parameters}
+    plans = plans_for(chosen, parameters, tune or {}, _OPTIONS)
+    seeds = list(seed) if isinstance(seed, Iterable) and not isinstance(seed, (str, bytes)) else [seed]
+    built = problem.build() if isinstance(problem, ProblemSpec) else problem
+    run = partial(solve, built, x0=x0, y0=y0, **options)
+    for plan in plans:
+        _known_metric(silent(run, algorithm=plan.algorithm, steps=1, seed=seeds[:1]), metric)
+    run = partial(run, budget=budget, steps=steps)
     results: dict[str, Result] = {}
     tuning: dict[str, pd.DataFrame] = {}
     rows = []
-    for label, algorithm in chosen.items():
-        own: dict[str, Any] = {name: value for name, value in parameters.items() if name in _fields(algorithm)}
-        axes = _axes_for(label, algorithm, tune or {}, chosen, everyone)
-        if axes:
-            tried = solve(
-                problem,
-                algorithm,
-                x0,
-                y0,
-                seed=range(TUNING_SEED, TUNING_SEED + tuning_seeds),
-                **common,
-                **(own | axes),
-            )
-            table = _criterion(tried, metric).groupby(list(axes), as_index=False)["criterion"].median()
-            tuning[label] = table.sort_values("criterion", ignore_index=True)
-            own |= {name: float(tuning[label][name].iloc[0]) for name in axes}
-        results[label] = solve(problem, algorithm, x0, y0, seed=seeds, **common, **own)
-        rows.append(_row(label, results[label], metric, {name: own[name] for name in axes}))
-    summary = pd.DataFrame(rows).sort_values(f"mean {metric}", ignore_index=True)
+    for plan in plans:
+        best: dict[str, Any] = {}
+        if plan.axes:
+            unseen = (s for s in itertools.count(TUNING_SEED) if s not in seeds)
+            tuning[plan.label], best = tune_steps(run, plan, list(itertools.islice(unseen, tuning_seeds)), metric)
+        results[plan.label] = _named(plan.label, run, algorithm=plan.algorithm, seed=seeds, **best)
+        rows.append(_row(plan.label, results[plan.label], metric, best))
+    summary = pd.DataFrame(rows).sort_values(f"mean {metric}", kind="stable", ignore_index=True)
     history = pd.concat([r.history.assign(algorithm=label) for label, r in results.items()], ignore_index=True)
     history.insert(0, "algorithm", history.pop("algorithm"))
     return Comparison(metric, results, history, summary, tuning)
 
 
-def _labelled(algorithms: Any) -> dict[str, str | Algorithm]:
-    if isinstance(algorithms, Mapping):
-        return dict(algorithms)
-    labelled: dict[str, str | Algorithm] = {}
-    for algorithm in algorithms:
-        name = algorithm if isinstance(algorithm, str) else algorithm.name or type(algorithm).__name__
-        label = next(
-            label
-            for label in itertools.chain([name], (f"{name} #{i}" for i in itertools.count(2)))
-            if label not in labelled
-        )
-        labelled[label] = algorithm
-    return labelled
+def _named(label: str, run: Callable[..., Result], **arguments: Any) -> Result:
+    """A run whose warnings about settings say which algorithm they are about."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        result = run(**arguments)
+    for one in caught:
+        if str(one.message) in result.warnings:
+            warnings.warn(f"{label}: {one.message}", stacklevel=3)
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return result
 
 
-def _class(algorithm: str | Algorithm) -> type[Algorithm]:
-    return algorithm_class(algorithm) if isinstance(algorithm, str) else type(algorithm)
+def _known_metric(result: Result, metric: str) -> None:
+    names = list(result.history.columns[result.history.columns.get_loc("seconds") + 1 :])
+    if metric not in names:
+        raise unknown("metric", metric, names)
 
 
-def _fields(algorithm: str | Algorithm) -> list[str]:
-    return list(_class(algorithm).__dataclass_fields__)
+def _bands(result: Result, metric: str, against: str) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Median of ``against``, and quartiles of the metric (NaN where infinite), at every logged iteration."""
+    table = result.history.pivot(index="run", columns="iteration", values=metric)
+    places = result.history.groupby("iteration")[against].median()
+    # A diverged run is worse than any other from where it stopped, whatever the metric says of its last iterate.
+    ended = diverged(result)[:, None] & (table.columns.to_numpy() >= result.runs["stopped_at"].to_numpy()[:, None])
+    bands = quartiles(np.where(ended, np.inf, table.to_numpy(dtype=float)))
+    return places.to_numpy(dtype=float), tuple(np.where(np.isfinite(band), band, np.nan) for band in bands)
 
 
-def _axes_for(
-    label: str, algorithm: str | Algorithm, tune: Mapping[str, Any], labels: Iterable[str], everyone: set[str]
-) -> dict[str, list[float]]:
-    """The tuning axes of one algorithm."""
-    axes: dict[str, list[float]] = {}
-    for key, value in tune.items():
-        if isinstance(value, Mapping):
-            if key not in labels:
-                raise unknown("algorithm in tune", key, labels)
-            axes |= {name: list(values) for name, values in value.items()} if key == label else {}
-        elif key not in everyone:
-            raise unknown("parameter in tune", key, everyone)
-        elif key in _fields(algorithm):
-            axes[key] = list(value)
-    return axes
-
-
-def _criterion(result: Result, metric: str) -> pd.DataFrame:
-    """The runs table with ``criterion``: the metric's mean over the run, infinite where it diverged."""
-    history = result.history
-    if metric not in history:
-        metrics = [name for name in history.columns if history[name].dtype.kind == "f" and name != "seconds"]
-        raise unknown("metric", metric, metrics)
-    if f"{metric}_mean" in history:
-        means = history.groupby("run")[f"{metric}_mean"].last()
-    else:  # logged iterations are log-spaced, so their plain mean would favour the start
-
-        def over_run(part: pd.DataFrame) -> float:
-            span = part["iteration"].iloc[-1] - part["iteration"].iloc[0]
-            area = np.trapezoid(part[metric], part["iteration"])
-            return float(area / span) if span else float(part[metric].iloc[-1])
-
-        means = history.groupby("run")[["iteration", metric]].apply(over_run)
-    diverged = (result.runs["status"] != "completed").to_numpy()
-    values = means.reindex(result.runs.index).to_numpy()
-    return result.runs.assign(criterion=np.where(diverged, np.inf, values))
-
-
-def _row(label: str, result: Result, metric: str, tuned: Mapping[str, float]) -> dict[str, Any]:
-    means = _criterion(result, metric)["criterion"]
+def _row(label: str, result: Result, metric: str, tuned: Mapping[str, Any]) -> dict[str, Any]:
     last = result.history.groupby("run").tail(1)
-    low, middle, high = (float(last[metric].quantile(q)) for q in (0.25, 0.5, 0.75))
+    low, middle, high = quartiles(np.where(diverged(result), np.inf, last[metric].to_numpy(dtype=float)))
     return {
         "algorithm": label,
         **tuned,
-        f"mean {metric}": float(means.median()),
-        f"final {metric}": middle,
-        "lower quartile": low,
-        "upper quartile": high,
+        f"mean {metric}": float(quartiles(criterion(result, metric))[1]),
+        f"final {metric}": float(middle),
+        "lower quartile": float(low),
+        "upper quartile": float(high),
         "oracle_calls": int(last["oracle_calls"].median()),
-        "diverged": int((result.runs["status"] != "completed").sum()),
+        "diverged": int(diverged(result).sum()),
         "seconds": result.seconds,
     }
