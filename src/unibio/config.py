@@ -44,6 +44,7 @@ class Root:
     scale: dict[str, Any] = field(default_factory=dict)
     tracker: dict[str, Any] = field(default_factory=dict)
     paper: dict[str, Any] = field(default_factory=dict)
+    data: str | None = None  # the problem's fingerprint of its data; computed, whatever is given
     experiment: str | None = None
     steps: int | None = MISSING
     budget: int | None = None
@@ -149,6 +150,7 @@ def job_from(config: DictConfig | Mapping[str, Any]) -> Job:
             raise InputError(f"grid: two axes are called {column}; one job can vary only one of them")
     plain["grid"] = axes
     plain["problem"], plain["algorithm"] = _resolved(problem), _resolved(algorithm)
+    plain["data"] = problem.fingerprint()
     specs_for(job, torch.device("cpu"))
     return job
 

@@ -196,6 +196,16 @@ class ProblemSpec(Configured):
         """
         raise NotImplementedError
 
+    def fingerprint(self) -> str | None:
+        """A hash of data that the parameters only point to (a file, a data set); None where they say everything.
+
+        It belongs to a record's identity: the same parameters with other data are another run.
+
+        Raises:
+            InputError: the data cannot be read.
+        """
+        return None
+
 
 def _with_sample(loss: Loss, role: str) -> Loss:
     """The loss as a function of (x, y, sample), also where the user wrote (x, y)."""

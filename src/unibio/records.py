@@ -32,7 +32,19 @@ from unibio.codehash import code_hash
 FILES = ("config.yaml", "history.parquet", "runs.parquet", "summary.json")
 
 #: Keys of a configuration that decide the numbers of a record. Everything else is how, where and why it ran.
-SCIENTIFIC = ("problem", "algorithm", "steps", "budget", "seed", "grid", "dtype", "log_points", "targets", "repeats")
+SCIENTIFIC = (
+    "problem",
+    "data",
+    "algorithm",
+    "steps",
+    "budget",
+    "seed",
+    "grid",
+    "dtype",
+    "log_points",
+    "targets",
+    "repeats",
+)
 
 
 def digest(config: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ M_i = M + L_i R_iᵀ, which take O(n d r) memory instead of O(n d²): n = 1,024 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,14 @@ class Quadratic(ProblemSpec):
         lower = self._level(rng, self.size_lower, low=1 / self.condition, coupling=self.coupling)
         upper = self._level(rng, self.size_upper, low=0.5, coupling=0.1)
         return _build(lower, upper, -2 * np.ones(self.dimension_x), np.zeros(self.dimension_y))
+
+    def fingerprint(self) -> str | None:
+        if not self.path:
+            return None
+        try:
+            return hashlib.sha256(Path(self.path).read_bytes()).hexdigest()
+        except OSError as error:
+            raise InputError(f"problem.path = {self.path!r} cannot be read: {error}") from error
 
     def _level(self, rng: np.random.Generator, n: int, low: float, coupling: float) -> Level:
         dx, dy = self.dimension_x, self.dimension_y
