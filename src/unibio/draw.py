@@ -84,16 +84,19 @@ class Streams:
         if held is None or held[0] != number:
             held = (number, self._make(f"{purpose}/{kind}", kind, number, per_block, size))
             self._blocks[key] = held
-        numbers = held[1][offset]
-        return numbers if self._distinct else self._to_rows(numbers)
+        return self._to_rows(held[1][offset])
 
     def _to_rows(self, values: Tensor) -> Tensor:
-        """One value per distinct seed, (seeds, …), as one per row, (runs, …)."""
+        """One value per distinct seed, (seeds, size), as one per row, (runs, size)."""
         if self._product is None:
             return values.index_select(0, self._rows)
+        if self._distinct:
+            return values
         outer, inner = self._product
-        spread = values[None, :, None].expand(outer, -1, inner, *values.shape[1:])
-        return spread.reshape(self.runs, *values.shape[1:])  # several times faster than selecting rows
+        size = values.shape[1]
+        strides = (0, values.stride(0), 0, values.stride(1))
+        spread = values.as_strided((outer, len(values), inner, size), strides, values.storage_offset())
+        return spread.reshape(self.runs, size)  # several times faster than selecting rows
 
     def _make(self, purpose: str, kind: str, number: int, per_block: int, size: int) -> Sequence[Tensor]:
         width = -(-per_block * size // 8) * 8  # Philox makes four 64-bit words at a time, a word makes two normals

@@ -69,9 +69,9 @@ class Recorder:
         keys = [f"{name}<{level:g}" for name, levels in self.targets.items() for level in levels]
         self._hits = {key: torch.full((runs, 2), -1, dtype=torch.int64) for key in keys}
 
-    def wants(self, iteration: int) -> bool:
-        """Whether metrics must be evaluated at this iteration."""
-        return bool(self.averaged) or iteration in self._due
+    def due(self, iteration: int) -> bool:
+        """Whether this iteration is logged, with all metrics; averaged ones are wanted at every iteration."""
+        return iteration in self._due
 
     def check(self, metrics: Mapping[str, Tensor]) -> None:
         """Refuse metrics that cannot be recorded, before anything is computed in vain.
@@ -100,7 +100,9 @@ class Recorder:
         frozen: Tensor,
         last: bool = False,
     ) -> None:
-        """Take in the metrics of one iterate; ``last`` logs it whether or not its turn has come.
+        """Take in the metrics of one iterate: all of them where it is logged, the averaged ones anyway.
+
+        ``last`` logs it whether or not its turn has come.
 
         A diverged run goes on being computed with its batch, but what it does then is no hit of a target: ``frozen``
         (bool, (runs,)) says which runs those are.

@@ -51,5 +51,4 @@ def scale(y: Tensor, exponent: float) -> Tensor:
 
 def away_from_zero(y: Tensor, floor: float) -> Tensor:
     """``ỹ = sign(y)·max(|y|, floor)`` with sign(0) = 1: the point moved off the set where D(y) is singular."""
-    one = torch.ones_like(y)
-    return torch.where(y < 0, -one, one) * y.abs().clamp_min(floor)
+    return torch.copysign(y.abs().clamp_min(floor), y + 0.0)  # −0.0 + 0.0 is 0.0, whose sign is positive

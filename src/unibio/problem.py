@@ -8,7 +8,8 @@ A user's scalar loss of 1-d vectors is recognised and lifted to that form.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -32,6 +33,22 @@ DERIVATIVES = {
     "hvp": "(x, y, v: (runs, d_y), sample) -> ∇²_yy g · v: (runs, d_y)",
     "jvp": "(x, y, v: (runs, d_y), sample) -> ∇²_xy g · v: (runs, d_x)",
 }
+
+
+class LazyMetrics(Mapping[str, Tensor]):
+    """Metrics that are computed when they are looked up: most are wanted at logged iterations only."""
+
+    def __init__(self, **functions: Callable[[], Tensor]):
+        self._functions = functions
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._functions[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
+
+    def __len__(self) -> int:
+        return len(self._functions)
 
 
 @dataclass(frozen=True)
@@ -96,8 +113,11 @@ class Problem:
         for role in ("upper", "lower"):
             if not callable(getattr(self, role)):
                 raise InputError(f"{role} must be a function of (x, y) or (x, y, sample), got {getattr(self, role)!r}")
-        if isinstance(self.exponent, bool) or not isinstance(self.exponent, (int, float)) or not self.exponent >= 2:
-            raise InputError(f"exponent must be a number ≥ 2 (uniform convexity, p = 2 is strong), got {self.exponent}")
+        number = isinstance(self.exponent, (int, float)) and not isinstance(self.exponent, bool)
+        if not number or not 2 <= self.exponent < math.inf:
+            raise InputError(
+                f"exponent must be a number ≥ 2 (uniform convexity, p = 2 is strong), got {self.exponent!r}"
+            )
         for name in self.derivatives:
             if name not in DERIVATIVES:
                 raise unknown("derivative", name, DERIVATIVES)

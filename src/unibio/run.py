@@ -138,6 +138,7 @@ class _Loop:
                     f"offers {', '.join(problem.averaged) or 'none'}"
                 )
         self.frozen = torch.zeros(len(seeds), dtype=torch.bool, device=x.device)
+        self.all_frozen = not seeds  # asked several times an iteration, changed by a divergence only
         self.stopped_at = torch.full((len(seeds),), -1, dtype=torch.int64)
         self.final = {"x": x.clone(), "y": y.clone()}
         self.iteration = self.resumed_from = 0
@@ -161,7 +162,7 @@ class _Loop:
         """Whether another iteration is due for some row."""
         assert self.length is not None
         within = self.settings.budget is None or self.oracle.calls < self.settings.budget
-        return self.iteration < self.length and within and not bool(self.frozen.all())
+        return self.iteration < self.length and within and not self.all_frozen
 
     def advance(self) -> None:
         """One iteration, and the look at where it led."""
@@ -190,24 +191,33 @@ class _Loop:
         x, y = self.state["x"], self.state["y"]
         with torch.no_grad():
             ok = _within(x) & _within(y)
-            metrics = self.metrics(x, y) if self.recorder.wants(self.iteration) or not self.unfinished() else None
-            if before is None and metrics is not None:
+            due = self.recorder.due(self.iteration) or not self.unfinished()
+            metrics = self.evaluate(x, y, due)
+            if before is None:
                 self.recorder.check(metrics)
-            for value in (metrics or {}).values():
-                ok &= torch.isfinite(value)
+            for value in metrics.values():
+                ok &= value.abs() < torch.inf  # half the time of isfinite; false for NaN too
         diverged = ~ok & ~self.frozen
         if bool(diverged.any()):
             last_x, last_y = before if before is not None else (self.final["x"], self.final["y"])
             self.final["x"][diverged], self.final["y"][diverged] = last_x[diverged], last_y[diverged]
             self.stopped_at[diverged.cpu()] = self.iteration
             self.frozen |= diverged
+            self.all_frozen = bool(self.frozen.all())
             self.oracle.freeze(diverged)
         last = not self.unfinished()  # also where the last row has just diverged
-        if last and metrics is None:
-            with torch.no_grad():
-                metrics = self.metrics(x, y)
-        if metrics is not None:
+        if last and not due:
+            metrics = self.evaluate(x, y, last)
+        if metrics:
             self.recorder.add(self.iteration, metrics, self.oracle, self.seconds, self.frozen, last)
+
+    def evaluate(self, x: Tensor, y: Tensor, due: bool) -> dict[str, Tensor]:
+        """The metrics that are wanted now: all where history is due, averaged ones at every iterate."""
+        if not due and not self.recorder.averaged:
+            return {}
+        with torch.no_grad():
+            metrics = self.metrics(x, y)
+            return {name: metrics[name] for name in (metrics if due else self.recorder.averaged)}
 
     def finish(self) -> Trajectories:
         """The result; unfrozen rows end where they are."""
@@ -250,6 +260,7 @@ class _Loop:
             if name in ("state", "final"):
                 value = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in value.items()}
             setattr(self, name, value.to(device) if name == "frozen" else value)
+        self.all_frozen = bool(self.frozen.all())
         self.oracle.restore(content["oracle"])
         self.recorder.restore(content["recorder"])
         self.diagnosis = Diagnosis(content["diagnosed"], tuple(content["warnings"]))

@@ -26,7 +26,7 @@ from torch import Tensor
 from unibio.draw import Draw
 from unibio.parameters import PerRun, hyper
 from unibio.powers import abs_power, scale, signed_power, signed_root
-from unibio.problem import ClosedForm, Problem, ProblemSpec, Sampler
+from unibio.problem import ClosedForm, LazyMetrics, Problem, ProblemSpec, Sampler
 
 READINGS = ("variance", "std")
 
@@ -141,7 +141,7 @@ def _build(spec: Example3 | Coordinatewise, mixing: Tensor | None, u0: Tensor) -
 
     def grad_lower(x: Tensor, y: Tensor, sample: Tensor | None) -> Tensor:
         gradient = signed_power(y, p - 1) - sine(x)
-        return gradient if sample is None else gradient + sample
+        return gradient if sample is None else gradient.add_(sample)
 
     def grad_lower_x(x: Tensor, y: Tensor, sample: Tensor | None) -> Tensor:
         return unmixed(-y * cosine(x))
@@ -170,11 +170,11 @@ def _build(spec: Example3 | Coordinatewise, mixing: Tensor | None, u0: Tensor) -
         return unmixed(cosine(x) * torch.cos(sine(x)))
 
     def metrics(x: Tensor, y: Tensor) -> Mapping[str, Tensor]:
-        return {
-            "hypergradient_norm": torch.linalg.vector_norm(gradient(x), dim=-1),
-            "value": value(x),
-            "lower_error": torch.linalg.vector_norm(y - solution(x), dim=-1),
-        }
+        return LazyMetrics(
+            hypergradient_norm=lambda: torch.linalg.vector_norm(gradient(x), dim=-1),
+            value=lambda: value(x),
+            lower_error=lambda: torch.linalg.vector_norm(y - solution(x), dim=-1),
+        )
 
     return Problem(
         upper=upper,
