@@ -65,11 +65,9 @@ def epoch_sgd_steps(p: float, budget: int, first_length: float) -> int:
 
     Epochs of ⌊T_k⌋ steps, T_{k+1} = 2^τ T_k with τ = 2(p−1)/p, as long as T_1 + … + T_k ≤ K.
     """
-    steps, total, length = 0, first_length, first_length
-    while total <= budget:
-        steps += math.floor(length + 1e-9)
-        length *= 2 ** (2 * (p - 1) / p)
-        total += length
+    steps, used, k = 0, 0.0, 0
+    while used + (length := first_length * 2 ** (2 * (p - 1) / p * k)) <= budget:
+        steps, used, k = steps + math.floor(length), used + length, k + 1
     return steps
 
 

@@ -63,7 +63,7 @@ def curves(record: Record, metric: str = "hypergradient_norm", **wanted: float) 
     run, at = history["run"].to_numpy()[rows], history["iteration"].to_numpy()[rows]
     iterations, position = np.unique(at, return_inverse=True)
     values = np.full((len(runs), len(iterations)), np.inf)
-    values[run, position] = np.nan_to_num(history[metric].to_numpy(dtype=float)[rows], nan=np.inf)
+    values[run, position] = np.nan_to_num(history[metric].to_numpy(dtype=float)[rows], nan=np.inf, posinf=np.inf)
     calls = np.zeros(len(iterations), dtype=np.int64)  # all runs of a job spend alike; diverged ones stop earlier
     np.maximum.at(calls, position, history["oracle_calls"].to_numpy()[rows])
     names = [name for name in CELL if name in runs]

@@ -133,7 +133,7 @@ def search(record: Record, metric: str = "hypergradient_norm_mean") -> Search:
         ) from error
     square = square.sort_index(axis=1)
     upper, lower = square.index.to_numpy(dtype=float), square.columns.to_numpy(dtype=float)
-    criterion = np.nan_to_num(square.to_numpy(dtype=float), nan=np.inf)
+    criterion = np.nan_to_num(square.to_numpy(dtype=float), nan=np.inf, posinf=np.inf)
     best = criterion.min()
     if not np.isfinite(best):
         raise InputError(f"{record.name}: no pair of steps has a finite criterion")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from unibio.analysis.curves import Curves, curves, values_of
 from unibio.analysis.rates import bound_exponent, fit_power_law, slopes_by_start, slopes_by_window
@@ -47,7 +48,10 @@ def draw(study: Study) -> Drawn:
         panel.set_title(f"({letter}) {panel.get_title('left')}", loc="left")
     for panel in axes[-1]:
         panel.set_xlabel("iteration t")
-    axes[0, 0].set_ylim(bottom=axes[0, 0].get_ylim()[0] / 6)  # room for the slopes
+    low, high = axes[0, 0].get_ylim()
+    axes[0, 0].set_ylim(bottom=min(low / 6, high / 40))  # room for the slopes
+    for panel in axes.flat:
+        panel.yaxis.set_minor_formatter(NullFormatter())
     lines = [style.handle("fit, last decade", color="black", linewidth=0.9)]
     lines += [style.handle("bound T^(−1/(3p−2))", color=style.GREY, linestyle=":", linewidth=1.2)]
     exponents = [style.handle(f"p = {p}", **style.of_exponent(p)) for p in sorted({*map(exponent, found)})]

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from unibio.analysis.curves import Array
 
@@ -100,13 +101,15 @@ def handle(label: str, **style: Any) -> Line2D:
 
 
 def norm_axis(axes: Iterable[Axes], values: Iterable[Array]) -> None:
-    """The same logarithmic range on all axes: from the largest value down 2.5 decades, or to the smallest.
+    """The same logarithmic range on all axes: from the largest value down to the smallest, 1.3 to 2.5 decades.
 
-    Below that lie only momentary values of trajectories that jump over the minimiser.
+    Further down lie only momentary values of trajectories that jump over the minimiser; with less than a decade
+    matplotlib writes a label at every minor tick.
     """
     finite = np.concatenate([v[np.isfinite(v) & (v > 0)] for v in map(np.ravel, values)])
     top = finite.max(initial=1e-300)
     for one in axes:
         one.set_yscale("log")
         if len(finite):
-            one.set_ylim(max(finite.min() / 1.3, top * 3e-3), top * 1.5)
+            one.set_ylim(min(max(finite.min() / 1.3, top * 3e-3), top / 20), top * 1.5)
+        one.yaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,343 @@
+"""Every rule on records that must give each of its verdicts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synthetic import EXPONENTS, PAPER, descent, record, study, whole_study
+from unibio.analysis import claims as rules
+from unibio.analysis.statements import CLAIMS, judge
+from unibio.figures import FIGURES
+
+BY_ID = {claim.id: claim for claim in CLAIMS}
+NOISES = [0.0, 0.01, 1.0, 10.0]
+
+
+def verdict(id, **given):  # noqa: A002
+    outcome, _ = judge(BY_ID[id], study(**given))
+    assert outcome.verdict in rules.VERDICTS
+    assert outcome.explanation
+    return outcome.verdict
+
+
+def stuck(cell, seed, t):
+    return np.full(len(t), 0.5)
+
+
+def test_claims_are_well_formed():
+    assert len(BY_ID) == len(CLAIMS)
+    for claim in CLAIMS:
+        assert claim.figure in FIGURES
+        assert set(claim.experiments) >= set(FIGURES[claim.figure].experiments)
+        assert claim.statement.endswith(".")
+        assert claim.source
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_nothing_run(claim):
+    outcome, _ = judge(claim, study())
+    assert outcome.verdict == rules.NOT_RUN
+    assert f"experiment={claim.experiments[0]}" in outcome.explanation
+
+
+@pytest.mark.parametrize("claim", [c for c in CLAIMS if c.id != "theorem-schedule"], ids=lambda claim: claim.id)
+def test_some_exponents_not_run(claim):
+    some = {name: [r for r in found if r.config["problem"]["exponent"] < 8] for name, found in whole_study().items()}
+    outcome, _ = judge(claim, study(**some))
+    assert outcome.verdict == rules.NOT_RUN
+    assert "p = 8" in outcome.explanation
+
+
+def test_reduced_scale_is_passed_on():
+    _, scale = judge(BY_ID["fig1a"], study(**whole_study("smoke", steps=40)))
+    assert scale == "smoke"
+
+
+# Convergence ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("id", "noise"), list(zip(("fig1a", "fig1b", "fig1c", "fig1d"), NOISES, strict=True)))
+def test_convergence(id, noise):  # noqa: A002
+    good = [record(p, {"noise": NOISES}) for p in EXPONENTS]
+    assert verdict(id, fig1=good) == rules.REPRODUCED
+
+    def bad_here(cell, seed, t):
+        return stuck(cell, seed, t) if cell["noise"] == noise else descent(cell, seed, t)
+
+    assert verdict(id, fig1=[*good[:3], record(8, {"noise": NOISES}, bad_here)]) == rules.NOT_REPRODUCED
+    others = [v for v in NOISES if v != noise]
+    assert verdict(id, fig1=[record(p, {"noise": others}) for p in EXPONENTS]) == rules.NOT_RUN
+
+
+def test_convergence_is_of_most_seeds_and_lasting():
+    def one_seed_stuck(cell, seed, t):
+        return stuck(cell, seed, t) if seed == 0 else descent(cell, seed, t)
+
+    def passes_through(cell, seed, t):
+        return np.where((t > 250) & (t < 280), 0.01, 0.5)
+
+    for norm, seeds, expected in (
+        (one_seed_stuck, 5, rules.NOT_REPRODUCED),
+        (one_seed_stuck, 30, rules.REPRODUCED),
+        (passes_through, 3, rules.NOT_REPRODUCED),
+    ):
+        found = [record(p, {"noise": [0.0]}, norm, seeds=seeds) for p in EXPONENTS]
+        assert verdict("fig1a", fig1=found) == expected
+
+
+def test_diverged_runs_have_not_converged():
+    found = [record(p, {"noise": [0.0]}, status=lambda cell, seed: "diverged") for p in EXPONENTS]
+    assert verdict("fig1a", fig1=found) == rules.NOT_REPRODUCED
+
+
+# Larger p is slower --------------------------------------------------------------------------------------------------
+
+SLOWER = [
+    ("slower-iterations", "fig1", "fig1_equal", {}),
+    ("slower-calls", "fig1", "fig1_equal", {}),
+    ("slower-iterations-10d", "fig1_coordinatewise", "fig1_coordinatewise_equal", {"dimension": 10}),
+    ("slower-calls-10d", "fig1_coordinatewise", "fig1_coordinatewise_equal", {"dimension": 10}),
+]
+
+
+@pytest.mark.parametrize(("id", "published", "equal", "settings"), SLOWER)
+def test_slower(id, published, equal, settings):  # noqa: A002
+    steps = [eta * settings.get("dimension", 1) ** 0.5 for eta in PAPER.values()]
+    shrink = settings.get("dimension", 1) ** 0.5
+
+    def by_step(cell, seed, t):
+        return descent({**cell, "upper_step": cell["upper_step"] / shrink}, seed, t)
+
+    def by_step_and_p(cell, seed, t):
+        return descent({**cell, "upper_step": cell["upper_step"] / shrink / (1 + cell["p"] / 4)}, seed, t)
+
+    def by_nothing(cell, seed, t):
+        return descent({**cell, "upper_step": 0.03}, seed, t)
+
+    def both(own, control, **more):
+        return {
+            published: [record(p, {"noise": [0.0, 1.0]}, own, steps=1600, **settings, **more) for p in EXPONENTS],
+            equal: [
+                record(p, {"noise": [0.0], "upper_step": steps}, control, steps=1600, **settings, **more)
+                for p in EXPONENTS
+            ],
+        }
+
+    assert verdict(id, **both(by_step, by_step)) == rules.CONFOUNDED
+    assert verdict(id, **both(by_step_and_p, by_step_and_p)) == rules.REPRODUCED
+    assert verdict(id, **both(by_nothing, by_nothing)) == rules.NOT_REPRODUCED
+    assert verdict(id, **both(stuck, stuck)) == rules.NOT_REPRODUCED
+    assert verdict(id, **both(stuck, stuck, scale="smoke")) == rules.NOT_RUN  # too short to say anything
+
+
+def test_slower_at_some_equal_steps_only_is_confounded():
+    def slower_at_one(cell, seed, t):
+        factor = 1 + cell["p"] / 4 if cell["upper_step"] == 0.05 else 1
+        return descent({**cell, "upper_step": cell["upper_step"] / factor}, seed, t)
+
+    axes = {"noise": [0.0], "upper_step": [0.05, 0.03]}
+    own = [record(p, {"noise": [0.0]}) for p in EXPONENTS]
+    control = [record(p, axes, slower_at_one) for p in EXPONENTS]
+    outcome, _ = judge(BY_ID["slower-iterations"], study(fig1=own, fig1_equal=control))
+    assert outcome.verdict == rules.CONFOUNDED
+    assert (outcome.numbers["equal_cells_where_slower"], outcome.numbers["equal_cells"]) == (1, 2)
+
+
+def test_slower_gives_the_numbers_of_the_equal_step_control():
+    own = [record(p, {"noise": [0.0]}) for p in EXPONENTS]
+    control = [record(p, {"noise": [0.0], "upper_step": list(PAPER.values())}) for p in EXPONENTS]
+    outcome, _ = judge(BY_ID["slower-iterations"], study(fig1=own, fig1_equal=control))
+    assert outcome.numbers["equal_steps"]["noise 0, step 0.05"] == dict.fromkeys(EXPONENTS, 48.0)
+
+
+# The released script -------------------------------------------------------------------------------------------------
+
+
+def test_released_and_own_picture():
+    own = [record(p, {"noise": NOISES}) for p in EXPONENTS]
+
+    def later(cell, seed, t):
+        return descent({**cell, "upper_step": 0.8 * cell["upper_step"]}, seed, t)
+
+    def only_one_arrives(cell, seed, t):
+        return np.maximum(descent(cell, seed, t), 0.11)
+
+    for norm, expected in (
+        (descent, rules.REPRODUCED),
+        (later, rules.NOT_REPRODUCED),
+        (only_one_arrives, rules.NOT_REPRODUCED),
+    ):
+        released = [record(p, {"noise": NOISES}, norm, noise_reading="std") for p in EXPONENTS]
+        assert verdict("closed-form-suffices", fig1=own, fig1_released=released) == expected
+
+
+# Rates ---------------------------------------------------------------------------------------------------------------
+
+
+def power(slope):
+    return lambda cell, seed, t: np.maximum(t, 1.0) ** slope * (1 + 0.01 * seed)
+
+
+def rises_then_falls(cell, seed, t):
+    t = np.maximum(t, 1.0)
+    return np.where(t < 50, t / 50, 50 / t)
+
+
+@pytest.mark.parametrize("p", EXPONENTS)
+@pytest.mark.parametrize(
+    ("mean", "expected"),
+    [
+        (power(-0.5), rules.CONSISTENT),
+        (power(-0.02), rules.VIOLATED),
+        (power(0.2), rules.VIOLATED),
+        (rises_then_falls, rules.NOT_TESTABLE),
+    ],
+)
+def test_rates(p, mean, expected):
+    axes = {"noise": [0.0, 1.0], "upper_step": list(PAPER.values())}
+    found = [record(q, axes, mean=mean, steps=5000) for q in EXPONENTS]
+    assert verdict(f"rate-p{p}", fig5=found) == expected
+
+
+def test_rates_look_at_the_papers_step_only():
+    def falls_at_own_step(cell, seed, t):
+        return power(-0.5 if cell["upper_step"] == 0.01 else 0.2)(cell, seed, t)
+
+    found = [record(p, {"upper_step": [0.05, 0.01]}, mean=falls_at_own_step, steps=5000) for p in EXPONENTS]
+    assert verdict("rate-p8", fig5=found) == rules.CONSISTENT
+    assert verdict("rate-p2", fig5=found) == rules.VIOLATED
+    assert verdict("rate-p4", fig5=found) == rules.NOT_RUN  # 0.03 is not among the steps
+
+
+def test_rates_of_diverged_runs_and_short_curves():
+    axes = {"upper_step": list(PAPER.values())}
+    diverged = [record(p, axes, status=lambda cell, seed: "diverged") for p in EXPONENTS]
+    assert verdict("rate-p2", fig5=diverged) == rules.NOT_TESTABLE
+    assert verdict("rate-p2", fig5=[record(p, axes, steps=2) for p in EXPONENTS]) == rules.NOT_RUN
+
+
+def test_flatter_with_p():
+    axes = {"noise": [0.0], "upper_step": list(PAPER.values())}
+
+    def by_p(cell, seed, t):
+        return np.maximum(t, 1.0) ** (-1 / cell["p"])
+
+    def by_step(cell, seed, t):
+        return np.maximum(t, 1.0) ** (-10 * cell["upper_step"])
+
+    def the_other_way(cell, seed, t):
+        return np.maximum(t, 1.0) ** (-cell["p"] / 10)
+
+    for mean, expected in (
+        (by_p, rules.REPRODUCED),
+        (by_step, rules.CONFOUNDED),
+        (the_other_way, rules.NOT_REPRODUCED),
+    ):
+        found = [record(p, axes, mean=mean, steps=5000) for p in EXPONENTS]
+        assert verdict("flatter-with-p", fig5=found) == expected
+
+
+@pytest.mark.parametrize(
+    ("slope", "horizons", "expected"),
+    [
+        (-0.25, (100, 316, 1000, 3162), rules.CONSISTENT),
+        (-0.6, (100, 316, 1000, 3162), rules.CONSISTENT),
+        (-0.1, (100, 316, 1000, 3162), rules.VIOLATED),
+        (-0.25, (100, 316, 1000), rules.NOT_TESTABLE),
+        (-0.25, (100, 120, 150, 200), rules.NOT_TESTABLE),
+    ],
+)
+def test_theorem_schedule(slope, horizons, expected):
+    found = [record(2, steps=T, mean=power(slope), seeds=5, upper_step=T**-0.75) for T in horizons]
+    assert verdict("theorem-schedule", theorem_schedule=found) == expected
+
+
+def test_theorem_schedule_that_bends_is_not_testable():
+    def bends(cell, seed, t):
+        t = np.maximum(t, 1.0)
+        return np.where(t < 1000, t**-0.6, 1000**-0.6)
+
+    horizons = (100, 316, 1000, 3162, 10000)
+    found = [record(2, steps=T, mean=bends, upper_step=T**-0.75) for T in horizons]
+    assert verdict("theorem-schedule", theorem_schedule=found) == rules.NOT_TESTABLE
+
+
+# The learning-rate search --------------------------------------------------------------------------------------------
+
+STEPS = {"upper_step": [0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3], "lower_step": [0.1, 1.0, 10.0]}
+
+
+def best_at(step_of, lower=0.0):
+    def mean(cell, seed, t):
+        away = np.log(cell["upper_step"] / step_of(cell["p"])) ** 2 + lower * np.log10(cell["lower_step"])
+        return np.full(len(t), 1 + away)
+
+    return mean
+
+
+def test_paper_steps():
+    good = [record(p, STEPS, mean=best_at(lambda p: PAPER[p])) for p in EXPONENTS]
+    assert verdict("paper-steps-tied", lr_search=good) == rules.REPRODUCED
+    bad = [record(p, STEPS, mean=best_at(lambda p: 0.05)) for p in EXPONENTS]
+    assert verdict("paper-steps-tied", lr_search=bad) == rules.NOT_REPRODUCED
+    elsewhere = [record(p, {"upper_step": [1.0, 2.0, 4.0], "lower_step": [1.0, 2.0]}) for p in EXPONENTS]
+    assert verdict("paper-steps-tied", lr_search=elsewhere) == rules.NOT_RUN
+    assert verdict("lower-step-irrelevant", lr_search=elsewhere) == rules.NOT_RUN
+
+
+def test_an_edge_is_said_in_the_verdict():
+    edge = [record(p, STEPS, mean=best_at(lambda p: 0.3)) for p in EXPONENTS]
+    outcome, _ = judge(BY_ID["paper-steps-tied"], study(lr_search=edge))
+    assert "widen" in outcome.explanation
+    assert outcome.numbers["edges"]
+
+
+def test_a_search_in_which_all_diverge_is_no_search():
+    broken = [record(p, STEPS, status=lambda cell, seed: "diverged") for p in EXPONENTS]
+    assert verdict("paper-steps-tied", lr_search=broken) == rules.NOT_RUN
+
+
+@pytest.mark.parametrize(("lower", "expected"), [(0.01, rules.REPRODUCED), (0.2, rules.NOT_REPRODUCED)])
+def test_lower_step(lower, expected):
+    found = [record(p, STEPS, mean=best_at(lambda p: PAPER[p], lower)) for p in EXPONENTS]
+    assert verdict("lower-step-irrelevant", lr_search=found) == expected
+
+
+# Costs and the coordinate-wise problem -------------------------------------------------------------------------------
+
+
+def test_inner_iterations():
+    good = [record(p, noise=1.0, seeds=1) for p in EXPONENTS]
+    assert verdict("inner-iterations", runtime=good) == rules.REPRODUCED
+    off = [*good[:3], record(8, noise=1.0, seeds=1, lower_calls=78)]
+    assert verdict("inner-iterations", runtime=off) == rules.NOT_REPRODUCED
+
+
+def test_noise_robustness():
+    def slowed(cell, seed, t):
+        return descent({**cell, "upper_step": cell["upper_step"] / (1 + 0.3 * (cell["noise"] > 1))}, seed, t)
+
+    def stuck_by_noise(cell, seed, t):
+        return np.where(cell["noise"] > 1, np.maximum(descent(cell, seed, t), 0.4), descent(cell, seed, t))
+
+    for norm, expected in (
+        (descent, rules.REPRODUCED),
+        (slowed, rules.NOT_REPRODUCED),
+        (stuck_by_noise, rules.NOT_REPRODUCED),
+    ):
+        found = [record(p, {"noise": NOISES}, norm, dimension=10) for p in EXPONENTS]
+        assert verdict("noise-robust-10d", fig1_coordinatewise=found) == expected
+    noiseless = [record(p, {"noise": [0.0]}, dimension=10) for p in EXPONENTS]
+    assert verdict("noise-robust-10d", fig1_coordinatewise=noiseless) == rules.NOT_RUN
+
+
+@pytest.mark.parametrize(("effect", "expected"), [(0.2, rules.REPRODUCED), (0.01, rules.NOT_REPRODUCED)])
+def test_estimator_matters(effect, expected):
+    def jobs(p, budget):
+        axes = {"noise": [0.0, 1.0], "neumann_step": [0.1, 1.0]}
+        mean = lambda cell, seed, t: np.full(len(t), 1 + effect * (budget == 10))  # noqa: E731
+        return record(p, axes, mean=mean, dimension=10, inner_budget=budget)
+
+    found = [jobs(p, budget) for p in EXPONENTS for budget in (10, 100)]
+    assert verdict("estimator-matters-10d", coordinatewise_sensitivity=found) == expected

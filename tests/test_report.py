@@ -1,0 +1,153 @@
+"""The report: every claim in it, nothing from outside, and honest about scale and absence."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from synthetic import study, whole_study
+from unibio import report
+from unibio.analysis import claims as rules
+from unibio.analysis.statements import CLAIMS
+from unibio.document import Bullets, Code, Heading, Paragraph, Table, markdown, page, shown
+from unibio.figures import FIGURES, draw_all
+
+
+class Wellformed(HTMLParser):
+    """Collects what opens and fails on what does not close."""
+
+    void = frozenset({"meta", "img", "br"})
+
+    def __init__(self):
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def parsed(text):
+    parser = Wellformed()
+    parser.feed(text)
+    assert not parser.open
+    return parser
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    given = study(**whole_study())
+    draw_all(Path("nowhere"), out, ["runtime", "theorem_schedule"], study=given)
+    for name in FIGURES:  # what the other pictures show does not matter here
+        for suffix in ("png", "pdf"):
+            (out / "figures" / f"{name}.{suffix}").touch()
+        (out / "tables" / f"{name}.csv").touch()
+    (out / "figures" / "runtime.png").unlink()
+    assert report.write(Path("nowhere"), out, study=given) == out / "report.md"
+    return out
+
+
+def test_every_claim_is_in_every_form(written):
+    machine = json.loads((written / "claims.json").read_text(encoding="utf-8"))
+    text = (written / "report.md").read_text(encoding="utf-8")
+    html = (written / "report.html").read_text(encoding="utf-8")
+    assert [claim["id"] for claim in machine["claims"]] == [claim.id for claim in CLAIMS]
+    for claim in machine["claims"]:
+        assert claim["verdict"] in rules.VERDICTS
+        assert claim["verdict"] != rules.NOT_RUN
+        assert claim["records"]
+        assert claim["numbers"]
+        assert claim["statement"] in text
+        assert f"| {claim['verdict']} |" in text
+        assert claim["statement"].replace("&", "&amp;") in html
+    assert machine["scales"] == ["paper"]
+    assert "reduced scale" not in text.lower()
+
+
+def test_links_lead_somewhere_and_commands_are_there(written):
+    text = (written / "report.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert (written / target).is_file(), target
+    for name, drawing in FIGURES.items():
+        assert all(f"python -m unibio experiment={experiment}" in text for experiment in drawing.experiments)
+        assert name == "runtime" or f"unibio figures {name}" in text
+
+
+def test_html_is_one_wellformed_file(written):
+    html = (written / "report.html").read_text(encoding="utf-8")
+    seen = parsed(html).seen
+    images = [attrs for tag, attrs in seen if tag == "img"]
+    assert len(images) == len(FIGURES) - 1  # one of them is a table
+    assert all(image["src"].startswith("data:image/png;base64,") and image["alt"] for image in images)
+    assert not [tag for tag, _ in seen if tag in ("script", "link", "iframe")]
+    assert not any(attrs.get("href", "").startswith("http") for _, attrs in seen)
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in seen
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_it_is_the_same_every_time(written, tmp_path):
+    given = study(**whole_study())
+    for _ in range(2):
+        report.write(Path("nowhere"), tmp_path, study=given)
+    first = (tmp_path / "claims.json").read_bytes()
+    assert first == (written / "claims.json").read_bytes()
+
+
+def test_reduced_scale_is_said_with_every_verdict(tmp_path):
+    report.write(tmp_path, tmp_path, study=study(**whole_study("smoke", steps=40)))
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "**Reduced scale (smoke)" in text
+    rows = [line for line in text.splitlines() if line.startswith("| UniBiO converges on Example 3")]
+    assert len(rows) == 4
+    assert all("(reduced scale: smoke)" in row for row in rows)
+    machine = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
+    assert machine["scales"] == ["smoke"]
+
+
+def test_without_records_everything_is_not_yet_run(tmp_path):
+    report.write(tmp_path / "runs", tmp_path)
+    machine = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
+    assert {claim["verdict"] for claim in machine["claims"]} == {rules.NOT_RUN}
+    assert "experiment=fig1" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    parsed((tmp_path / "report.html").read_text(encoding="utf-8"))
+
+
+def test_pictures_of_records_that_are_gone_are_not_shown(written, tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "fig1.png").write_bytes((written / "figures" / "fig1.png").read_bytes())
+    report.write(tmp_path / "runs", tmp_path)
+    assert "figures/fig1.png" not in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_numbers_as_shown():
+    values = (1.23456, 12345.6, float("inf"), float("nan"), None, True, 7, "text")
+    assert [shown(v) for v in values] == ["1.235", "12346", "never", "–", "–", "yes", "7", "text"]
+
+
+def test_blocks_in_both_forms(tmp_path):
+    blocks = [
+        Heading(2, "A & B"),
+        Paragraph("**bold** `a<b` [here](x.csv)"),
+        Bullets(["one"]),
+        Code("run <this>"),
+        Table(["a|b", "n"], [["x|y", 1.5]]),
+    ]
+    text = markdown(blocks)
+    assert "| a\\|b | n |\n| --- | --- |\n| x\\|y | 1.5 |" in text
+    html = page("t", blocks, tmp_path, lambda cell: "good" if cell == "x|y" else None)
+    parsed(html)
+    assert "<strong>bold</strong> <code>a&lt;b</code>" in html
+    assert '<a href="x.csv">here</a>' in html
+    assert "run &lt;this&gt;" in html
+    assert '<span class="badge good">x|y</span>' in html
+    assert '<td class="number">1.5</td>' in html
