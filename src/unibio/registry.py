@@ -18,6 +18,7 @@ from unibio.algorithms.vrbo import VRBO
 from unibio.errors import unknown
 from unibio.problem import ProblemSpec
 from unibio.problems.example3 import Coordinatewise, Example3
+from unibio.problems.lp_regression import LpRegression
 from unibio.problems.quadratic import Quadratic
 
 ALGORITHMS: dict[str, type[Algorithm]] = {
@@ -38,7 +39,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
         BOREP,
     )
 }
-PROBLEMS: dict[str, type[ProblemSpec]] = {cls.name: cls for cls in (Example3, Coordinatewise, Quadratic)}
+PROBLEMS: dict[str, type[ProblemSpec]] = {cls.name: cls for cls in (Example3, Coordinatewise, Quadratic, LpRegression)}
 
 
 def algorithm_class(name: str) -> type[Algorithm]:
