@@ -24,8 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Numbers of a trajectory made at once. More amortises the call, fewer keep memory per trajectory small: 2 kB.
-BLOCK = 256
+# Numbers of a trajectory made at once. More amortises the call, fewer keep memory per trajectory small (1 kB), and
+# with it the numbers of ten thousand trajectories in the processor's cache.
+BLOCK = 128
 # Numbers transformed at once: a few arrays of this size stay in a core's own cache.
 CHUNK = 1 << 16
 _MASK = (1 << 64) - 1
@@ -147,16 +148,28 @@ def _product(inverse: np.ndarray, seeds: int) -> tuple[int, int] | None:
 def _normal(raw: np.ndarray, out: Tensor) -> None:
     """Standard normals by Box and Muller's transform, from 32 bits for a radius (up to 6.8) and 32 for an angle.
 
+    cos and sin come from t = tan(angle/2), as (1 − t²)/(1 + t²) and 2t/(1 + t²): of these functions NumPy has a
+    vectorised tan only, and together with its log this takes half the time of torch's log, cos and sin.
+
     Args:
         raw: (streams, width/2) random 64-bit words.
         out: (width, streams).
     """
     half = len(out) // 2
-    bits = torch.from_numpy(raw.view(np.int32)).t().contiguous().to(torch.float64)  # in [−2³¹, 2³¹)
-    radius = bits[:half].mul_(2.0**-32).add_(0.5 + 2.0**-33).log_().mul_(-2).sqrt_()
-    angle = bits[half:].mul_(2 * math.pi * 2.0**-32)
-    torch.mul(radius, angle.cos(), out=out[:half])
-    torch.mul(radius, angle.sin_(), out=out[half:])
+    bits = torch.from_numpy(raw.view(np.int32)).t().contiguous().to(torch.float64).numpy()  # in [−2³¹, 2³¹)
+    radius, t = bits[:half], bits[half:]
+    radius *= 2.0**-32
+    radius += 0.5 + 2.0**-33
+    np.log(radius, out=radius)
+    radius *= -2
+    np.sqrt(radius, out=radius)
+    t *= math.pi * 2.0**-32
+    np.tan(t, out=t)
+    square = t * t
+    radius /= 1 + square
+    t *= 2
+    np.multiply(radius, 1 - square, out=out[:half].numpy())
+    np.multiply(radius, t, out=out[half:].numpy())
 
 
 def _uniform(raw: np.ndarray, out: Tensor) -> None:
