@@ -149,6 +149,24 @@ def test_full_batch_trajectory(name):
     assert np.abs(expected[-1][0]).max() < 1e3
 
 
+def test_vrbo_with_its_final_correction():
+    """The recursion with it; and full batch the carried directions are then the gradients at the carried point."""
+    problem, reference, x0, y0 = pair()
+    shape = {"upper_step": 0.05, "lower_step": 0.4, "neumann_terms": 6, "neumann_step": 0.4}
+    options = {"eta": constant(0.05), "rho": constant(0.4), "period": 10, "n_inner": 2, "Q": 6, "c": 0.4}
+    expected = methods.vrbo(reference, x0, y0, STEPS, **options, final_correction=True)
+    V, error = methods.neumann_matrix(reference.H, 0.4, 6), {}
+    for correction in (True, False):
+        ours = VRBO(**shape, lower_iterations=2, period=10, final_correction=correction)
+        path, _, _ = iterates(problem, ours, x0, y0, STEPS)
+        assert (worst_gap(path, expected) < TOLERANCE) == correction
+        path, state, _ = iterates(problem, ours, x0, y0, 9)
+        gradient = methods.hyper(reference, *path[-1], V)
+        error[correction] = np.linalg.norm(state["v"][0].numpy() - gradient) / np.linalg.norm(gradient)
+    assert error[True] < 1e-12
+    assert error[False] > 0.1
+
+
 @pytest.mark.parametrize("table_start", ["filled", "zeros"])
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_saba_on_blocks(size, table_start):

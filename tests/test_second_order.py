@@ -168,7 +168,10 @@ def expected_calls(a, steps, lengths):
         return times(2 * steps - 1, Counter(grad_lower=1) + one_sum(a.neumann_terms))
     if a.name == "vrbo":
         checkpoints = -(-steps // a.period)
-        return times(checkpoints + 2 * a.lower_iterations * steps, Counter(grad_lower=1) + one_sum(a.neumann_terms))
+        return times(
+            checkpoints + 2 * (a.lower_iterations + a.final_correction) * steps,
+            Counter(grad_lower=1) + one_sum(a.neumann_terms),
+        )
     if a.name == "bo_rep":
         updates = (steps - 1) // a.period
         return times(steps, Counter(grad_upper=1, hvp=1, jvp=1)) + Counter(grad_lower=updates * a.lower_iterations)

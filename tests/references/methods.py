@@ -139,7 +139,7 @@ def storm(pb, x, y, T, *, eta, rho, new_weight, inverse, memory=None):
     return path
 
 
-def vrbo(pb, x, y, T, *, eta, rho, period, n_inner, Q, c):
+def vrbo(pb, x, y, T, *, eta, rho, period, n_inner, Q, c, final_correction=False):
     V = neumann_matrix(pb.H, c, Q)
     v = u = None
     path = [(x, y)]
@@ -152,6 +152,9 @@ def vrbo(pb, x, y, T, *, eta, rho, period, n_inner, Q, c):
             v = v + hyper(pb, *here, V) - hyper(pb, *before, V)
             u = u + pb.g.dy(*here) - pb.g.dy(*before)
             before, here = here, (x_new, here[1] - rho(k) * u)
+        if final_correction:
+            v = v + hyper(pb, *here, V) - hyper(pb, *before, V)
+            u = u + pb.g.dy(*here) - pb.g.dy(*before)
         x, y = here
         path.append((x, y))
     return path

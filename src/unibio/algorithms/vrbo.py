@@ -24,8 +24,10 @@ class VRBO(NeumannSteps):
                           y ← y − ρ u
 
     with now = (x_{k+1}, y_t) and before = (x_k, y_0) at t = 0, (x_{k+1}, y_{t−1}) later; v and u are carried to k + 1.
-    The carried directions therefore do not know of the last lower step of an iteration until the next checkpoint.
-    A checkpoint costs one lower gradient, one upper gradient, Q − 1 HVPs and one JVP, an inner step twice that.
+    So stated, the carried directions do not know of an iteration's last lower step until the next checkpoint: even full
+    batch, v is then not ĥ(x_k, y_k). ``final_correction`` adds the missing change, t = m + 1 without a step, after
+    which it is. A checkpoint costs one lower gradient, one upper gradient, Q − 1 HVPs and one JVP, each inner step, and
+    the final correction, twice that.
     Assumes a strongly convex lower level and smooth samples; full batch it stops at ‖J(I − cH)^Q H⁻¹f_y‖.
     """
 
@@ -33,6 +35,7 @@ class VRBO(NeumannSteps):
 
     lower_iterations: int = hyper(2, "inner steps per iteration", symbol="m + 1", at_least=1)
     period: int = hyper(2, "iterations between checkpoints", symbol="q", at_least=1)
+    final_correction: bool = hyper(False, "correct the carried directions for the last lower step too")
     checkpoint_batch_size: int | None = hyper(None, "batch size at checkpoints; null: full batch", at_least=1)
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
@@ -45,11 +48,12 @@ class VRBO(NeumannSteps):
             u = oracle.grad_lower(x, y, oracle.sample_lower(size))
             v = self.hypergradient(oracle, x, y, self.draw(oracle, size))
         before, now = (x, y), (oracle.project_upper(x - self.eta(k) * v), y)
-        for _ in range(self.lower_iterations):
+        for t in range(self.lower_iterations + self.final_correction):
             lower, sample = oracle.sample_lower(), self.draw(oracle)
             v = v + self.hypergradient(oracle, *now, sample) - self.hypergradient(oracle, *before, sample)
             u = u + oracle.grad_lower(*now, lower) - oracle.grad_lower(*before, lower)
-            before, now = now, (now[0], oracle.project_lower(now[1] - self.rho(k) * u))
+            if t < self.lower_iterations:
+                before, now = now, (now[0], oracle.project_lower(now[1] - self.rho(k) * u))
         return {"x": now[0], "y": now[1], "v": v, "u": u, "k": k + 1}
 
     def checkpoint_size(self, oracle: Oracle) -> int | None:
