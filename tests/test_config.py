@@ -144,9 +144,7 @@ def test_axes_are_a_product_with_seeds_fastest() -> None:
 
 def test_a_resolved_configuration_is_a_fixed_point() -> None:
     """What a record stores can be run again, and is the same run."""
-    from unibio.sweep import _portable
-
     (job,) = jobs_of("+grid.seed={count: 2}", "+grid.problem.noise=[0,1]", "algorithm.upper_step=0.2")
-    again = job_from(_portable(job))
+    again = job_from(job.portable())
     assert again.config == job.config
     assert record_name(again.config) == record_name(job.config)

@@ -19,8 +19,9 @@ from unibio import records
 from unibio.config import Job, job_from
 from unibio.errors import InputError
 from unibio.job import existing, pick_device, run_job
+from unibio.pool import run_pool
 from unibio.run import Interrupted
-from unibio.sweep import _portable, composer, expand, plan, run_pool
+from unibio.sweep import composer, expand, plan
 
 
 def make(root: Path, *overrides: str) -> Job:
@@ -250,5 +251,5 @@ def test_no_secret_reaches_a_record(tmp_path: Path) -> None:
 
 def test_a_job_travels_as_plain_data(tmp_path: Path) -> None:
     job = make(tmp_path, *GRID)
-    again = job_from(json.loads(json.dumps(_portable(job))))
+    again = job_from(json.loads(json.dumps(job.portable())))
     assert again.config == job.config

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from unibio.config import Job
-from unibio.sweep import composer, expand, finish_job
+from unibio.pool import finish_job
+from unibio.sweep import composer, expand
 from unibio.tracking import _curves, _flat, track
 
 

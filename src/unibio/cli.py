@@ -60,8 +60,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
     from unibio import config as configuration
     from unibio.errors import InputError
+    from unibio.pool import finish_job
     from unibio.run import Interrupted
-    from unibio.sweep import finish_job
 
     given = list(sys.argv[1:] if arguments is None else arguments)
     multirun = _check_first(given)

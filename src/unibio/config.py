@@ -109,6 +109,17 @@ class Job:
         """Trajectories in the batch."""
         return math.prod(len(values) for values in self.axes.values())
 
+    def portable(self) -> dict[str, Any]:
+        """The configuration as :func:`job_from` takes it, plain data with the axes sorted back into sections."""
+        grid: dict[str, Any] = {}
+        for key, values in self.axes.items():
+            section, _, name = key.partition(".")
+            if name:
+                grid.setdefault(section, {})[name] = values
+            else:
+                grid[section] = values
+        return self.config | {"grid": grid}
+
     @property
     def table(self) -> pd.DataFrame:
         """One row per run with the axes' values, in columns named by the parameter alone."""
