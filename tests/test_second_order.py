@@ -121,7 +121,7 @@ def test_normalised_steps_end_within_their_step(name):
     tails = {}
     for eta in (0.02, 0.01):
         ours = dataclasses.replace(ALGORITHMS[name](), **shared, **own, upper_step=eta)
-        path, _, _ = iterates(problem, ours, x0, y0, 500)
+        path, _, _ = iterates(problem, ours, x0, y0, 300)
         tails[eta] = max(np.linalg.norm(reference.hypergradient(x)) for x, _ in path[-100:])
         assert tails[eta] < np.linalg.norm(curvature, 2) * eta / (1 - 0.8)
     assert 0.35 < tails[0.01] / tails[0.02] < 0.7
@@ -207,8 +207,7 @@ SMALL |= {"bo_rep": {"lower_iterations": 4, "period": 3, "warm_budget": 20}}
 def test_table(name, problem, dtype):
     """Finite or reported as diverged, in the dtype asked for, with exactly the stated oracle calls; batches of 4."""
     spec, steps = PROBLEMS[problem](), 10
-    batched = {} if name == "unibio" else {"batch_size": 4}
-    ours = dataclasses.replace(ALGORITHMS[name](), **SMALL.get(name, {}), **batched)
+    ours = dataclasses.replace(ALGORITHMS[name](), **SMALL.get(name, {}), batch_size=4)
     result = solve(spec, ours, steps=steps, seed=5, dtype=DTYPES[dtype], log_points=2)
     assert result.status in ("completed", "diverged")
     assert torch.isfinite(result.x).all()
@@ -235,7 +234,7 @@ def test_table(name, problem, dtype):
         expected += Counter(grad_lower=solves * epoch_lengths(100, 5.0, spec.build().exponent))
     kinds = ("grad_upper", "grad_lower", "grad_lower_x", "hvp", "jvp")
     assert {kind: int(row[kind]) for kind in kinds} == {kind: expected[kind] for kind in kinds}
-    if problem == "quadratic" and name not in ("unibio", "vrbo"):
+    if problem == "quadratic" and name != "vrbo":
         assert row["samples"] == 4 * expected.total()
 
 
@@ -281,6 +280,19 @@ def test_every_per_run_parameter_is_an_axis(name):
         for row, value in enumerate(values):
             alone = solve(spec, name, steps=6, log_points=2, **base, **{axis: value})
             torch.testing.assert_close(alone.x, grid.x[row], rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_autograd_gives_the_same(name):
+    """A problem without derivatives of its own: the same trajectory on minibatches, and the same counts."""
+    problem, _, x0, y0 = pair()
+    ours = dataclasses.replace(ALGORITHMS[name](), **SMALL.get(name, {}), batch_size=4)
+    own, auto = (
+        solve(p, ours, x0, y0, steps=8, seed=[0, 1], log_points=2)
+        for p in (problem, dataclasses.replace(problem, derivatives={}))
+    )
+    torch.testing.assert_close(own.x, auto.x, rtol=1e-10, atol=1e-12)
+    assert own.runs["samples"].tolist() == auto.runs["samples"].tolist()
 
 
 @pytest.mark.parametrize("name", METHODS[:-1])
@@ -339,13 +351,13 @@ def test_saba_blocks_must_be_even_in_a_batch():
 def test_saba_removes_the_noise_of_minibatches():
     """With constant steps SABA converges where SOBA stalls at the noise: what the tables are for."""
     problem, _, x0, y0 = pair(n=8)
-    steps = {"upper_step": 0.05, "lower_step": 0.3, "auxiliary_step": 0.3, "batch_size": 2, "steps": 4000}
+    steps = {"upper_step": 0.1, "lower_step": 0.4, "auxiliary_step": 0.4, "batch_size": 2, "steps": 1200}
     constant = {"upper_decay": 0.0, "lower_decay": 0.0, "auxiliary_decay": 0.0}
     ends = {}
     for name, extra in (("saba", {}), ("soba", constant)):
         result = solve(problem, name, x0, y0, log_points=2, **steps, **extra)
         ends[name] = result.history["hypergradient_norm"].iloc[-1]
-    assert ends["saba"] < 1e-8
+    assert ends["saba"] < 1e-6
     assert ends["soba"] > 1e-3
 
 
