@@ -197,11 +197,21 @@ def test_a_damaged_checkpoint_starts_over(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR2"])
 def test_a_signal_checkpoints_and_the_same_command_goes_on(tmp_path: Path, name: str) -> None:
-    command = [sys.executable, "-m", "unibio", "records=runs", "tracker=none", "steps=4000", "problem.noise=1"]
+    command = [
+        sys.executable,
+        "-m",
+        "unibio",
+        "tracker=none",
+        "steps=2500",
+        "problem.noise=1",
+        "checkpoint_seconds=0.1",
+    ]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert "1 to run" in process.stdout.readline()
-    time.sleep(1.0)  # into the run, which takes several seconds
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("runs/*/checkpoint-*.pt")):  # now it is in the middle of the run, with seconds to go
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "no checkpoint within a minute"
+        time.sleep(0.01)
     os.kill(process.pid, getattr(signal, name))
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err

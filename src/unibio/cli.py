@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _main(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe (head, less) has seen enough
-        sys.stdout = None  # type: ignore[assignment]  # or the interpreter would try to flush it again
+        sys.stdout = None  # or the interpreter would try to flush it again
         raise SystemExit(141) from None
 
 
