@@ -148,9 +148,10 @@ def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> dict[
             record(p, {"noise": [0.0, 1.0], "upper_step": ten}, **tall, **common) for p in EXPONENTS
         ],
         "coordinatewise_sensitivity": [
-            record(p, {"noise": [0.0, 1.0], "neumann_step": [0.1, 0.3, 1.0]}, inner_budget=k, **tall, **common)
+            record(p, {"noise": [0.0, 1.0], "neumann_step": [0.1, 1.0]}, inner_budget=k, estimator=e, **tall, **common)
             for p in EXPONENTS
             for k in (10, 30, 100, 300)
+            for e in ("generalised", "classical")
         ],
         "lr_search": [record(p, searched, noise=1.0, **common) for p in EXPONENTS],
         "fig5": [record(p, {"noise": [0.0, 1.0], "upper_step": etas}, **common) for p in EXPONENTS],

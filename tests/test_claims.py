@@ -332,12 +332,38 @@ def test_noise_robustness():
     assert verdict("noise-robust-10d", fig1_coordinatewise=noiseless) == rules.NOT_RUN
 
 
-@pytest.mark.parametrize(("effect", "expected"), [(0.2, rules.REPRODUCED), (0.01, rules.NOT_REPRODUCED)])
-def test_estimator_matters(effect, expected):
-    def jobs(p, budget):
+def sensitivity(mean_of, estimators=("generalised", "classical")):
+    def job(p, budget, estimator):
         axes = {"noise": [0.0, 1.0], "neumann_step": [0.1, 1.0]}
-        mean = lambda cell, seed, t: np.full(len(t), 1 + effect * (budget == 10))  # noqa: E731
-        return record(p, axes, mean=mean, dimension=10, inner_budget=budget)
 
-    found = [jobs(p, budget) for p in EXPONENTS for budget in (10, 100)]
-    assert verdict("estimator-matters-10d", coordinatewise_sensitivity=found) == expected
+        def mean(cell, seed, t):
+            return np.full(len(t), mean_of(p, budget, estimator, cell["neumann_step"]))
+
+        return record(p, axes, mean=mean, dimension=10, inner_budget=budget, estimator=estimator)
+
+    return [job(p, budget, estimator) for p in EXPONENTS for budget in (10, 100) for estimator in estimators]
+
+
+@pytest.mark.parametrize(("effect", "expected"), [(0.2, rules.REPRODUCED), (0.01, rules.NOT_REPRODUCED)])
+def test_budget_and_step(effect, expected):
+    found = sensitivity(lambda p, budget, estimator, step: 1 + effect * (budget == 10) + (estimator == "classical"))
+    assert verdict("budget-and-step-10d", coordinatewise_sensitivity=found) == expected
+
+
+@pytest.mark.parametrize(
+    ("classical", "expected"),
+    [
+        (lambda p, step: 1 + 0.1 * (p > 2) + (step == 1.0), rules.REPRODUCED),
+        (lambda p, step: 1 + 0.1 * (p > 4), rules.NOT_REPRODUCED),  # not for p = 4
+        (lambda p, step: 1 + (step == 1.0), rules.NOT_REPRODUCED),  # at a badly chosen step only
+        (lambda p, step: 1.2, rules.NOT_REPRODUCED),  # at p = 2 too, where the two are one formula
+    ],
+)
+def test_generalised_estimator(classical, expected):
+    found = sensitivity(lambda p, budget, estimator, step: 1.0 if estimator == "generalised" else classical(p, step))
+    assert verdict("generalised-estimator-10d", coordinatewise_sensitivity=found) == expected
+
+
+def test_generalised_estimator_needs_both():
+    found = sensitivity(lambda *_: 1.0, estimators=("generalised",))
+    assert verdict("generalised-estimator-10d", coordinatewise_sensitivity=found) == rules.NOT_RUN

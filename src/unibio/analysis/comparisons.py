@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unibio.analysis.curves import CELL, cells, final, quartiles
+from unibio.analysis.curves import CELL, by_cell, cells, final, quartiles
 from unibio.analysis.study import dimension, exponent
 from unibio.records import Record
 
@@ -34,10 +34,8 @@ def first_hits(records: Sequence[Record], metric: str = "hypergradient_norm") ->
         name = target(record, metric)
         if name is None:
             continue
-        runs = cells(record)
-        keys = [key for key in CELL if key in runs]
-        for _, group in runs.groupby(keys, sort=False, dropna=False):
-            row: dict[str, Any] = {"p": exponent(record), **{key: float(group[key].iloc[0]) for key in keys}}
+        for cell, group in by_cell(cells(record)):
+            row: dict[str, Any] = {"p": exponent(record), **cell}
             row |= {"target": name, "runs": len(group), "reached": group[f"{_PREFIX}{name}"].notna().mean()}
             for cost in ("iterations", "oracle_calls"):
                 hit = group[f"{cost}_to {name}"].to_numpy(dtype=float)
@@ -49,15 +47,19 @@ def first_hits(records: Sequence[Record], metric: str = "hypergradient_norm") ->
 
 def finals(records: Sequence[Record], metric: str) -> pd.DataFrame:
     """Median and quartiles over the seeds of a metric's last value, one row per exponent and cell; diverged is inf."""
-    rows = []
+    tables = []
     for record in records:
-        runs = cells(record).assign(value=final(record, metric))
-        keys = [key for key in CELL if key in runs]
-        for _, group in runs.groupby(keys, sort=False, dropna=False):
-            low, middle, high = quartiles(group["value"].to_numpy())
-            row = {"p": exponent(record), **{key: float(group[key].iloc[0]) for key in keys}, "runs": len(group)}
-            rows.append(row | {"median": float(middle), "q25": float(low), "q75": float(high)})
-    return pd.DataFrame(rows)
+        runs = cells(record).assign(value=np.minimum(final(record, metric), _HUGE * 1e50))  # quantiles do without inf
+        names = [name for name in CELL if name in runs]
+        groups = runs.groupby(names, sort=False)["value"]
+        table = groups.quantile([0.25, 0.5, 0.75]).unstack().rename(columns={0.25: "q25", 0.5: "median", 0.75: "q75"})
+        table = table.where(table < _HUGE, np.inf).assign(runs=groups.size()).reset_index()
+        tables.append(table[[*names, "runs", "median", "q25", "q75"]].assign(p=exponent(record)))
+    found = pd.concat(tables, ignore_index=True)
+    return found[["p", *(name for name in found if name != "p")]]
+
+
+_HUGE = 1e200
 
 
 def epoch_sgd_steps(p: float, budget: int, first_length: float) -> int:

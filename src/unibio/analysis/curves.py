@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,8 @@ from unibio.records import Record
 
 Array = NDArray[Any]
 
-#: Settings that tell the curves of a study apart, beside the exponent.
-CELL = ("noise", "upper_step", "lower_step", "neumann_step", "inner_budget")
+#: Settings that tell the curves of a study apart, beside the exponent: numbers, and one word.
+CELL = ("noise", "upper_step", "lower_step", "neumann_step", "inner_budget", "estimator")
 
 _HUGE = 1e200
 
@@ -34,7 +34,7 @@ class Curves:
     """
 
     exponent: int
-    cell: dict[str, float]
+    cell: dict[str, Any]
     iterations: Array
     calls: Array
     values: Array
@@ -66,12 +66,10 @@ def curves(record: Record, metric: str = "hypergradient_norm", **wanted: float) 
     values[run, position] = np.nan_to_num(history[metric].to_numpy(dtype=float)[rows], nan=np.inf, posinf=np.inf)
     calls = np.zeros(len(iterations), dtype=np.int64)  # all runs of a job spend alike; diverged ones stop earlier
     np.maximum.at(calls, position, history["oracle_calls"].to_numpy()[rows])
-    names = [name for name in CELL if name in runs]
-    found = []
-    for _, group in runs[keep].groupby(names, sort=False, dropna=False):
-        cell = {name: float(group[name].iloc[0]) for name in names}
-        found.append(Curves(exponent(record), cell, iterations, calls, values[group.index.to_numpy()]))
-    return found
+    return [
+        Curves(exponent(record), cell, iterations, calls, values[group.index.to_numpy()])
+        for cell, group in by_cell(runs[keep])
+    ]
 
 
 def cells(record: Record) -> pd.DataFrame:
@@ -81,8 +79,15 @@ def cells(record: Record) -> pd.DataFrame:
         if name not in axes(record):
             value = setting(record, name)
             if value is not None:
-                runs[name] = float(value)
+                runs[name] = value if isinstance(value, str) else float(value)
     return runs
+
+
+def by_cell(runs: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The cells of a table with columns of ``CELL``: settings and rows, in the order of the rows."""
+    names = [name for name in CELL if name in runs]
+    for values, group in runs.groupby(names, sort=False):
+        yield {n: v if isinstance(v, str) else float(v) for n, v in zip(names, values, strict=True)}, group
 
 
 def values_of(records: Sequence[Record], name: str) -> list[float]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -64,8 +65,13 @@ def fit_power_law(t: Array, values: Array, low: float | None = None, high: float
 
 def _resampled(values: Array) -> Array:
     """(resamples, n) means over seeds drawn with replacement; always the same draws."""
-    counts = np.random.default_rng(0).multinomial(len(values), np.full(len(values), 1 / len(values)), size=RESAMPLES)
-    return counts / len(values) @ np.where(np.isfinite(values), values, np.nan)
+    return _shares(len(values)) @ np.where(np.isfinite(values), values, np.nan)
+
+
+@lru_cache(maxsize=8)
+def _shares(seeds: int) -> Array:
+    """(resamples, seeds): how often each seed is drawn, over the number of seeds."""
+    return np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES) / seeds
 
 
 def _fit_range(t: Array, values: Array, resampled: Array, low: float, high: float) -> Fit:
@@ -121,14 +127,14 @@ def slopes_by_start(t: Array, values: Array, shortest: float = 10**0.5, count: i
     """
     first, last = _ends(t)
     starts = np.geomspace(first, last / shortest, count if last / shortest > first else 0)
-    return _slopes(t, values, [(low, last) for low in starts])
+    return slopes_by_range(t, values, [(low, last) for low in starts])
 
 
 def slopes_by_window(t: Array, values: Array, width: float = 10.0, count: int = 30) -> pd.DataFrame:
     """Slopes of fits to the windows [low, ``width`` · low] inside the curve; columns as in :func:`slopes_by_start`."""
     first, last = _ends(t)
     starts = np.geomspace(first, last / width, count if last / width > first else 0)
-    return _slopes(t, values, [(low, low * width) for low in starts])
+    return slopes_by_range(t, values, [(low, low * width) for low in starts])
 
 
 def _ends(t: Array) -> tuple[float, float]:
@@ -136,7 +142,8 @@ def _ends(t: Array) -> tuple[float, float]:
     return (float(positive[0]), float(positive[-1])) if len(positive) else (1.0, 0.5)
 
 
-def _slopes(t: Array, values: Array, ranges: Sequence[tuple[float, float]]) -> pd.DataFrame:
+def slopes_by_range(t: Array, values: Array, ranges: Sequence[tuple[float, float]]) -> pd.DataFrame:
+    """Slopes of fits to the ranges [low, high] that hold three points or more; columns as above."""
     t, values = np.asarray(t, dtype=float), np.atleast_2d(np.asarray(values, dtype=float))
     resampled, rows = _resampled(values), []
     for low, high in ranges:
@@ -145,6 +152,19 @@ def _slopes(t: Array, values: Array, ranges: Sequence[tuple[float, float]]) -> p
             fit = _fit_range(t, values, resampled, low / slack, high * slack)
             rows.append((low, high, fit.slope, fit.error, *fit.interval))
     return pd.DataFrame(rows, columns=["low", "high", "slope", "error", "interval_low", "interval_high"])
+
+
+def standard_ranges(last: float) -> list[tuple[float, float]]:
+    """The fit ranges the study reports, as far as a curve that ends at ``last`` has room for them.
+
+    Everything; without the start; the last decade; what a run of a tenth the length would have shown.
+    """
+    ranges = ((1.0, last), (10.0, last), (last / 10, last), (10.0, last / 10))
+    return [(low, high) for low, high in ranges if high >= _SHORTEST * low]
+
+
+#: A range shorter than this factor shows a tangent rather than a power law.
+_SHORTEST = 3.0
 
 
 def bound_exponent(p: float) -> float:

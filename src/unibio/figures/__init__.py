@@ -51,7 +51,7 @@ FIGURES: dict[str, Drawing] = {
         _equal("fig1_coordinatewise_equal", 1.0, "_noise1", " on the coordinate-wise problem"),
         Drawing(
             "coordinatewise_sensitivity",
-            "What the inner budget K and the Neumann step do on the coordinate-wise problem.",
+            "What the estimator, the inner budget K and the Neumann step c do on the coordinate-wise problem.",
             ("coordinatewise_sensitivity",),
             sensitivity.draw,
         ),

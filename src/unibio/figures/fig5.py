@@ -11,7 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
 from unibio.analysis.curves import Curves, curves, values_of
-from unibio.analysis.rates import bound_exponent, fit_power_law, slopes_by_start, slopes_by_window
+from unibio.analysis.rates import (
+    bound_exponent,
+    fit_power_law,
+    slopes_by_range,
+    slopes_by_start,
+    slopes_by_window,
+    standard_ranges,
+)
 from unibio.analysis.study import Study, exponent, paper_step
 from unibio.figures import style
 from unibio.figures.drawing import Drawn
@@ -92,19 +99,17 @@ def fits(study: Study) -> pd.DataFrame:
         p, noise, upper_step, paper_step (is it the paper's), low, high, slope, error, interval_low, interval_high,
         bound.
     """
-    rows = []
+    tables = []
     for record in study.require("fig5"):
         for curve in curves(record, "hypergradient_norm_mean"):
-            last = float(curve.iterations[-1])
+            ranges = standard_ranges(float(curve.iterations[-1])) if np.isfinite(curve.values).all() else []
+            table = slopes_by_range(curve.iterations, curve.values, ranges)
             own = bool(np.isclose(curve.cell["upper_step"], paper_step(record) or math.nan))
-            head = (curve.exponent, curve.cell["noise"], curve.cell["upper_step"], own)
-            for low, high in ((1.0, last), (10.0, last), (last / 10, last), (10.0, last / 10)):
-                if high < 3 * low or not np.isfinite(curve.values).all():
-                    continue
-                fit = fit_power_law(curve.iterations, curve.values, low, high)
-                rows.append((*head, low, high, fit.slope, fit.error, *fit.interval, bound_exponent(curve.exponent)))
-    names = ["p", "noise", "upper_step", "paper_step", "low", "high", "slope", "error", "interval_low", "interval_high"]
-    return pd.DataFrame(rows, columns=[*names, "bound"])
+            head = {"p": curve.exponent, "noise": curve.cell["noise"], "upper_step": curve.cell["upper_step"]}
+            for i, (name, value) in enumerate((head | {"paper_step": own}).items()):
+                table.insert(i, name, value)
+            tables.append(table.assign(bound=bound_exponent(curve.exponent)))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _curve_table(study: Study) -> pd.DataFrame:
