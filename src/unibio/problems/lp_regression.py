@@ -37,9 +37,10 @@ from unibio.problems.power_sums import Powers, Weighted
 
 @dataclass(frozen=True)
 class LpRegression(ProblemSpec):
-    """Hyper-cleaning by ℓ_p-regression of the parity of a digit (±1); see :mod:`unibio.problems.digits` for the data.
+    """Hyper-cleaning by ℓ_p-regression of the parity of a digit, ±1, with part of the training targets corrupted.
 
-    d_x = size_lower, d_y = dimension, plus 1 with an intercept. Start: λ = 0 (all weights ½), w = 0.
+    The data are described in :mod:`unibio.problems.digits`. d_x = size_lower; d_y = dimension, plus 1 with an intercept.
+    Start: λ = 0 (all weights ½), w = 0.
 
     Metrics, all from the data as a whole and in float64: ``hypergradient_norm`` ‖∇φ(λ)‖ and ``value`` φ(λ), both at
     the lower solution that Newton's method finds for λ, hence exact whatever w the algorithm has; ``lower_error``
@@ -53,7 +54,7 @@ class LpRegression(ProblemSpec):
 
     exponent: int = hyper(4, "exponent of the losses and of uniform convexity", symbol="p", at_least=2)
     size_lower: int = hyper(500, "training images, one weight each", symbol="n", at_least=2)
-    size_upper: int = hyper(200, "clean validation images", symbol="m", at_least=1)
+    size_upper: int = hyper(400, "clean validation images", symbol="m", at_least=1)
     size_test: int = hyper(500, "clean test images", at_least=1)
     corruption_rate: float = hyper(0.3, "fraction of training targets that are corrupted", at_least=0, below=1)
     corruption: str = hyper("flip", "a corrupted target is −y, or y plus noise", choices=digits.CORRUPTIONS)
