@@ -14,6 +14,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Heading:
+    """A heading of level 1 to 6."""
+
     level: int
     text: str
 
@@ -27,6 +29,8 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Bullets:
+    """A list; items as in paragraphs."""
+
     items: Sequence[str]
 
 

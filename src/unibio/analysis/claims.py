@@ -259,7 +259,8 @@ def paper_steps_tied(study: Study) -> Outcome:
     edges = [f"p = {p}, {axis}" for axis in ("upper_step", "lower_step") for p in rows.index if "edge" in rows[axis][p]]
     ratio = rows["paper_over_best"].astype(float).to_dict()
     text = "criterion at the paper's steps over the best: " + ", ".join(f"{v:.2f} (p = {p})" for p, v in ratio.items())
-    text += f"; best upper steps {', '.join(f'{v:.3g}' for v in rows['best_upper_step'])}"
+    for level in ("upper", "lower"):
+        text += f"; best {level} steps {', '.join(f'{v:.3g}' for v in rows[f'best_{level}_step'])}"
     if edges:
         text += f"; the tied region touches an edge ({'; '.join(edges)}): the best may lie outside, widen the range"
     ok = bool(rows["paper_tied"].all())

@@ -69,7 +69,12 @@ FIGURES: dict[str, Drawing] = {
             ("fig5",),
             fig5.draw,
         ),
-        Drawing("fig5_ranges", "The fitted slope as a function of the fit range.", ("fig5",), fig5.draw_ranges),
+        Drawing(
+            "fig5_ranges",
+            "The fitted slope as a function of the fit range, largest noise level.",
+            ("fig5",),
+            fig5.draw_ranges,
+        ),
         Drawing(
             "theorem_schedule",
             "Theorem 5.1's schedule at p = 2: final averaged norm against the horizon T.",
