@@ -181,6 +181,7 @@ def pair_of_forms():
     return scalar, batched
 
 
+@pytest.mark.filterwarnings("ignore:neumann_step")
 @pytest.mark.parametrize("seeds", [0, range(3)])
 def test_scalar_and_batched_losses_give_the_same_numbers(seeds):
     options = {"neumann_step": 0.01, "lower_step": 0.3, "upper_step": 0.05}
@@ -343,6 +344,27 @@ def started(problem: Problem, d: int = 3, runs: int = 1) -> None:
 def test_losses_that_cannot_be_used(lower, message):
     with pytest.raises(InputError, match=message):
         started(Problem(upper=lambda x, y: y.sum(), lower=lower))
+
+
+@pytest.mark.parametrize(
+    ("lower", "got"),
+    [
+        (lambda x, y: (y * y).sum(), r"shape \(\)"),
+        (lambda x, y: y * y, r"shape \(4, 3\)"),
+        (lambda x, y: len(y), "int"),
+    ],
+)
+def test_losses_declared_batched_are_held_to_it(lower, got):
+    problem = Problem(upper=lambda x, y: y.sum(-1), lower=lower, batched=True)
+    with pytest.raises(InputError, match=rf"lower is declared batched .* shape \(4,\).* returned {got}"):
+        started(problem, runs=4)
+
+
+def test_own_derivatives_that_fail_are_named():
+    own = {"hvp": lambda x, y, v, s: v @ torch.ones(7, 7, dtype=torch.float64)}
+    problem = Problem(upper=lambda x, y: y.sum(-1), lower=lambda x, y: (y * y).sum(-1), derivatives=own)
+    with pytest.raises(InputError, match=r"derivatives\['hvp'\] fails on 4 runs"):
+        started(problem, runs=4)
 
 
 def test_a_scalar_loss_that_cannot_be_vectorised_is_explained():

@@ -138,7 +138,10 @@ class Problem:
             return
         for role in ("upper", "lower"):
             loss = getattr(self, role)
-            if self.batched or hasattr(loss, "lifted"):  # lifted: this problem was copied from a prepared one
+            if hasattr(loss, "lifted"):  # this problem was copied from a prepared one
+                continue
+            if self.batched:
+                self._check_batched(role, x, y)
                 continue
             if self.batched is None and self._is_batched(role, x, y):
                 continue
@@ -173,6 +176,15 @@ class Problem:
             return False
         return True
 
+    def _check_batched(self, role: str, x: Tensor, y: Tensor) -> None:
+        value = getattr(self, role)(x, y, self._sample(role, len(x), x))
+        if not isinstance(value, Tensor) or value.shape != (len(x),):
+            got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise InputError(
+                f"{role} is declared batched and must return one value per row, shape ({len(x)},), for x: "
+                f"{tuple(x.shape)}, y: {tuple(y.shape)}; it returned {got}."
+            )
+
     def _check_scalar(self, role: str, x: Tensor, y: Tensor) -> None:
         sample = _first_row(self._sample(role, 1, x))
         try:
@@ -195,7 +207,10 @@ class Problem:
         expected = {"grad_upper": (x, y), "grad_lower": (y,), "grad_lower_x": (x,), "hvp": (y,), "jvp": (x,)}
         for name, own in self.derivatives.items():
             sample = self._sample("upper" if name == "grad_upper" else "lower", len(x), x)
-            value = own(x, y, y, sample) if name in ("hvp", "jvp") else own(x, y, sample)
+            try:
+                value = own(x, y, y, sample) if name in ("hvp", "jvp") else own(x, y, sample)
+            except RuntimeError as error:
+                raise InputError(f"derivatives[{name!r}] fails on {len(x)} runs: {error}") from error
             parts = value if isinstance(value, tuple) else (value,)
             got, wanted = [tuple(part.shape) for part in parts], [tuple(like.shape) for like in expected[name]]
             if got != wanted:

@@ -74,6 +74,9 @@ class Settings:
                 raise InputError(f"{name} must be a positive integer, got {value!r}")
         if isinstance(self.log_points, bool) or not isinstance(self.log_points, int) or self.log_points < 2:
             raise InputError(f"log_points must be an integer ≥ 2, got {self.log_points!r}")
+        for name, levels in (self.targets or {}).items():
+            if isinstance(levels, str) or not isinstance(levels, Sequence):
+                raise InputError(f"targets.{name} must be a list of thresholds, got {levels!r}")
 
 
 def simulate(
@@ -125,7 +128,8 @@ class _Loop:
     def __init__(self, problem: Problem, algorithm: Algorithm, x: Tensor, y: Tensor, seeds: list[int], s: Settings):
         problem.prepare(x, y)
         self.problem, self.algorithm, self.settings = problem, algorithm, s
-        self.streams = Streams(seeds, x.device, x.dtype)
+        self.seeds = [int(seed) for seed in seeds]
+        self.streams = Streams(self.seeds, x.device, x.dtype)
         self.oracle = Oracle(problem, self.streams, getattr(algorithm, "batch_size", None))
         self.metrics = problem.metrics or default_metrics(problem)
         self.length = s.steps if s.steps is not None else s.budget
@@ -208,7 +212,7 @@ class _Loop:
         last = not self.unfinished()  # also where the last row has just diverged
         if last and not due:
             metrics = self.evaluate(x, y, last)
-        if metrics:
+        if metrics or due or last:  # a problem may have no metrics at all
             self.recorder.add(self.iteration, metrics, self.oracle, self.seconds, self.frozen, last)
 
     def evaluate(self, x: Tensor, y: Tensor, due: bool) -> dict[str, Tensor]:
@@ -243,9 +247,14 @@ class _Loop:
         if self.settings.checkpoint is None:
             return
         content = {name: getattr(self, name) for name in _PLAIN}
-        content |= {"oracle": self.oracle.state(), "recorder": self.recorder.state()}
+        content |= {"oracle": self.oracle.state(), "recorder": self.recorder.state(), "identity": self.identity()}
         content |= {"diagnosed": self.diagnosis.values, "warnings": list(self.diagnosis.warnings)}
         checkpoints.save(self.settings.checkpoint, content)
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must share with the runs it continues; hyper-parameters are its owner's business."""
+        sizes = [list(t.shape) for t in self.final.values()]
+        return {"problem": self.problem.name, "algorithm": self.algorithm.name, "seeds": self.seeds, "sizes": sizes}
 
     def restore(self) -> bool:
         """Continue from the checkpoint; False where there is none to use."""
@@ -254,6 +263,11 @@ class _Loop:
         content = checkpoints.load(self.settings.checkpoint)
         if content is None:
             return False
+        if content["identity"] != self.identity():
+            raise InputError(
+                f"the checkpoint {self.settings.checkpoint} belongs to other runs (problem, algorithm, seeds or sizes "
+                "differ); delete it, or name another file"
+            )
         device = self.streams.device
         for name in _PLAIN:
             value = content[name]
