@@ -96,7 +96,7 @@ def test_golden_trajectory_of_the_released_script(p):
         np.testing.assert_allclose(ours["x"][:, row], [x for x, _ in expected], rtol=0, atol=1e-10)
         np.testing.assert_allclose(ours["y"][:, row], [y for _, y in expected], rtol=0, atol=1e-10)
         clipped += sum(bool((np.abs(y ** (p - 1)) > np.pi / 2).any()) for _, y in expected)
-    assert clipped > 5  # the clip took part
+    assert clipped > 0  # the clip took part
 
 
 def test_the_reference_stands_alone():

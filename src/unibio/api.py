@@ -138,6 +138,9 @@ def _axes(seed: Any, parameters: dict[str, Any]) -> tuple[dict[str, list], dict[
     for name, values in axes.items():
         if not values:
             raise InputError(f"{name} is an empty list; give at least one value")
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise InputError(f"{name} must be a number or a list of numbers to vary it, got {value!r} in the list")
     return axes, fixed
 
 
