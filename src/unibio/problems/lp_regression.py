@@ -39,7 +39,7 @@ from unibio.problems.power_sums import Powers, Weighted
 class LpRegression(ProblemSpec):
     """Hyper-cleaning by ℓ_p-regression of the parity of a digit, ±1, with part of the training targets corrupted.
 
-    The data are described in :mod:`unibio.problems.digits`. d_x = size_lower; d_y = dimension, plus 1 with an intercept.
+    :mod:`unibio.problems.digits` describes the data. d_x = size_lower; d_y = dimension, plus 1 with an intercept.
     Start: λ = 0 (all weights ½), w = 0.
 
     Metrics, all from the data as a whole and in float64: ``hypergradient_norm`` ‖∇φ(λ)‖ and ``value`` φ(λ), both at
@@ -142,7 +142,7 @@ class _Metrics:
 
     def __init__(self, lower: Weighted, validation: Powers, data: digits.Data):
         self.lower, self.validation = lower, validation
-        self.test = Powers(data.test.features, torch.zeros(len(data.test.targets)), lower.data.exponent)
+        self.test = Powers(data.test.features, data.test.targets, lower.data.exponent)
         self.signs = torch.as_tensor(data.test.targets)
         self.corrupted = torch.as_tensor(data.corrupted)
 
@@ -150,7 +150,7 @@ class _Metrics:
         x, w = x.double(), w.double()
         solution = self.lower.solve(x, w)
         weights = torch.sigmoid(x)
-        right = self.test.along(w, None).sign() == self.signs.to(w.device)
+        right = self.test.points(w, None).along(w).sign() == self.signs.to(w.device)
         metrics = {
             "hypergradient_norm": _hypergradient(self.lower, self.validation, x, solution).norm(dim=-1),
             "value": self.validation.loss(solution, None),

@@ -14,8 +14,32 @@ from unibio.problems.matrices import Constants
 PRECISION, TRUSTED, ITERATIONS, HALVINGS = 1e-24, 1e-8, 200, 40
 
 
+@dataclass(frozen=True)
+class Points:
+    """Data points: X (n, d), t (n,), or a minibatch per run, X (runs, b, d), t (runs, b)."""
+
+    X: Tensor
+    t: Tensor
+
+    def along(self, v: Tensor) -> Tensor:
+        """x_iᵀv: (runs, d) → (runs, b)."""
+        if self.X.ndim == 2:
+            return v @ self.X.T
+        return torch.bmm(v[:, None, :], self.X.transpose(1, 2))[:, 0]  # three times faster than X times a column
+
+    def back(self, u: Tensor) -> Tensor:
+        """Σ_i u_i x_i: (runs, b) → (runs, d)."""
+        return u @ self.X if self.X.ndim == 2 else torch.bmm(u[:, None, :], self.X)[:, 0]
+
+    def residual(self, w: Tensor) -> Tensor:
+        """x_iᵀw − t_i: (runs, d) → (runs, b)."""
+        return self.along(w) - self.t
+
+
 class Powers:
-    """Σ_i of weight_i |x_iᵀw − t_i|^p / (number of i), and its derivatives in w; all i, or a minibatch per row.
+    """Means of weight_i |x_iᵀw − t_i|^p and their derivatives in w, over all i or over a minibatch per run.
+
+    ``batch`` is (runs, b) indices, or None for all data points.
 
     Args:
         features, targets: (n, d), (n,).
@@ -28,39 +52,33 @@ class Powers:
         self.dimension = X.shape[1]
         self._at = Constants({"X": X, "t": torch.as_tensor(targets, dtype=torch.float64)})
 
-    def residual(self, w: Tensor, batch: Tensor | None) -> Tensor:
-        """x_iᵀw − t_i: (runs, b)."""
-        return self.along(w, batch) - (self._at("t", w) if batch is None else self._at("t", w)[batch])
-
-    def along(self, v: Tensor, batch: Tensor | None) -> Tensor:
-        """x_iᵀv: (runs, d) → (runs, b)."""
-        X = self._at("X", v)
-        return v @ X.T if batch is None else torch.bmm(X[batch], v[..., None])[..., 0]
-
-    def back(self, u: Tensor, batch: Tensor | None) -> Tensor:
-        """Σ_i u_i x_i: (runs, b) → (runs, d)."""
-        X = self._at("X", u)
-        return u @ X if batch is None else torch.bmm(u[:, None, :], X[batch])[:, 0]
+    def points(self, like: Tensor, batch: Tensor | None) -> Points:
+        """The data points of a batch, on the device and in the dtype of ``like``."""
+        X, t = self._at("X", like), self._at("t", like)
+        if batch is None:
+            return Points(X, t)
+        return Points(X.index_select(0, batch.reshape(-1)).view(*batch.shape, self.dimension), t[batch])
 
     def loss(self, w: Tensor, batch: Tensor | None, weights: Tensor | float = 1.0) -> Tensor:
         """(runs,)."""
-        return (weights * abs_power(self.residual(w, batch), self.exponent)).mean(-1)
+        return (weights * abs_power(self.points(w, batch).residual(w), self.exponent)).mean(-1)
 
     def gradient(self, w: Tensor, batch: Tensor | None, weights: Tensor | float = 1.0) -> Tensor:
         """(runs, d)."""
-        slope = weights * signed_power(self.residual(w, batch), self.exponent - 1)
-        return self.back(slope, batch) * (self.exponent / slope.shape[-1])
+        points = self.points(w, batch)
+        slope = weights * signed_power(points.residual(w), self.exponent - 1)
+        return points.back(slope) * (self.exponent / slope.shape[-1])
 
-    def curvature(self, w: Tensor, batch: Tensor | None, weights: Tensor) -> Tensor:
+    def curvature(self, residual: Tensor, weights: Tensor) -> Tensor:
         """Second derivatives along the x_i: (runs, b)."""
-        bent = weights * scale(self.residual(w, batch), self.exponent)
-        return bent * (self.exponent / bent.shape[-1])
+        return weights * scale(residual, self.exponent) * (self.exponent / residual.shape[-1])
 
     def hessian(self, w: Tensor, weights: Tensor) -> Tensor:
-        """All data points: (runs, d, d)."""
-        X = self._at("X", w)
-        outer = (X[:, :, None] * X[:, None, :]).flatten(1)  # one matrix product then serves every row
-        return (self.curvature(w, None, weights) @ outer).unflatten(-1, (self.dimension, self.dimension))
+        """Of all data points: (runs, d, d)."""
+        points = self.points(w, None)
+        outer = (points.X[:, :, None] * points.X[:, None, :]).flatten(1)  # one matrix product then serves every run
+        bent = self.curvature(points.residual(w), weights)
+        return (bent @ outer).unflatten(-1, (self.dimension, self.dimension))
 
 
 @dataclass(frozen=True)
@@ -76,7 +94,7 @@ class Weighted:
         return self.data.exponent * self.regulariser
 
     def weights(self, x: Tensor, batch: Tensor | None) -> Tensor:
-        """σ(λ_i): (runs, b)."""
+        """σ(λ_i): (runs, b), or (runs, n)."""
         return torch.sigmoid(x if batch is None else x.gather(1, batch))
 
     def spread(self, per_sample: Tensor, x: Tensor, batch: Tensor | None) -> Tensor:
@@ -97,17 +115,19 @@ class Weighted:
 
     def gradient_x(self, x: Tensor, w: Tensor, batch: Tensor | None) -> Tensor:
         """g_λ: (runs, n)."""
-        return self.spread(abs_power(self.data.residual(w, batch), self.data.exponent), x, batch)
+        return self.spread(abs_power(self.data.points(w, batch).residual(w), self.data.exponent), x, batch)
 
     def hvp(self, x: Tensor, w: Tensor, v: Tensor, batch: Tensor | None) -> Tensor:
         """∇²_ww g · v: (runs, d)."""
-        bent = self.data.curvature(w, batch, self.weights(x, batch))
-        return self.data.back(bent * self.data.along(v, batch), batch) + self.bend * scale(w, self.data.exponent) * v
+        points = self.data.points(w, batch)
+        bent = self.data.curvature(points.residual(w), self.weights(x, batch))
+        return points.back(bent * points.along(v)) + self.bend * scale(w, self.data.exponent) * v
 
     def jvp(self, x: Tensor, w: Tensor, v: Tensor, batch: Tensor | None) -> Tensor:
         """∇²_λw g · v: (runs, n)."""
-        slope = self.data.exponent * signed_power(self.data.residual(w, batch), self.data.exponent - 1)
-        return self.spread(slope * self.data.along(v, batch), x, batch)
+        points = self.data.points(w, batch)
+        slope = self.data.exponent * signed_power(points.residual(w), self.data.exponent - 1)
+        return self.spread(slope * points.along(v), x, batch)
 
     def inverse(self, x: Tensor, w: Tensor, v: Tensor) -> Tensor:
         """(∇²_ww g)⁻¹ v: (runs, d), by a dense solve on all data points.
