@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from unibio.analysis.curves import Array
 
@@ -112,4 +112,5 @@ def norm_axis(axes: Iterable[Axes], values: Iterable[Array]) -> None:
         one.set_yscale("log")
         if len(finite):
             one.set_ylim(min(max(finite.min() / 1.3, top * 3e-3), top / 20), top * 1.5)
+        one.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         one.yaxis.set_minor_formatter(NullFormatter())
