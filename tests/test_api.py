@@ -54,11 +54,13 @@ def test_what_a_first_user_types():
     def lower(x, y):
         return 0.5 * (y - x) @ (y - x)
 
-    result = solve(Problem(upper=upper, lower=lower), "unibio", [3.0, -2.0], [0.0, 0.0], steps=100, upper_step=0.05)
+    result = solve(
+        Problem(upper=upper, lower=lower), "unibio", [3.0, -2.0], [0.0, 0.0], steps=200, upper_step=0.02, log_points=3
+    )
     assert isinstance(result, Result)
     assert result.status == "completed"
-    np.testing.assert_allclose(result.x, [1, 1], atol=0.25)
-    np.testing.assert_allclose(result.y, [1, 1], atol=0.25)
+    np.testing.assert_allclose(result.x, [1, 1], atol=0.1)
+    np.testing.assert_allclose(result.y, [1, 1], atol=0.1)
 
 
 # Results of single runs and grids ---------------------------------------------------------------------------------

@@ -27,8 +27,8 @@ def hyper(
     choices: tuple[str, ...] = (),
 ) -> Any:
     """A parameter: its default, what it means, the paper's symbol, and the values it accepts."""
-    meta = {"help": help, "symbol": symbol, "above": above, "at_least": at_least, "below": below, "even": even}
-    meta["choices"] = choices
+    bounds = {"above": above, "at_least": at_least, "below": below, "even": even}
+    meta = {"help": help, "symbol": symbol, "choices": choices, **bounds}
     return field(default=default, metadata=meta)
 
 

@@ -74,7 +74,8 @@ class Settings:
                 raise InputError(f"{name} must be a positive integer, got {value!r}")
         if isinstance(self.log_points, bool) or not isinstance(self.log_points, int) or self.log_points < 2:
             raise InputError(f"log_points must be an integer ≥ 2, got {self.log_points!r}")
-        for name, levels in (self.targets or {}).items():
+        targets: Mapping[str, Any] = self.targets or {}
+        for name, levels in targets.items():
             if isinstance(levels, str) or not isinstance(levels, Sequence):
                 raise InputError(f"targets.{name} must be a list of thresholds, got {levels!r}")
 
@@ -141,8 +142,9 @@ class _Loop:
                     f"targets.{name}: first hits need a metric evaluated at every iteration; problem {problem.name!r} "
                     f"offers {', '.join(problem.averaged) or 'none'}"
                 )
-        self.frozen = torch.zeros(len(seeds), dtype=torch.bool, device=x.device)
-        self.all_frozen = not seeds  # asked several times an iteration, changed by a divergence only
+        self.diverged = torch.zeros(len(seeds), dtype=torch.bool, device=x.device)
+        self.frozen = self.diverged.clone()  # diverged, or out of budget
+        self.all_frozen = not seeds  # asked several times an iteration, changed by a freeze only
         self.stopped_at = torch.full((len(seeds),), -1, dtype=torch.int64)
         self.final = {"x": x.clone(), "y": y.clone()}
         self.iteration = self.resumed_from = 0
@@ -165,8 +167,7 @@ class _Loop:
     def unfinished(self) -> bool:
         """Whether another iteration is due for some row."""
         assert self.length is not None
-        within = self.settings.budget is None or self.oracle.calls < self.settings.budget
-        return self.iteration < self.length and within and not self.all_frozen
+        return self.iteration < self.length and not self.all_frozen
 
     def advance(self) -> None:
         """One iteration, and the look at where it led."""
@@ -191,7 +192,10 @@ class _Loop:
                 )
 
     def observe(self, before: tuple[Tensor, Tensor] | None = None) -> None:
-        """Freeze rows that have diverged at the current iterate, and log it."""
+        """Log the current iterate; freeze rows that have diverged at it or have spent their budget on it.
+
+        Each row for itself: where random lengths make rows cost differently, a row's end must not depend on others.
+        """
         x, y = self.state["x"], self.state["y"]
         with torch.no_grad():
             ok = _within(x) & _within(y)
@@ -202,18 +206,32 @@ class _Loop:
             for value in metrics.values():
                 ok &= value.abs() < torch.inf  # half the time of isfinite; false for NaN too
         diverged = ~ok & ~self.frozen
+        spent = ok & ~self.frozen & self.out_of_budget()
+        ends = bool((diverged | spent).any())
         if bool(diverged.any()):
-            last_x, last_y = before if before is not None else (self.final["x"], self.final["y"])
-            self.final["x"][diverged], self.final["y"][diverged] = last_x[diverged], last_y[diverged]
-            self.stopped_at[diverged.cpu()] = self.iteration
-            self.frozen |= diverged
-            self.all_frozen = bool(self.frozen.all())
-            self.oracle.freeze(diverged)
-        last = not self.unfinished()  # also where the last row has just diverged
+            self.diverged |= diverged
+            self.freeze(diverged, *(before if before is not None else (self.final["x"], self.final["y"])))
+        last = ends or not self.unfinished()
         if last and not due:
             metrics = self.evaluate(x, y, last)
         if metrics or due or last:  # a problem may have no metrics at all
             self.recorder.add(self.iteration, metrics, self.oracle, self.seconds, self.frozen, last)
+        if bool(spent.any()):
+            self.freeze(spent, x, y)
+
+    def out_of_budget(self) -> Tensor:
+        """Rows (bool, (runs,)) that may not start another iteration."""
+        if self.settings.budget is None:
+            return torch.zeros_like(self.frozen)
+        return (self.oracle.calls_per_run() >= self.settings.budget).to(self.frozen.device)
+
+    def freeze(self, rows: Tensor, x: Tensor, y: Tensor) -> None:
+        """End rows (bool, (runs,)) here, with their rows of x and y as the result."""
+        self.final["x"][rows], self.final["y"][rows] = x[rows], y[rows]
+        self.stopped_at[rows.cpu()] = self.iteration
+        self.frozen |= rows
+        self.all_frozen = bool(self.frozen.all())
+        self.oracle.freeze(rows)
 
     def evaluate(self, x: Tensor, y: Tensor, due: bool) -> dict[str, Tensor]:
         """The metrics that are wanted now: all where history is due, averaged ones at every iterate."""
@@ -232,7 +250,7 @@ class _Loop:
         return Trajectories(
             x=self.final["x"],
             y=self.final["y"],
-            status=["diverged" if frozen else "completed" for frozen in self.frozen.tolist()],
+            status=["diverged" if diverged else "completed" for diverged in self.diverged.tolist()],
             stopped_at=self.stopped_at.tolist(),
             history=self.recorder.frame(self.stopped_at),
             first_below=self.recorder.first_below(),
@@ -273,7 +291,7 @@ class _Loop:
             value = content[name]
             if name in ("state", "final"):
                 value = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in value.items()}
-            setattr(self, name, value.to(device) if name == "frozen" else value)
+            setattr(self, name, value.to(device) if name in ("frozen", "diverged") else value)
         self.all_frozen = bool(self.frozen.all())
         self.oracle.restore(content["oracle"])
         self.recorder.restore(content["recorder"])
@@ -292,7 +310,7 @@ def _check_rows(problem: Problem, algorithm: Algorithm, x: Tensor, y: Tensor, ru
             raise InputError(f"algorithm.{name} has {len(value)} rows, but there are {runs} runs")
 
 
-_PLAIN = ("state", "final", "frozen", "stopped_at", "iteration", "seconds")
+_PLAIN = ("state", "final", "frozen", "diverged", "stopped_at", "iteration", "seconds")
 
 
 def _within(t: Tensor) -> Tensor:
