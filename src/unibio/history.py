@@ -128,7 +128,11 @@ class Recorder:
             self._rows.append({"iteration": iteration, **row})
 
     def frame(self, stopped_at: Tensor) -> pd.DataFrame:
-        """Long table: run, iteration, oracle columns, seconds, metrics; nothing after a run's ``stopped_at``."""
+        """Long table: run, iteration, oracle columns, seconds, metrics.
+
+        A run has the logged iterations up to its ``stopped_at``, and that one; never one that is there only because
+        another run of the batch ended at it.
+        """
         runs = len(stopped_at)
         columns: dict[str, np.ndarray] = {"run": np.repeat(np.arange(runs), len(self._rows))}
         for name in self._rows[0] if self._rows else []:
@@ -136,7 +140,10 @@ class Recorder:
         frame = pd.DataFrame(columns, copy=False)  # a copy would be the largest thing in memory
         if not self._rows or bool((stopped_at >= self._rows[-1]["iteration"]).all()):
             return frame
-        keep = frame["iteration"].to_numpy() <= np.repeat(stopped_at.numpy(), len(self._rows))
+        iterations = np.array([row["iteration"] for row in self._rows])
+        due = np.isin(iterations, self.iterations)
+        ends = stopped_at.numpy()[:, None]
+        keep = ((due & (iterations < ends)) | (iterations == ends)).reshape(-1)
         return frame[keep].reset_index(drop=True)
 
     def first_below(self) -> dict[str, Tensor]:
