@@ -42,7 +42,7 @@ _HOME = {
     "hypergradient": "unibio.api",
     "solve": "unibio.api",
 }
-__all__ = [  # noqa: F822: found by __getattr__
+__all__ = [
     "Algorithm",
     "ClosedForm",
     "Coordinatewise",
