@@ -288,6 +288,21 @@ def test_no_noise_no_sampler():
     assert Example3(noise=tensor([[0.0], [1.0]])).build().sample_lower is not None
 
 
+def test_remembered_values_notice_changes():
+    """sin u is kept between the gradients of a lower-level solve; another x, or x written to, must not meet it."""
+    problem = Example3(exponent=4).build()
+    gradient, y = problem.derivatives["grad_lower"], torch.zeros(1, 1, dtype=torch.float64)
+    x = tensor([[0.5]])
+    assert float(gradient(x, y, None)) == -math.sin(0.5)
+    x += 0.25
+    assert float(gradient(x, y, None)) == -math.sin(0.75)
+    assert float(gradient(tensor([[1.0]]), y, None)) == -math.sin(1.0)
+    assert float(gradient(x, y, None)) == -math.sin(0.75)
+    x.requires_grad_()
+    (slope,) = torch.autograd.grad(problem.closed_form.value(x).sum(), x)
+    assert float(slope) == pytest.approx(float(problem.closed_form.gradient(x.detach())), abs=1e-15)
+
+
 # Bad input ----------------------------------------------------------------------------------------------------------
 
 

@@ -71,8 +71,9 @@ def test_golden_trajectory(p, d, case):
             lower_noise=numbers(seed, "lower", d, 1.0), upper_noise=numbers(seed, "upper", d, 0.2),
         )  # fmt: skip
         # the reference's path holds the y of the iteration that led to x_t, as the state does
-        np.testing.assert_allclose(ours["x"][:, row], [x for x, _ in expected], rtol=0, atol=1e-10)
-        np.testing.assert_allclose(ours["y"][:, row], [y for _, y in expected], rtol=0, atol=1e-10)
+        np.testing.assert_allclose(ours["x"][:, row], [x for x, _, _ in expected], rtol=0, atol=1e-10)
+        np.testing.assert_allclose(ours["y"][:, row], [y for _, y, _ in expected], rtol=0, atol=1e-10)
+        np.testing.assert_allclose(ours["state"]["momentum"][row], expected[-1][2], rtol=0, atol=1e-10)
     assert np.linalg.norm(ours["x"][-1] - ours["x"][0]) > 0.5  # it went somewhere
     assert np.abs(ours["x"][:, 0] - ours["x"][:, 1]).max() > 1e-3  # and the noise mattered
 
@@ -121,7 +122,7 @@ def test_the_reference_stands_alone():
         none = lambda: np.zeros(1)
         path = r.unibio(r.Mixed(4, [[1.0]]), np.ones(1), np.ones(1), 90, eta=0.03, gamma=1.0, beta=0.9, I=2, K=100,
                         K0=100, T1=5, D1=1.0, Q=3, c=1.0, floor=1e-3, lower_noise=none, upper_noise=none)
-        norms = [abs(np.cos(x) * np.cos(np.sin(x)))[0] for x, _ in path]
+        norms = [abs(np.cos(x) * np.cos(np.sin(x)))[0] for x, _, _ in path]
         sys.exit(0 if [n < 0.1 for n in norms].index(True) == 80 else f"unexpected: {norms}")
     """
     done = subprocess.run(

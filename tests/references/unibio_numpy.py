@@ -78,7 +78,7 @@ def unibio(
     problem, x, y, T, *, eta, gamma, beta, I, K, K0, T1, D1, Q, c, floor, lower_noise, upper_noise,  # noqa: E741
     average="first",
 ):  # fmt: skip
-    """Algorithm 2. ``lower_noise()`` and ``upper_noise()`` give the next sample; returns [(x_t, y_t)], t = 0 … T."""
+    """Algorithm 2. ``lower_noise()`` and ``upper_noise()`` give the next sample; returns [(x_t, y, m)], t = 0 … T."""
 
     def solve(x, y, budget):
         return epoch_sgd(
@@ -87,7 +87,7 @@ def unibio(
 
     y = solve(x, y, K0)
     m = np.zeros_like(x)
-    path = [(x, y)]
+    path = [(x, y, m)]
     for t in range(T):
         if t > 0 and t % I == 0:
             y = solve(x, y, K)
@@ -95,7 +95,7 @@ def unibio(
         norm = math.sqrt(float(m @ m))
         if norm > 0:
             x = x - eta * m / norm
-        path.append((x, y))
+        path.append((x, y, m))
     return path
 
 
