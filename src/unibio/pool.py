@@ -56,7 +56,7 @@ def run_pool(pending: Sequence[Job], workers: int, show: bool = True) -> list[Fa
     # Longest first, so that no long job starts last; many rows make an iteration long.
     ordered = sorted(pending, key=lambda job: -(job.config["steps"] or 0) * (500 + job.runs))
     with tqdm(total=total, unit="it", unit_scale=True, disable=None if show else True, smoothing=0.05) as bar:
-        if workers == 1 or len(ordered) == 1:
+        if workers == 1 or len(ordered) <= 1:
             return _in_turn(ordered, bar)
         return _in_pool(ordered, min(workers, len(ordered)), bar)
 
