@@ -150,6 +150,12 @@ def write_text(path: Path, text: str) -> None:
     _atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a binary file atomically, creating its directory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
 def _atomically(path: Path, write_to: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
 from unibio.analysis.study import Study
 from unibio.figures.style import RC
+from unibio.records import write_bytes, write_text
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,26 @@ class Drawing:
             drawn = self.draw(study)
             written = []
             if drawn.figure is not None:
-                (out / "figures").mkdir(parents=True, exist_ok=True)
                 layout = drawn.figure.get_layout_engine()
                 if layout is not None:
                     layout.execute(drawn.figure)
                     drawn.figure.set_layout_engine("none")  # once for both formats: it is half the time
                 for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
-                    path = out / "figures" / f"{self.name}.{suffix}"
-                    drawn.figure.savefig(path, metadata=metadata)
+                    path, picture = out / "figures" / f"{self.name}.{suffix}", BytesIO()
+                    drawn.figure.savefig(picture, format=suffix, metadata=metadata)
+                    write_bytes(path, _with_palette(picture) if suffix == "png" else picture.getvalue())
                     written.append(path)
-        (out / "tables").mkdir(parents=True, exist_ok=True)
         for name, table in drawn.tables.items():
             path = out / "tables" / f"{name}.csv"
-            table.to_csv(path, index=False, float_format="%.8g", lineterminator="\n")
+            write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
             written.append(path)
         return written
+
+
+def _with_palette(picture: BytesIO) -> bytes:
+    """A PNG in 256 colours: a third of the size and, for lines on white, the same to the eye."""
+    reduced = BytesIO()
+    with Image.open(picture) as image:
+        flat = image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        flat.save(reduced, "PNG", optimize=True)
+    return reduced.getvalue()
