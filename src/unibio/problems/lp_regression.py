@@ -47,7 +47,8 @@ class LpRegression(ProblemSpec):
     ‖w − w*(λ)‖; of the algorithm's own w, ``upper_loss`` f(w) and ``test_accuracy``, the share of test images whose
     sign is right; ``cleaning_auc``, the probability that a clean training pair has a larger weight than a corrupted one
     (½ for no separation; absent if there are not both); ``weight_spread``, the standard deviation of σ(λ). They cost
-    several dense solves, and so are logged, not averaged over iterations.
+    several dense solves, and so are logged, not averaged over iterations. Compare methods by ``value``: the
+    hypergradient has the factors σ'(λ_i), and so is small wherever large steps have driven the weights to 0 or 1.
     """
 
     name: ClassVar[str] = "lp_regression"
