@@ -69,6 +69,6 @@ def _with_palette(picture: BytesIO) -> bytes:
     """A PNG in 256 colours: a third of the size and, for lines on white, the same to the eye."""
     reduced = BytesIO()
     with Image.open(picture) as image:
-        flat = image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        flat = image.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         flat.save(reduced, "PNG", optimize=True)
     return reduced.getvalue()
