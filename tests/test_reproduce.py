@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from unibio.records import load_experiment
 from unibio.reproduce import SYNTHETIC, experiments
 
 ROOT = Path(__file__).parents[1]
@@ -75,3 +79,28 @@ def test_figures_need_no_torch(reproduced: tuple[Path, str], tmp_path: Path) -> 
 
 def test_the_synthetic_study_is_a_part_of_everything() -> None:
     assert set(SYNTHETIC) <= set(experiments())
+
+
+def test_ctrl_c_keeps_what_is_computed_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    """The signal goes to the whole group, as from a terminal: the parent and both workers get it."""
+    script = str(ROOT / "scripts" / "reproduce.py")
+    command = [sys.executable, script, "theorem_schedule", "--scale", "smoke", "--tracker", "none", "--workers", "2"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/done")):  # the longest job, three times the next, is in the other worker
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "nothing was finished within two minutes"
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, text
+    assert "the same command goes on from there" in text
+    assert "Traceback" not in text
+    kept = len(list(tmp_path.glob("runs/*/done")))
+    assert 1 <= kept < 6
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert f"{kept} already recorded, {6 - kept} to run" in done.stdout
+    longest = next(r for r in load_experiment(tmp_path / "runs", "theorem_schedule") if r.config["steps"] == 31623)
+    assert longest.summary["resumed_from"] > 0

@@ -82,7 +82,13 @@ def _start_worker(queue: Any) -> None:
 
 
 def _work(config: dict[str, Any]) -> None:
-    finish_job(job_from(config), _Ticker(_worker["ticks"].put))
+    if "stopped" in _worker:  # the pool hands out one job more than there are workers
+        raise Interrupted("not begun")
+    try:
+        finish_job(job_from(config), _Ticker(_worker["ticks"].put))
+    except Interrupted:
+        _worker["stopped"] = True
+        raise
 
 
 def _in_pool(jobs: Sequence[Job], workers: int, bar: tqdm) -> list[Failure]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+import torch
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -23,6 +24,7 @@ from unibio import records
 from unibio.config import Job, job_from
 from unibio.errors import InputError, unknown
 from unibio.job import existing, simulation
+from unibio.oracle import KINDS
 from unibio.run import Interrupted
 
 Compose = Callable[[list[str]], DictConfig]
@@ -141,10 +143,12 @@ def plan(jobs: list[Job], probes: int = 6) -> Plan:
 
 
 def _expected_seconds(job: Job, moment: float = 0.15) -> float:
-    """A job's computing time, from its start and the pace of its first iterations; 0 where only a budget ends it."""
+    """A job's computing time, from its start and the pace of its first iterations."""
     steps = job.config["steps"]
-    if steps is None:
-        return 0.0
+    if job.config["budget"] is not None:
+        tried = simulation(job, steps=3)
+        calls = max(float(torch.stack([tried.counts[kind] for kind in KINDS]).sum(0).max()), 1.0) / 3
+        steps = min(steps or math.inf, job.config["budget"] / calls)
     began = time.perf_counter()
     ticks: list[tuple[int, float]] = []
     with suppress(Interrupted):
