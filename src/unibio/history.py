@@ -107,19 +107,22 @@ class Recorder:
         A diverged run goes on being computed with its batch, but what it does then is no hit of a target: ``frozen``
         (bool, (runs,)) says which runs those are.
         """
-        active = ~frozen.cpu()
+        due = last or iteration in self._due
         values = {name: value.detach().to("cpu", torch.float64) for name, value in metrics.items()}
-        means = {f"{n}_mean": self._sums[n] / iteration if iteration else values[n] for n in self.averaged}
+        means: dict[str, Tensor] = {}
         for name in self.averaged:
+            if due:
+                means[f"{name}_mean"] = self._sums[name] / iteration if iteration else values[name]
             self._sums[name] = self._sums[name] + values[name]
         for name, levels in self.targets.items():
+            active = ~frozen.cpu()
             for level in levels:
                 hit = self._hits[f"{name}<{level:g}"]
                 new = active & (hit[:, 0] < 0) & (values[name] < level)
                 if bool(new.any()):
                     hit[new, 0] = iteration
                     hit[new, 1] = oracle.calls_per_run()[new]
-        if iteration in self._due or last:
+        if due:
             counts = oracle.running_counts()  # a run's rows end where it is frozen: no other counts are shown
             calls = sum(counts[kind] for kind in KINDS)
             row = {"oracle_calls": calls, **counts, "seconds": seconds, **values, **means}

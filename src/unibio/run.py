@@ -205,10 +205,10 @@ class _Loop:
                 self.recorder.check(metrics)
             for value in metrics.values():
                 ok &= value.abs() < torch.inf  # half the time of isfinite; false for NaN too
-        diverged = ~ok & ~self.frozen
-        spent = ok & ~self.frozen & self.out_of_budget()
-        ends = bool((diverged | spent).any())
-        if bool(diverged.any()):
+        diverged = None if bool(ok.all()) else ~ok & ~self.frozen
+        spent = None if self.settings.budget is None else ok & ~self.frozen & self.out_of_budget()
+        ends = _some(diverged) or _some(spent)
+        if diverged is not None and _some(diverged):
             self.diverged |= diverged
             self.freeze(diverged, *(before if before is not None else (self.final["x"], self.final["y"])))
         last = ends or not self.unfinished()
@@ -216,7 +216,7 @@ class _Loop:
             metrics = self.evaluate(x, y, last)
         if metrics or due or last:  # a problem may have no metrics at all
             self.recorder.add(self.iteration, metrics, self.oracle, self.seconds, self.frozen, last)
-        if bool(spent.any()):
+        if spent is not None and _some(spent):
             self.freeze(spent, x, y)
 
     def out_of_budget(self) -> Tensor:
@@ -311,6 +311,11 @@ def _check_rows(problem: Problem, algorithm: Algorithm, x: Tensor, y: Tensor, ru
 
 
 _PLAIN = ("state", "final", "frozen", "diverged", "stopped_at", "iteration", "seconds")
+
+
+def _some(rows: Tensor | None) -> bool:
+    """Whether there are any such rows; None for a set that cannot have any."""
+    return rows is not None and bool(rows.any())
 
 
 def _within(t: Tensor) -> Tensor:
