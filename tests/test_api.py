@@ -15,7 +15,7 @@ import torch
 from unibio import Algorithm, Coordinatewise, Example3, InputError, Problem, Result, solve
 from unibio.algorithms.unibio import UniBiO
 from unibio.api import _OWN
-from unibio.grid import grid_of
+from unibio.grid import grid_of, with_rows
 from unibio.oracle import KINDS
 from unibio.registry import ALGORITHMS
 
@@ -184,6 +184,16 @@ def test_first_hits_in_the_table_of_runs():
 def test_grid_of():
     assert len(grid_of({})) == 1
     assert grid_of({"a": [1, 2], "b": [0.5]}).to_dict("list") == {"a": [1, 2], "b": [0.5, 0.5]}
+
+
+def test_with_rows():
+    like = torch.zeros(1, dtype=torch.float32)
+    rows = with_rows(UniBiO(), ["upper_step"], grid_of({"upper_step": [1, 0.5], "momentum": [0.1, 0.2]}), like)
+    assert rows.upper_step.tolist() == [[1.0], [1.0], [0.5], [0.5]]
+    assert rows.upper_step.dtype == torch.float32
+    assert rows.momentum == 0.9
+    with pytest.raises(InputError, match=r"algorithm\.upper_step must be numbers to be an axis, got \['a'\]"):
+        with_rows(UniBiO(), ["upper_step"], grid_of({"upper_step": ["a"]}), like)
 
 
 # Errors -------------------------------------------------------------------------------------------------------------

@@ -49,6 +49,8 @@ def test_the_real_lengths_decide_not_the_steps_taken():
     # p = 4, T_1 = 5: T_1 + T_2 = 19.142…, although ⌊T_1⌋ + ⌊T_2⌋ = 19
     assert steps_taken(19, 5, 4) == 5
     assert steps_taken(20, 5, 4) == 19
+    assert steps_taken(59, 5, 4) == 19  # T_1 + T_2 + T_3 = 59.142…, and the floors make 59
+    assert steps_taken(60, 5, 4) == 59
     assert steps_taken(100, 2.5, 2) == 2 + 5 + 10 + 20 + 40  # 2.5 + 5 + 10 + 20 + 40 = 77.5
     assert steps_taken(75, 5, 2) == 75  # "≤ K": the budget may be used up
     assert steps_taken(74, 5, 2) == 35

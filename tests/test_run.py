@@ -224,11 +224,12 @@ def test_a_diverging_row_is_frozen_and_the_others_go_on():
     assert mixed.runs["iterations_to hypergradient_norm<0.3"].isna().tolist() == [False, True] * 2
 
 
+@pytest.mark.parametrize("log_points", [2, 200])
 @pytest.mark.parametrize("push", [1.5 * DIVERGED_NORM, -1.5 * DIVERGED_NORM, 0.4 * DIVERGED_NORM])
-def test_a_norm_beyond_the_limit_is_divergence(push):
+def test_a_norm_beyond_the_limit_is_divergence(push, log_points):
     x, y = torch.zeros(1, 2, dtype=torch.float64), torch.ones(1, 2, dtype=torch.float64)
     problem = Problem(lambda x, y: y.sum(-1), lambda x, y: (y * y).sum(-1), batched=True)
-    result = run(problem, Walk(push=push), [0], 9, x=x, y=y)
+    result = run(problem, Walk(push=push), [0], 9, x=x, y=y, log_points=log_points)
     # both coordinates move: the norm is |push|·t·√2
     first = next(t for t in range(1, 9) if abs(push) * t * 2**0.5 > DIVERGED_NORM)
     assert result.status == ["diverged"]
@@ -236,6 +237,30 @@ def test_a_norm_beyond_the_limit_is_divergence(push):
     assert result.x.tolist() == [[push * (first - 1)] * 2]
     assert result.counts["grad_lower"].tolist() == [first]
     assert result.history["iteration"].iloc[-1] == first  # all rows gone: the loop ends there, and logs it
+
+
+def test_another_runs_end_is_not_logged():
+    """Sparse logging: the iteration at which one run ends is a row of that run's history, not of the others'."""
+    x = torch.zeros(2, 1, dtype=torch.float64)
+    problem = Problem(lambda x, y: y.sum(-1), lambda x, y: (y * y).sum(-1), batched=True)
+    result = run(problem, Walk(push=tensor([[0.3 * DIVERGED_NORM], [1.0]])), [0, 1], 9, x=x, y=x + 1, log_points=2)
+    assert result.stopped_at == [4, 9]
+    assert [group["iteration"].tolist() for _, group in result.history.groupby("run")] == [[0, 4], [0, 9]]
+
+
+def test_a_large_y_is_divergence_too():
+    """g = −y², one unprojected step of size 1 triples y: 3^t passes 10¹⁰ at t = 21, while x stays where it is."""
+
+    class Climb(Walk):
+        def step(self, oracle, state):
+            return {**state, "y": state["y"] - oracle.grad_lower(state["x"], state["y"])}
+
+    problem = Problem(lambda x, y: y.sum(-1), lambda x, y: -(y * y).sum(-1), batched=True, metrics=lambda x, y: {})
+    one = torch.ones(1, 1, dtype=torch.float64)
+    result = run(problem, Climb(), [0], 40, x=one, y=one, log_points=2)
+    assert (result.status, result.stopped_at) == (["diverged"], [21])
+    assert result.y.tolist() == [[3.0**20]]
+    assert result.history["iteration"].tolist() == [0, 21]
 
 
 def test_nan_is_divergence_at_its_first_iteration():
@@ -280,10 +305,10 @@ def test_divergence_at_the_start():
 # Budgets ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("budget", [1, 59, 60, 63, 64, 200, 1000])
-def test_a_budget_ends_before_the_first_iteration_that_would_start_beyond_it(budget):
+@pytest.mark.parametrize(("budget", "log_points"), [(b, 200) for b in (1, 59, 60, 63, 64, 200, 1000)] + [(3000, 3)])
+def test_a_budget_ends_before_the_first_iteration_that_would_start_beyond_it(budget, log_points):
     """p = 4: 59 calls before iteration 0, 4 an iteration, and 59 more before every other."""
-    result = solve(Example3(exponent=4), budget=budget)
+    result = solve(Example3(exponent=4), budget=budget, log_points=log_points)
     every = solve(Example3(exponent=4), steps=100, log_points=1000).history
     ended, calls = int(result.runs["stopped_at"].iloc[0]), every["oracle_calls"].to_numpy()
     assert ended == int(np.flatnonzero(calls >= budget)[0])
@@ -388,6 +413,31 @@ def test_periodic_checkpoints(tmp_path):
     assert again.resumed_from == 4
     assert bits(again) == bits(first)
     assert [p.name for p in tmp_path.iterdir()] == ["c"]  # no temporary files left
+
+
+def test_a_batch_that_has_ended_early_stays_ended(tmp_path):
+    """All rows diverged, or out of budget, at iteration 1: resuming must not compute another one."""
+    for options in ({"upper_step": 1e11}, {}):
+        path = tmp_path / f"{len(options)}"
+        settings = {"steps": 9, "checkpoint": path, "checkpoint_seconds": 0.0, "budget": None if options else 60}
+        first = run(Example3(exponent=4), UniBiO(**options), [0, 1], **settings)
+        told: list[int] = []
+        again = run(Example3(exponent=4), UniBiO(**options), [0, 1], **settings, progress=told.append)
+        assert told == []
+        assert again.stopped_at == [1, 1]
+        assert bits(again) == bits(first)
+
+
+def test_a_checkpoint_is_replaced_never_written_into(tmp_path):
+    """A reader, or a crash, between two bytes of a write must find the old file or the new one."""
+    path = tmp_path / "c"
+    checkpoints.save(path, {"iteration": 1})
+    with path.open("rb") as old:
+        before = old.read()
+        old.seek(0)
+        checkpoints.save(path, {"iteration": 2})
+        assert old.read() == before
+    assert checkpoints.load(path) == {"iteration": 2}
 
 
 def test_no_checkpoint_unless_asked_for(tmp_path):
