@@ -1,0 +1,112 @@
+"""What a method does at x = 0 on Example 3, where y* and the classical Hessian vanish for p > 2.
+
+φ(x) = sin(sin x) rises on [−π/2, π/2], so that x = arcsin arcsin φ recovers the iterate there; beyond, x comes back
+folded into the interval. With the band |x| ≤ ``BAND`` around the crossing, a run from x = 1
+
+* ``passes``: it goes through the band at no less than ``SLOW`` times its own pace before;
+* ``slows``: more slowly than that;
+* ``stalls``: it ends inside the band;
+* ``turns back``: it ends above it, having been inside;
+* ``jumps``: one single iteration takes it from above the band to below;
+* ``falls short``: it never reaches the band;
+* ``diverges``: an iterate is not finite.
+
+The exact gradient is 2.8 times as large at x = 0 as at x = 1: descent along it passes the band faster than before.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from unibio.analysis.curves import Array
+from unibio.analysis.e1 import MethodSearch, record_rows
+
+#: Half-width of the band; the classical Hessian (p−1)|x|^((p−2)/(p−1)) of p = 4 is 1.2 at its edge, 2.7 at the start.
+BAND = 0.25
+#: Through the band slower than this times the pace before it: slowed. Exact descent speeds up.
+SLOW = 0.5
+#: Pairs looked at by :func:`shares`: upper steps between two values, lower steps from one on.
+WINDOW = ((0.01, 0.1), 0.1)
+KINDS = ("passes", "slows", "stalls", "turns back", "jumps", "falls short", "diverges")
+
+
+def iterate(value: Array) -> Array:
+    """x in [−π/2, π/2] with sin(sin x) = φ."""
+    inner = np.arcsin(np.clip(value, -1.0, 1.0))
+    return np.arcsin(np.clip(inner, -1.0, 1.0))
+
+
+def classify(iterations: Array, x: Array, completed: bool = True) -> tuple[str, float]:
+    """Kind of a crossing and the pace in the band over the pace before (NaN where there is none).
+
+    Args:
+        iterations: (n,) logged iterations, from 0.
+        x: (n,) iterates there, from above the band.
+        completed: whether the run stayed finite.
+    """
+    if not completed:
+        return "diverges", np.nan
+    inside = np.flatnonzero(x <= BAND)
+    if not len(inside):
+        return "falls short", np.nan
+    i = int(inside[0])
+    if x[i] < -BAND and iterations[i] - iterations[i - 1] == 1:
+        return "jumps", np.nan
+    before = (x[0] - x[i]) / (iterations[i] - iterations[0])
+    beyond = np.flatnonzero(x[i:] < -BAND)
+    if not len(beyond):
+        return ("turns back" if x[-1] > BAND else "stalls"), np.nan
+    j = i + int(beyond[0])
+    if j == i:  # through the band between two logged iterations: at the pace that brought it here
+        return "passes", 1.0
+    pace = float((x[i] - x[j]) / (iterations[j] - iterations[i]) / before)
+    return ("slows" if pace < SLOW else "passes"), pace
+
+
+def crossing(one: MethodSearch, at: tuple[int, int]) -> tuple[str, float]:
+    """The most frequent kind over the seeds of a pair, and the median pace of the runs of that kind."""
+    status = one.record.runs["status"].to_numpy()
+    found = []
+    for run, rows in record_rows(one, at).groupby("run"):
+        x = iterate(rows["value"].to_numpy(dtype=float))
+        found.append(classify(rows["iteration"].to_numpy(), x, status[int(str(run))] == "completed"))
+    kinds = [kind for kind, _ in found]
+    most = max(KINDS, key=kinds.count)
+    return most, float(np.median([pace for kind, pace in found if kind == most]))
+
+
+def shares(found: list[MethodSearch]) -> pd.DataFrame:
+    """Which part of a method's pairs does what: one row per method and exponent, a column per kind.
+
+    Over pairs with steps in ``WINDOW``: upper steps that reach x = 0 within the run without leaping over the band,
+    lower steps at which y follows y*(x). What a method does where the lower level has been put aside is left out.
+    """
+    rows = []
+    for one in found:
+        (low, high), least = WINDOW
+        upper = np.flatnonzero((one.caps >= low * (1 - 1e-9)) & (one.caps <= high * (1 + 1e-9)))
+        lower = np.flatnonzero((one.lower >= least * (1 - 1e-9)) & one_finite(one, upper))
+        kinds = [crossing(one, (int(i), int(j)))[0] for i in upper for j in lower]
+        row = {"p": one.exponent, "method": one.method, "pairs": len(kinds)}
+        rows.append(row | {kind: kinds.count(kind) / max(1, len(kinds)) for kind in KINDS})
+    return pd.DataFrame(rows)
+
+
+def one_finite(one: MethodSearch, upper: Array) -> Array:
+    """(b,) lower steps at which at least one of some upper steps stays finite: beyond, everything diverges."""
+    return np.asarray(np.isfinite(one.chosen_by[upper]).any(axis=0))
+
+
+def table(found: list[MethodSearch], cap: float) -> pd.DataFrame:
+    """One row per method and exponent at its best pair up to a cap: kind, pace ratio, whether the pair converges."""
+    rows = []
+    for one in found:
+        at = one.best(cap)
+        kind, pace = ("diverges", np.nan) if at is None else crossing(one, at)
+        row = {"p": one.exponent, "method": one.method, "cap": cap}
+        row |= {"upper_step": np.nan if at is None else float(one.upper[at[0]])}
+        row |= {"lower_step": np.nan if at is None else float(one.lower[at[1]])}
+        row |= {"crossing": kind, "pace": pace, "converged": at is not None and bool(one.converged[at])}
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,232 @@
+"""Appendix E.1: several methods, each with its own search of both steps, compared as a function of what was allowed.
+
+Criterion: the hypergradient norm averaged over the iterates 0 … T−1, median over the seeds; the best pair of steps
+wins, and methods within ``TIE`` of the best are tied. With noise the pair is chosen on the first half of the seeds and
+judged on the second, so that no method is rewarded for the luck of its best cell.
+
+A method's best pair among upper steps up to a *cap* is looked at for every cap: a ranking that holds for small caps
+only is a statement about the caps. A normalised method moves x by η in norm; on d coordinates its cap counts per
+coordinate, η/√d, since the other methods' steps multiply a gradient of norm √d.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unibio.analysis.claims import MOST_SEEDS, SMALL_GRADIENT, TAIL
+from unibio.analysis.curves import Array, final
+from unibio.analysis.lr_search import TIE, Axis, judge
+from unibio.analysis.study import Study, dimension, exponent, paper_step
+from unibio.errors import InputError
+from unibio.records import Record
+
+#: The methods that the paper's Appendix E.1 compares.
+PAPER_METHODS = ("unibio", "stocbio", "ttsa", "ma_soba")
+#: Methods whose upper step is a length, whatever the gradient.
+NORMALISED = ("unibio", "bo_rep")
+#: The largest of the paper's upper steps on Example 3: what "small steps" means.
+SMALL_CAP = 0.05
+METRIC = "hypergradient_norm"
+
+
+@dataclass(frozen=True)
+class MethodSearch:
+    """One method on one problem: the criterion of every pair of steps.
+
+    Attributes:
+        record: it comes from.
+        method, exponent, dimension: what was run.
+        upper, lower: (a,), (b,) steps, ascending.
+        chosen_by: (a, b) criterion that chooses the pair; inf where runs diverged.
+        criterion: (a, b) criterion that is reported; the same without a split of the seeds.
+        converged: (a, b) whether |∇φ| is small over the last part of the run, for most seeds.
+        solved: (a, b) the same and ‖y − y*(x)‖ is small, too: the lower level was not ignored.
+    """
+
+    record: Record
+    method: str
+    exponent: int
+    dimension: int
+    upper: Array
+    lower: Array
+    chosen_by: Array
+    criterion: Array
+    converged: NDArray[np.bool_]
+    solved: NDArray[np.bool_]
+
+    @property
+    def problem(self) -> tuple[int, int]:
+        """(d, p): what methods are compared on."""
+        return self.dimension, self.exponent
+
+    @property
+    def caps(self) -> Array:
+        """(a,) the upper steps as caps see them, per coordinate where the method is normalised."""
+        return self.upper / math.sqrt(self.dimension) if self.method in NORMALISED else self.upper
+
+    def best(self, cap: float = math.inf) -> tuple[int, int] | None:
+        """Indices of the chosen pair among upper steps up to a cap; None where none of them is finite."""
+        allowed = np.where((self.caps <= cap * (1 + 1e-9))[:, None], self.chosen_by, np.inf)
+        if not np.isfinite(allowed).any():
+            return None
+        i, j = np.unravel_index(int(allowed.argmin()), allowed.shape)
+        return int(i), int(j)
+
+    def score(self, cap: float = math.inf) -> float:
+        """The reported criterion of the chosen pair; inf where there is none."""
+        at = self.best(cap)
+        return math.inf if at is None else float(self.criterion[at])
+
+    def axes(self) -> dict[str, Axis]:
+        """What the region tied with the best does along both axes, by the rule of the learning-rate search."""
+        if self.best() is None:
+            raise InputError(f"{self.record.name}: no pair of steps has a finite criterion")
+        tied = self.chosen_by <= (1 + TIE) * self.chosen_by.min()
+        return {"upper_step": judge(self.upper, tied.any(axis=1)), "lower_step": judge(self.lower, tied.any(axis=0))}
+
+    def runs(self, at: tuple[int, int]) -> NDArray[np.bool_]:
+        """(runs,) which of the record's runs belong to a pair."""
+        table = self.record.runs
+        same = np.isclose(table["upper_step"].to_numpy(dtype=float), self.upper[at[0]], rtol=1e-9)
+        return same & np.isclose(table["lower_step"].to_numpy(dtype=float), self.lower[at[1]], rtol=1e-9)
+
+
+def method(record: Record) -> str:
+    """Name of the record's algorithm."""
+    return str(record.config["algorithm"]["name"])
+
+
+def searches(study: Study, experiment: str, methods: Iterable[str] | None = None) -> list[MethodSearch]:
+    """Every method's search, by problem, the paper's methods first.
+
+    Raises:
+        MissingRecordsError: the experiment was not run.
+        InputError: a record that is not a full grid of both steps.
+    """
+    wanted = None if methods is None else set(methods)
+    found = [search_of(r) for r in study.require(experiment) if wanted is None or method(r) in wanted]
+    return sorted(found, key=lambda one: (*one.problem, place(one.method)))
+
+
+def place(name: str) -> tuple[int, str]:
+    """Sorting key of a method: the paper's in its order, then the others by name."""
+    return (PAPER_METHODS.index(name), "") if name in PAPER_METHODS else (len(PAPER_METHODS), name)
+
+
+def search_of(record: Record) -> MethodSearch:
+    """Evaluate a record with axes ``upper_step`` and ``lower_step``.
+
+    Raises:
+        InputError: the record does not hold both axes as a full grid.
+    """
+    table = record.runs
+    if not {"upper_step", "lower_step"} <= set(table):
+        raise InputError(f"{record.name}: the comparison needs the axes upper_step and lower_step")
+    upper, i = np.unique(table["upper_step"].to_numpy(dtype=float), return_inverse=True)
+    lower, j = np.unique(table["lower_step"].to_numpy(dtype=float), return_inverse=True)
+    seeds, s = np.unique(table["seed"].to_numpy(), return_inverse=True)
+    if len(table) != len(upper) * len(lower) * len(seeds):
+        raise InputError(f"{record.name}: the comparison needs every pair of steps for every seed")
+    averages = np.empty((len(upper), len(lower), len(seeds)))
+    averages[i, j, s] = final(record, f"{METRIC}_mean")
+    small, exact, level = (
+        np.empty(averages.shape),
+        np.empty(averages.shape),
+        SMALL_GRADIENT * math.sqrt(dimension(record)),
+    )
+    small[i, j, s] = late(record, METRIC) < level
+    exact[i, j, s] = late(record, "lower_error") < level
+    noisy = float(record.config["problem"].get("noise", 0.0)) > 0
+    half = len(seeds) // 2 if noisy and len(seeds) > 1 else len(seeds)
+    return MethodSearch(
+        record=record,
+        method=method(record),
+        exponent=exponent(record),
+        dimension=dimension(record),
+        upper=upper,
+        lower=lower,
+        chosen_by=_median(averages[..., :half]),
+        criterion=_median(averages[..., half:] if half < len(seeds) else averages),
+        converged=small.mean(axis=-1) >= MOST_SEEDS,
+        solved=(small * exact).mean(axis=-1) >= MOST_SEEDS,
+    )
+
+
+def _median(values: Array) -> Array:
+    """Along the last axis, with inf as larger than everything."""
+    return np.quantile(values, 0.5, axis=-1, method="higher")
+
+
+def late(record: Record, column: str) -> Array:
+    """(runs,) median of a column over the last part of each run; inf for diverged runs."""
+    history = record.history
+    tail = history[history["iteration"] >= (1 - TAIL) * record.config["steps"]]
+    found = tail.groupby("run")[column].median().reindex(range(len(record.runs))).to_numpy(dtype=float).copy()
+    found[(record.runs["status"] != "completed").to_numpy() | np.isnan(found)] = np.inf
+    return found
+
+
+def summary(found: Sequence[MethodSearch]) -> pd.DataFrame:
+    """One row per method and problem: the best pair, its criterion, ranks with and without a cap, sensitivity."""
+    ranked = {cap: ranking(found, [cap]).set_index(["d", "p", "method"]) for cap in (SMALL_CAP, math.inf)}
+    rows = []
+    for one in found:
+        at, key = one.best(), (one.dimension, one.exponent, one.method)
+        eta = paper_step(one.record) if one.method == "unibio" else None
+        row = {"d": one.dimension, "p": one.exponent, "method": one.method}
+        row |= {"upper_step": math.nan if at is None else float(one.upper[at[0]])}
+        row |= {"paper_upper_step": math.nan if eta is None else eta}
+        row |= {"lower_step": math.nan if at is None else float(one.lower[at[1]])}
+        row |= {"criterion": one.score(), "rank": int(ranked[math.inf].loc[key, "rank"])}
+        row |= {f"criterion, η ≤ {SMALL_CAP:g}": one.score(SMALL_CAP)}
+        row |= {f"rank, η ≤ {SMALL_CAP:g}": int(ranked[SMALL_CAP].loc[key, "rank"])}
+        row |= {"converging": float(one.converged.mean()), "converging, y solved": float(one.solved.mean())}
+        row |= {"y solved at best": at is not None and bool(one.solved[at])}
+        row |= {name: "diverged" if at is None else axis.describe() for name, axis in _named(one, at)}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _named(one: MethodSearch, at: tuple[int, int] | None) -> list[tuple[str, Axis]]:
+    return [] if at is None else [(f"{name.split('_')[0]} range", axis) for name, axis in one.axes().items()]
+
+
+def caps_of(found: Sequence[MethodSearch]) -> list[float]:
+    """Every upper step that some method was given, as a cap, ascending."""
+    return sorted({float(f"{cap:.6g}") for one in found for cap in one.caps})
+
+
+def ranking(found: Sequence[MethodSearch], caps: Sequence[float]) -> pd.DataFrame:
+    """One row per problem, cap and method: criterion of its best pair up to the cap, rank (1 + how many are better by
+    more than a tie), and whether it is within ``TIE`` of the best."""
+    rows = []
+    for problem in sorted({one.problem for one in found}):
+        here = [one for one in found if one.problem == problem]
+        for cap in caps:
+            scores = np.array([one.score(cap) for one in here])
+            for one, score in zip(here, scores, strict=True):
+                rank = 1 + int((scores * (1 + TIE) < score).sum())
+                first = bool(np.isfinite(score)) and bool(score <= (1 + TIE) * scores.min())
+                row = {"d": problem[0], "p": problem[1], "cap": cap, "method": one.method}
+                rows.append(row | {"criterion": float(score), "rank": rank, "first": first})
+    return pd.DataFrame(rows)
+
+
+def tuned_curve(one: MethodSearch, at: tuple[int, int], column: str = METRIC) -> pd.DataFrame:
+    """Median over the seeds of a column along the iterations of one pair: iteration, oracle_calls, median."""
+    history = record_rows(one, at)
+    grouped = history.groupby("iteration")
+    table = grouped.agg(oracle_calls=("oracle_calls", "median"), median=(column, "median")).reset_index()
+    return table.assign(median=table["median"].astype(float))
+
+
+def record_rows(one: MethodSearch, at: tuple[int, int]) -> pd.DataFrame:
+    """The history of one pair's runs."""
+    history = one.record.history
+    return history[one.runs(at)[history["run"].to_numpy()]]

@@ -1,0 +1,58 @@
+"""The report's sections on Appendix E.1: tuned steps, and what happens at x = 0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pandas as pd
+
+from unibio.analysis import crossing, e1
+from unibio.analysis.lr_search import TIE
+from unibio.analysis.study import Study
+from unibio.errors import InputError
+
+_WHERE = {
+    "e1": "Example 3 without noise",
+    "e1_noise": "Example 3 with noise of variance 1",
+    "e1_coordinatewise": "the coordinate-wise problem",
+}
+
+
+def sections(study: Study) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """(heading, text, table) for every experiment of the comparison that has records."""
+    for experiment, where in _WHERE.items():
+        if not study.records(experiment):
+            continue
+        try:
+            found = e1.searches(study, experiment)
+            table = e1.summary(found)
+        except InputError as error:
+            yield f"Appendix E.1 on {where}", str(error), pd.DataFrame()
+            continue
+        text = (
+            "Every method at its best pair of steps. Criterion: hypergradient norm averaged over the run; ranks count "
+            f"the methods that are better by more than {TIE:.0%}. `converging`: part of the searched pairs after which "
+            "|∇φ| stays small, and of those that keep ‖y − y*(x)‖ small, too; a best pair that does not was found by "
+            "leaving the lower level aside. The paper's step is known for UniBiO only. A range that the best region "
+            "leaves at an edge was not searched far enough. SABA is left out: without samples it is SOBA."
+        )
+        if experiment == "e1_noise":
+            text += " The pair is chosen on the first half of the seeds, the criterion is that of the second."
+        yield f"Appendix E.1 on {where}", text, table
+        if experiment == "e1":
+            kinds = pd.concat([crossing.table(found, cap) for cap in (e1.SMALL_CAP, math.inf)], ignore_index=True)
+            kinds["cap"] = kinds["cap"].map(lambda cap: "none" if math.isinf(cap) else f"{cap:g}")
+            yield "The crossing of x = 0 at the best pairs", _CROSSING, kinds
+            yield "The crossing of x = 0 over pairs of steps", _SHARES, crossing.shares(found)
+
+
+_CROSSING = (
+    f"Band |x| ≤ {crossing.BAND:g}; a run passes it, slows to less than {crossing.SLOW:g} times its pace before, "
+    "stalls, turns back, jumps over it in one iteration, falls short of it or diverges. `pace` is the pace in the band "
+    "over that before; exact descent speeds up. A `cap` bounds the upper step."
+)
+_SHARES = (
+    f"The same as parts of the pairs with upper steps {crossing.WINDOW[0][0]:g} to {crossing.WINDOW[0][1]:g} and lower "
+    f"steps from {crossing.WINDOW[1]:g} on, where y follows y*(x)."
+)

@@ -1,0 +1,80 @@
+"""Made-up records of Appendix E.1: trajectories of x, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import synthetic
+
+EXPONENTS = (2, 4, 6, 8)
+UPPER, LOWER = (0.005, 0.02, 0.08, 0.3, 1.0), (0.01, 0.1, 1.0)
+
+#: (step, t) -> x, from 1 towards −π/2.
+Trajectory = Callable[[float, np.ndarray], np.ndarray]
+
+
+def lengths(step: float, t: np.ndarray) -> np.ndarray:
+    """A normalised method: constant pace, then circling at a distance of half a step."""
+    x = 1 - step * t
+    return np.where(x > -np.pi / 2, x, -np.pi / 2 + 0.5 * step)
+
+
+def descent(step: float, t: np.ndarray) -> np.ndarray:
+    """Exponential approach, faster beyond 0.5; slower than ``lengths`` at the same step until it overtakes."""
+    return -np.pi / 2 + (1 + np.pi / 2) * np.exp(-0.3 * step * t)
+
+
+def held_up(step: float, t: np.ndarray) -> np.ndarray:
+    """Constant pace with a long stay around 0."""
+    x = 1 - step * t
+    return np.where(x > 0.2, x, np.where(x > -4, 0.2 - 0.1 * (0.2 - x), -np.pi / 2))
+
+
+def record(
+    p: int,
+    method: str,
+    trajectory: Trajectory = descent,
+    *,
+    upper: Sequence[float] = UPPER,
+    lower: Sequence[float] = LOWER,
+    lower_error: Callable[[Mapping[str, float]], float] = lambda cell: 0.01,
+    **settings: Any,
+) -> synthetic.FakeRecord:
+    """One method's grid of steps on one problem."""
+
+    def norm(cell: Mapping[str, float], seed: int, t: np.ndarray) -> np.ndarray:
+        x = trajectory(cell["upper_step"], t)
+        return np.abs(np.cos(x) * np.cos(np.sin(x)))
+
+    axes = {"upper_step": upper, "lower_step": lower}
+    made = synthetic.record(p, axes, norm, name=method, **settings)
+    history = made.history
+    parts = []
+    for _, rows in history.groupby("run"):
+        x = trajectory(float(rows["upper_step"].iloc[0]), rows["iteration"].to_numpy())
+        error = lower_error(dict(rows.iloc[0][["upper_step", "lower_step"]]))
+        parts.append(np.stack([np.sin(np.sin(x)), np.full(len(x), error)]))
+    history["value"], history["lower_error"] = np.concatenate(parts, axis=1)
+    return made
+
+
+def study(
+    own: Trajectory = lengths,
+    others: Trajectory = descent,
+    methods: Sequence[str] = ("unibio", "stocbio", "ttsa", "ma_soba", "soba"),
+    **settings: Any,
+) -> list[synthetic.FakeRecord]:
+    """Records of several methods for every p."""
+    settings = {"seeds": 1, "points": 40} | settings
+    return [record(p, m, own if m == "unibio" else others, **settings) for p in EXPONENTS for m in methods]
+
+
+def whole(scale: str, steps: int) -> dict[str, list[synthetic.FakeRecord]]:
+    """Every experiment of the comparison."""
+    common: dict[str, Any] = {"scale": scale, "steps": steps}
+    tall = [one for d in (10, 100) for one in study(dimension=d, **common)]
+    noisy = study(noise=1.0, **{**common, "seeds": 2})
+    return {"e1": study(**common), "e1_noise": noisy, "e1_coordinatewise": tall}
