@@ -7,7 +7,6 @@ A user's scalar loss of 1-d vectors is recognised and lifted to that form.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,10 +17,9 @@ from torch import Tensor
 
 from unibio.draw import Draw, Streams
 from unibio.errors import InputError, unknown
+from unibio.losses import Loss, Sample, first_row, lift, nonzero, with_sample
 from unibio.parameters import Configured
 
-Sample = Any
-Loss = Callable[..., Tensor]
 Sampler = Callable[[Draw], Sample]
 Metrics = Callable[[Tensor, Tensor], Mapping[str, Tensor]]
 
@@ -121,8 +119,8 @@ class Problem:
         for name in self.derivatives:
             if name not in DERIVATIVES:
                 raise unknown("derivative", name, DERIVATIVES)
-        self.upper = _with_sample(self.upper, "upper")
-        self.lower = _with_sample(self.lower, "lower")
+        self.upper = with_sample(self.upper, "upper")
+        self.lower = with_sample(self.lower, "lower")
 
     def prepare(self, x: Tensor, y: Tensor) -> None:
         """Settle whether the losses are batched, lift them if not, and check what they return; done once.
@@ -146,7 +144,7 @@ class Problem:
             if self.batched is None and self._is_batched(role, x, y):
                 continue
             self._check_scalar(role, x, y)
-            setattr(self, role, _lift(loss, role))
+            setattr(self, role, lift(loss, role))
         self._check_derivatives(x, y)
         self._prepared = True
 
@@ -162,7 +160,7 @@ class Problem:
         try:
             for rows in (3, 5):
                 shift = torch.linspace(0.5, 1.5, rows, dtype=x.dtype, device=x.device)[:, None]
-                xs, ys = _nonzero(x[:1]) * shift, _nonzero(y[:1]) * shift.flip(0)  # unlike each other, too
+                xs, ys = nonzero(x[:1]) * shift, nonzero(y[:1]) * shift.flip(0)  # unlike each other, too
                 values = loss(xs, ys, self._sample(role, rows, x))
                 if not isinstance(values, Tensor) or values.shape != (rows,):
                     return False
@@ -186,7 +184,7 @@ class Problem:
             )
 
     def _check_scalar(self, role: str, x: Tensor, y: Tensor) -> None:
-        sample = _first_row(self._sample(role, 1, x))
+        sample = first_row(self._sample(role, 1, x))
         try:
             value = getattr(self, role)(x[0], y[0], sample)
         except Exception as error:
@@ -242,64 +240,3 @@ class ProblemSpec(Configured):
             InputError: the data cannot be read.
         """
         return None
-
-
-def _with_sample(loss: Loss, role: str) -> Loss:
-    """The loss as a function of (x, y, sample), also where the user wrote (x, y)."""
-    try:
-        parameters = inspect.signature(loss).parameters.values()
-    except (TypeError, ValueError):
-        return loss
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    required = sum(p.default is p.empty for p in positional)
-    if required == 3 or any(p.kind == p.VAR_POSITIONAL for p in parameters):
-        return loss
-    if required > 3 or len(positional) < 2:
-        count = max(required, len(positional))
-        raise InputError(f"{role} must take (x, y) or (x, y, sample), it takes {count} positional arguments")
-    if len(positional) == 2:
-        return lambda x, y, sample: loss(x, y)
-    # f(x, y, sample=None), or f(x, y, a=a) with a constant, which an absent sample must not overwrite
-    return lambda x, y, sample: loss(x, y) if sample is None else loss(x, y, sample)
-
-
-def _nonzero(start: Tensor) -> Tensor:
-    """The start, moved off zero, where a multiple of a row would be the same row."""
-    return torch.where(start == 0, torch.full_like(start, 0.01), start)
-
-
-def _map_sample(function: Callable[[Any], Any], sample: Sample) -> Any:
-    """A sample's structure with every leaf replaced by ``function`` of it."""
-    if isinstance(sample, Mapping):
-        return {key: _map_sample(function, part) for key, part in sample.items()}
-    if isinstance(sample, tuple) and hasattr(sample, "_fields"):
-        return type(sample)(*(_map_sample(function, part) for part in sample))
-    if isinstance(sample, (tuple, list)):
-        return type(sample)(_map_sample(function, part) for part in sample)
-    return function(sample)
-
-
-def _first_row(sample: Sample) -> Sample:
-    return _map_sample(lambda leaf: leaf[0] if isinstance(leaf, Tensor) else leaf, sample)
-
-
-def _lift(loss: Loss, role: str) -> Loss:
-    """A scalar loss of vectors as a loss of rows."""
-
-    def one(x: Tensor, y: Tensor, sample: Sample) -> Tensor:
-        return loss(x, y, sample).reshape(())
-
-    def rows(x: Tensor, y: Tensor, sample: Sample) -> Tensor:
-        if x.shape[0] == 1:  # vmap costs about a millisecond a call and buys nothing here
-            return one(x[0], y[0], _first_row(sample))[None]
-        axes = _map_sample(lambda leaf: 0 if isinstance(leaf, Tensor) else None, sample)
-        try:
-            return torch.func.vmap(one, in_dims=(0, 0, axes))(x, y, sample)
-        except RuntimeError as error:
-            raise InputError(
-                f"{role} works on one run's vectors but not on {len(x)} runs at once by torch.func.vmap: {error}. "
-                "Avoid if, .item() and writing into tensors, or write it for rows: (runs, d) in, (runs,) out."
-            ) from error
-
-    rows.lifted = True  # type: ignore[attr-defined]
-    return rows

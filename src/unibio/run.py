@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,6 +19,7 @@ from unibio.history import Recorder, log_iterations
 from unibio.metrics import default_metrics
 from unibio.oracle import Oracle
 from unibio.problem import Problem
+from unibio.settings import Settings as Settings
 
 #: A row whose x or y has a norm above this has diverged.
 DIVERGED_NORM = 1e10
@@ -43,41 +43,6 @@ class Trajectories:
     seconds: float
     diagnosis: Diagnosis
     resumed_from: int
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How long to run and what to log; none of it changes a trajectory.
-
-    Attributes:
-        steps: T, outer iterations; None where only a budget ends the run.
-        budget: oracle calls after which no further iteration starts; None for no limit.
-        log_points: about how many rows of history a run gets.
-        targets: {averaged metric: [thresholds]} for first hits.
-        checkpoint: file to save to and resume from; None for neither.
-        checkpoint_seconds: time between checkpoints.
-    """
-
-    steps: int | None
-    budget: int | None = None
-    log_points: int = 200
-    targets: Mapping[str, Sequence[float]] | None = None
-    checkpoint: Path | None = None
-    checkpoint_seconds: float = 30.0
-
-    def __post_init__(self) -> None:
-        if self.steps is None and self.budget is None:
-            raise InputError("give steps (outer iterations) or budget (oracle calls); neither is set")
-        for name in ("steps", "budget"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise InputError(f"{name} must be a positive integer, got {value!r}")
-        if isinstance(self.log_points, bool) or not isinstance(self.log_points, int) or self.log_points < 2:
-            raise InputError(f"log_points must be an integer ≥ 2, got {self.log_points!r}")
-        targets: Mapping[str, Any] = self.targets or {}
-        for name, levels in targets.items():
-            if isinstance(levels, str) or not isinstance(levels, Sequence):
-                raise InputError(f"targets.{name} must be a list of thresholds, got {levels!r}")
 
 
 def simulate(
