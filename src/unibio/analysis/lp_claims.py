@@ -1,0 +1,182 @@
+"""The rules that judge claims about ℓ_p-regression hyper-cleaning (see ``claims`` for what a rule is).
+
+Methods are told apart by all reported seeds of one ending lower than all of the other. Who is compared with whom is
+decided on the choosing seeds, so that the winner's luck does not count.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.stats import binom
+
+from unibio.analysis import lp_regression as lp
+from unibio.analysis.claims import NOT_REPRODUCED, NOT_RUN, NOT_TESTABLE, REPRODUCED, Outcome
+from unibio.analysis.lp_regression import Tuned, is_unibio, separated
+from unibio.analysis.study import Study
+
+#: Chance with which unordered methods may pass for a changed ranking.
+FALSE_ALARM = 0.01
+
+
+def lowest_value(p: int) -> Callable[[Study], Outcome]:
+    """UniBiO, with the better of its two inner budgets, ends lower than the best other method with as many samples."""
+
+    def rule(study: Study) -> Outcome:
+        found = lp.tuned(study, p)
+        own = _best([one for one in found if is_unibio(one)])
+        others = [one for one in found if not is_unibio(one)]
+        if own is None or not others:
+            return Outcome(NOT_RUN, f"{lp.EXPERIMENT} needs records of UniBiO and of another method for p = {p}")
+        samples = own.middle("samples")
+        heavy = [one.method for one in others if one.middle("samples") > lp.SAME_SAMPLES * samples]
+        rival = _best([one for one in others if one.method not in heavy])
+        if rival is None:
+            return Outcome(NOT_RUN, f"no other method has as many samples as UniBiO at p = {p} and a finite φ")
+        gap, order = own.middle() - rival.middle(), separated(own, rival)
+        numbers = {
+            "value": {one.method: one.middle() for one in found},
+            "own": own.method,
+            "rival": rival.method,
+            "gap": gap,
+            "edges": {one.method: one.edges() for one in (own, rival) if one.edges()},
+            "left_out_for_samples": heavy,
+        }
+        text = (
+            f"median φ {own.middle():.4f} for {own.method}, {rival.middle():.4f} for {rival.method}, the lowest of "
+            f"the others on the choosing seeds; {sum(one.middle() < own.middle() for one in others)} of {len(others)} "
+            "other methods end lower"
+        )
+        if heavy:
+            text += f"; not judged, as it draws more data points for its calls: {', '.join(heavy)}"
+        text += "".join(f"; {one.method}: {said}" for one in (own, rival) if (said := edges_said(one)))
+        if order == 0:
+            return Outcome(NOT_TESTABLE, f"{text}; the seeds do not tell the two apart", numbers)
+        behind = own if order > 0 else rival
+        if behind.last_gain() >= abs(gap):
+            return Outcome(NOT_TESTABLE, f"{text}: that range must be widened first", numbers)
+        return Outcome(REPRODUCED if order < 0 else NOT_REPRODUCED, text, numbers)
+
+    return rule
+
+
+def edges_said(one: Tuned) -> str:
+    """Which chosen steps are at an edge and what the last grid step outwards gained; "" for none."""
+    if not (edges := one.edges()):
+        return ""
+    where = " and ".join(f"{name.replace('_', ' ')} at the {end} edge" for name, end in edges.items())
+    return f"{where}, where the last step outwards lowered φ by {one.last_gain():.2g}"
+
+
+def separates(study: Study) -> Outcome:
+    """The interval of the AUC lies above ½ for every method and p."""
+    found = lp.tuned(study)
+    intervals = {
+        f"{one.method}, p = {one.exponent}": (one.middle("cleaning_auc"), *one.auc_interval()) for one in found
+    }
+    failing = [name for name, (_, low, _) in intervals.items() if not low > 0.5]
+    middles = [middle for middle, _, _ in intervals.values() if math.isfinite(middle)]
+    if not middles:
+        return Outcome(NOT_TESTABLE, "no method has a finite φ at any pair of steps, or nothing is corrupted", {})
+    least = min(low for _, low, _ in intervals.values() if math.isfinite(low))
+    text = (
+        f"median AUC {min(middles):.3f} to {max(middles):.3f} over {len(intervals)} methods and exponents, lowest end "
+        f"of a {lp.CONFIDENCE:.0%} interval {least:.3f}"
+    )
+    if failing:
+        text += f"; not above ½: {', '.join(failing)}"
+    return Outcome(NOT_REPRODUCED if failing else REPRODUCED, text, {"auc": intervals, "not_above": failing})
+
+
+def ranking_changes(study: Study) -> Outcome:
+    """More pairs of methods are ordered one way at the smallest p and the other at the largest than chance gives."""
+    low, high = min(lp.EXPONENTS), max(lp.EXPONENTS)
+    first, last = ({one.method: one for one in lp.tuned(study, p)} for p in (low, high))
+    shared = [name for name in first if name in last]
+    pairs = list(itertools.combinations(shared, 2))
+    orders = {(a, b): (separated(first[a], first[b]), separated(last[a], last[b])) for a, b in pairs}
+    apart = [pair for pair, (x, y) in orders.items() if x and y]
+    turned = [f"{a} and {b}" for a, b in apart if orders[a, b][0] != orders[a, b][1]]
+    seeds = min((len(one.values) for here in (first, last) for one in here.values()), default=0)
+    if not apart or seeds < 2:
+        return Outcome(NOT_TESTABLE, f"no two methods are told apart both at p = {low} and p = {high}", {})
+    # Two methods that are alike are told apart by n seeds each with probability 2 / (2n over n), and half of the pairs
+    # told apart at both exponents by chance are turned.
+    chance = (2 / math.comb(2 * seeds, seeds)) ** 2 / 2
+    allowed = int(binom.ppf(1 - FALSE_ALARM, len(pairs), chance))
+    ranks = {
+        p: [one.method for one in sorted(here.values(), key=Tuned.middle)] for p, here in ((low, first), (high, last))
+    }
+    numbers = {"pairs": len(pairs), "apart_at_both": len(apart), "turned": turned, "by_chance": allowed, "ranks": ranks}
+    text = (
+        f"of {len(pairs)} pairs of methods {len(apart)} are told apart by their seeds at both p = {low} and p = {high} "
+        f"and {len(turned)} of these are in the opposite order; chance alone gives up to {allowed}"
+    )
+    best = [f"{', '.join(names[:3])} (p = {p})" for p, names in ranks.items()]
+    text += f"; lowest φ: {' and '.join(best)}"
+    if not len(turned) > allowed and len(apart) < len(pairs) / 2:
+        return Outcome(NOT_TESTABLE, f"{text}; too few pairs are told apart", numbers)
+    return Outcome(REPRODUCED if len(turned) > allowed else NOT_REPRODUCED, text, numbers)
+
+
+def better_classifier(study: Study) -> Outcome:
+    """The lowest φ has the highest accuracy on clean test images, for every p, beyond what the test set resolves."""
+    said, states, numbers = [], [], {}
+    for p in lp.EXPONENTS:
+        found = [one for one in lp.tuned(study, p) if np.isfinite(one.middle())]
+        if len(found) < 2:
+            return Outcome(NOT_RUN, f"fewer than two methods with a finite φ at p = {p}")
+        accuracy = {one.method: one.middle("test_accuracy") for one in found}
+        best = min(found, key=Tuned.middle)
+        size = int(best.record.config["problem"]["size_test"])
+        top, bottom = max(accuracy.values()), min(accuracy.values())
+        error = math.sqrt((top * (1 - top) + bottom * (1 - bottom)) / size)
+        mine = accuracy[best.method]
+        states.append(0 if top - bottom <= 2 * error else (1 if mine == top else -1))
+        numbers[f"p = {p}"] = {
+            "lowest": best.method,
+            "its_accuracy": mine,
+            "accuracy": accuracy,
+            "standard_error": error,
+        }
+        said.append(f"p = {p}: {mine:.3f} for {best.method}, all {bottom:.3f} to {top:.3f}")
+    text = f"median accuracy of the method with the lowest φ: {'; '.join(said)}"
+    if -1 in states:
+        return Outcome(NOT_REPRODUCED, text, numbers)
+    if 0 in states:
+        blurred = ", ".join(f"p = {p}" for p, state in zip(lp.EXPONENTS, states, strict=True) if state == 0)
+        text += f"; at {blurred} all methods lie within two standard errors of a difference on {size} images"
+        return Outcome(NOT_TESTABLE, text, numbers)
+    return Outcome(REPRODUCED, text, numbers)
+
+
+def less_inner_work(study: Study) -> Outcome:
+    """UniBiO with the smaller inner budget ends lower for every p."""
+    orders, said, seeds = {}, [], []
+    for p in lp.EXPONENTS:
+        own = [one for one in lp.tuned(study, p) if is_unibio(one)]
+        if len(own) != 2:
+            return Outcome(NOT_RUN, f"{lp.EXPERIMENT} needs two records of UniBiO for p = {p}, has {len(own)}")
+        many, few = own
+        orders[p] = separated(few, many)
+        seeds += [len(many.values), len(few.values)]
+        said.append(f"{few.middle():.4f} against {many.middle():.4f} (p = {p})")
+    text = f"median φ of {few.method} against {many.method}: {', '.join(said)}"
+    numbers = {"order": orders}
+    if min(seeds) < 2:
+        return Outcome(NOT_TESTABLE, f"{text}; one seed tells nothing apart", numbers)
+    unclear = [p for p, order in orders.items() if order == 0]
+    if 1 in orders.values():
+        return Outcome(NOT_REPRODUCED, text, numbers)
+    if unclear:
+        return Outcome(NOT_TESTABLE, f"{text}; seeds overlap for p = {', '.join(map(str, unclear))}", numbers)
+    return Outcome(REPRODUCED, text, numbers)
+
+
+def _best(found: Sequence[Tuned]) -> Tuned | None:
+    """The lowest on the choosing seeds; None where nothing is finite."""
+    finite = [one for one in found if one.at is not None]
+    return min(finite, key=lambda one: float(one.chosen_by.min())) if finite else None
