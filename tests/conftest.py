@@ -1,4 +1,4 @@
-"""Settings of the whole test session."""
+"""Settings of all tests."""
 
 from __future__ import annotations
 
