@@ -1,0 +1,69 @@
+"""Timing by interleaved repetitions, and the rows that come of it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One benchmarked number.
+
+    Attributes:
+        value: the number, or None where it could not be measured.
+        unit: of the value.
+        target: what the value is wanted to reach, or None.
+        relative_to: for a ratio, the row it is relative to.
+        met: whether the target is met; None without a target.
+        note: how to read the row, or why it has no value.
+    """
+
+    value: float | str | None
+    unit: str
+    target: float | None = None
+    relative_to: str | None = None
+    met: bool | None = None
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The row as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Something that takes lower-level steps: ``work`` does ``steps`` of them."""
+
+    work: Callable[[], Any]
+    steps: int
+
+
+def interleaved(contestants: Mapping[str, Contestant], repetitions: int) -> dict[str, list[float]]:
+    """Processor seconds per lower-level step of every contestant in every round; the first round only warms up.
+
+    Every round runs all contestants, so that whatever else the machine does falls on all alike. Processor time of the
+    one thread that works equals wall time where nothing else runs, and is not spoiled by being put aside where it does.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for kept in [False] + [True] * repetitions:
+        for name, contestant in contestants.items():
+            began = time.process_time()
+            contestant.work()
+            if kept:
+                seconds[name].append((time.process_time() - began) / contestant.steps)
+    return seconds
+
+
+def rate(seconds: list[float], note: str = "") -> Row:
+    """Steps per second: the median over rounds."""
+    return Row(1 / statistics.median(seconds), "lower steps/s", note=note)
+
+
+def speedup(ours: list[float], theirs: list[float], relative_to: str, target: float | None = None) -> Row:
+    """How many times as fast as an opponent: the median over rounds of the ratio within a round."""
+    ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
+    return Row(ratio, "×", target, relative_to, None if target is None else ratio >= target)

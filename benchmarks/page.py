@@ -1,0 +1,140 @@
+"""The tables: in the terminal, and in README.md between its two markers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from measure import Row
+
+BEGIN, END = "<!-- results: written by run.py -->", "<!-- end of results -->"
+LAYOUTS = {"seeds": "a seed each", "grid": "seeds × settings"}
+RIVALS = {"python_floats": "Python floats", "numpy_float64": "np.float64", "numpy_arrays": "1-element arrays"}
+PROGRAMS = {"unibio": "UniBiO", "epoch_sgd": "Epoch-SGD alone"}
+
+
+class Sheet(NamedTuple):
+    """A table ready to print."""
+
+    title: str
+    header: list[str]
+    lines: list[list[str]]
+
+
+def number(value: float | str | None) -> str:
+    """Three significant digits."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    if value != 0 and abs(value) < 1e-3:
+        return f"{value:.1e}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def verdict(row: Row | None) -> str:
+    """A ratio with what became of its target."""
+    if row is None:
+        return ""
+    return f"{number(row.value)}×" + ("" if row.met is None else " met" if row.met else " missed")
+
+
+def _millions(row: Row | None) -> str:
+    return "" if row is None else number(row.value / 1e6 if isinstance(row.value, float) else row.value)
+
+
+def _cases(rows: Mapping[str, Row]) -> Iterator[tuple[str, str, str]]:
+    """(program, "p4", "noise" or "no_noise") in the order measured."""
+    seen = dict.fromkeys(tuple(name.split("/")[:3]) for name in rows if name.split("/")[0] in PROGRAMS)
+    yield from sorted(seen, key=lambda case: (list(PROGRAMS).index(case[0]), case[2] == "no_noise"))
+
+
+def sheets(rows: Mapping[str, Row]) -> list[Sheet]:
+    """All tables."""
+    speedups, rates = [], []
+    for program, p, noise in _cases(rows):
+        case = [PROGRAMS[program], p[1:], "yes" if noise == "noise" else "no"]
+        own = [rows.get(f"{program}/{p}/{noise}/{name}") for name in (*LAYOUTS, *RIVALS)]
+        rates.append([*case, *map(_millions, own)])
+        for layout, said in LAYOUTS.items():
+            ratios = [rows.get(f"speedup/{program}/{p}/{noise}/{layout}/{rival}") for rival in RIVALS]
+            if any(ratios):
+                speedups.append([*case, said if noise == "noise" else "any", *map(verdict, ratios)])
+    wanted = [f"over {said}" + _target(rows, rival) for rival, said in RIVALS.items()]
+    result = [
+        Sheet("Speed-up over scalar code", ["program", "p", "noise", "trajectories", *wanted], speedups),
+        Sheet(
+            "Million lower-level steps per second",
+            ["program", "p", "noise", *(f"ours, {said}" for said in LAYOUTS.values()), *RIVALS.values()],
+            rates,
+        ),
+    ]
+    pairs = dict.fromkeys(tuple(name.split("/")[1:3]) for name in rows if name.startswith("derivatives/"))
+    lines = []
+    for p, noise in pairs:
+        names = ("own_derivatives", "autograd", "ratio")
+        own, auto, ratio = (rows[f"derivatives/{p}/{noise}/{name}"] for name in names)
+        case = [p[1:], "yes" if noise == "noise" else "no"]
+        lines.append([*case, _millions(own), _millions(auto), verdict(ratio)])
+    result.append(
+        Sheet("The same, by where derivatives come from", ["p", "noise", "own derivatives", "autograd", "ratio"], lines)
+    )
+    lines = [
+        [name, f"{_millions(row)} M" if row.unit.endswith("/s") and row.value is not None else number(row.value),
+         row.unit, row.note]
+        for name, row in rows.items()
+        if name.split("/")[0] in ("agreement", "random", "history", "memory", "compiled", "bench")
+    ]  # fmt: skip
+    result.append(
+        Sheet("Agreement, random numbers, history, memory, compilation", ["what", "value", "unit", "how"], lines)
+    )
+    for layout, said in LAYOUTS.items():
+        lines = [
+            [name.split("/", 2)[2], number(row.value)]
+            for name, row in rows.items()
+            if name.startswith(f"shares/{layout}/")
+        ]
+        result.append(Sheet(f"Where the time goes: p = 4, noise, {said}", ["part", "% of the time"], lines))
+    return result
+
+
+def _target(rows: Mapping[str, Row], rival: str) -> str:
+    targets = {row.target for name, row in rows.items() if name.endswith(f"/{rival}") and row.target is not None}
+    return "".join(f" (≥ {target:g}×)" for target in sorted(targets))
+
+
+def print_tables(rows: Mapping[str, Row]) -> None:
+    """All tables, in colour where the terminal has it, 120 columns wide where there is none."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    for title, header, lines in sheets(rows):
+        table = Table(title=title, title_justify="left")
+        for i, name in enumerate(header):
+            table.add_column(name, justify="left" if i == 0 or name == "how" else "right")
+        for line in lines:
+            colour = "red" if any("missed" in cell for cell in line) else None
+            table.add_row(*line, style=colour)
+        console.print(table)
+
+
+def markdown(rows: Mapping[str, Row]) -> str:
+    """All tables for README.md."""
+    machine = "; ".join(f"{n.split('/')[1]} {row.value}" for n, row in rows.items() if n.startswith("machine/"))
+    parts = [f"Measured on: {machine}."]
+    for title, header, lines in sheets(rows):
+        table = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *lines)]
+        parts.append("\n".join([f"### {title}", "", *table]))
+    return "\n\n".join(parts)
+
+
+def write_page(path: Path, rows: Mapping[str, Row]) -> None:
+    """Replace what stands between the markers of README.md."""
+    text = path.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    path.write_text(f"{before}{BEGIN}\n\n{markdown(rows)}\n\n{END}{after}", encoding="utf-8")
