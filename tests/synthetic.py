@@ -131,6 +131,8 @@ def study(**given: Sequence[FakeRecord]) -> Study:
 @lru_cache(maxsize=4)
 def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> dict[str, list[FakeRecord]]:
     """Every experiment of the synthetic study, small; not to be written into."""
+    import synthetic_e1  # which builds on this module
+
     noises, etas = [0.0, 0.01, 1.0, 10.0], list(PAPER.values())
     ten = [eta * 10**0.5 for eta in etas]
     common: dict[str, Any] = {"scale": scale, "steps": steps, "seeds": seeds}
@@ -162,6 +164,7 @@ def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> dict[
             for T in (100, 316, 1000, 3162)
         ],
         "runtime": [record(p, noise=1.0, **{**common, "seeds": 1}) for p in EXPONENTS],
+        **synthetic_e1.whole(scale, steps),
     }
 
 

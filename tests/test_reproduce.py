@@ -40,7 +40,8 @@ def test_every_figure_table_and_verdict_is_there(reproduced: tuple[Path, str]) -
     assert len(list((out / "figures").glob("*.png"))) == len(list((out / "figures").glob("*.pdf"))) >= 8
     assert len(list((out / "tables").glob("*.csv"))) >= 8
     # Thirty steps reach no target, so nothing can be said about who reaches it first; everything else is judged.
-    unjudged = {claim["id"] for claim in claims["claims"] if claim["verdict"] == "not yet run"}
+    mine = [claim for claim in claims["claims"] if set(claim["experiments"]) <= set(SYNTHETIC)]
+    unjudged = {claim["id"] for claim in mine if claim["verdict"] == "not yet run"}
     assert unjudged == {f"slower-{cost}{where}" for cost in ("iterations", "calls") for where in ("", "-10d")}
     assert text.strip().splitlines()[-1].startswith("reproduced/report")
 

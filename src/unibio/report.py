@@ -27,6 +27,7 @@ from unibio.document import Block, Bullets, Code, Heading, Paragraph, Picture, T
 from unibio.errors import InputError
 from unibio.figures import FIGURES, fig5
 from unibio.records import Record, write_text
+from unibio.report_e1 import sections as e1_sections
 
 TITLE = "UniBiO on Example 3: what is reproduced"
 
@@ -140,6 +141,10 @@ def _tables(study: Study) -> Iterable[Block]:
             "average are correlated, so that the standard error is too small."
         )
         yield _slopes_table(table)
+    for heading, text, frame in e1_sections(study):
+        yield Heading(3, heading)
+        yield Paragraph(text)
+        yield _frame(frame)
 
 
 def _hits_table(hits: pd.DataFrame) -> Table:
