@@ -44,7 +44,7 @@ class Scale:
         runs: trajectories of a batch: a square, its root divisible by 4.
         steps: T of the paired timings and of the memory runs.
         short_steps: T where slower code is timed.
-        repetitions: rounds kept where targets are at stake.
+        repetitions: rounds kept for p = 4.
         few_repetitions: rounds kept elsewhere.
         exponents: p.
         memory_runs: sizes of the memory runs.
@@ -105,7 +105,7 @@ def against_scalar_code(scale: Scale, p: int, variance: float) -> dict[str, Row]
     if variance:
         ours["grid"] = grid(s, scale.runs, variance)
     rivals = opponents(s, variance, alone=False)
-    rounds = scale.repetitions if variance else scale.few_repetitions
+    rounds = scale.repetitions if p == 4 and variance else scale.few_repetitions
     seconds = interleaved({**{n: simulated(b) for n, b in ours.items()}, **rivals}, rounds)
     table = {f"unibio/{kind}/{name}": rate(seconds[name]) for name in seconds}
     for layout in ours:
