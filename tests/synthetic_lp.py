@@ -57,12 +57,12 @@ def record(
         last = ends(upper, lower, seed)
         value = last + (0.7 - last) * (np.exp(-8 * at / calls[-1]) - np.exp(-8))
         head = {"run": len(runs), "upper_step": upper, "lower_step": lower, "seed": seed}
-        head |= {"iteration": np.arange(len(at))}
         metrics = {"hypergradient_norm": 0.01, "value": value, "lower_error": 0.02, "upper_loss": value}
         metrics |= {"test_accuracy": accuracy + 0.002 * (seed % 2), "weight_spread": 0.3}
         metrics |= {"cleaning_auc": auc + 0.001 * seed}
         samples = at * (100 if method == "vrbo" else 50)
-        histories.append(pd.DataFrame({**head, "oracle_calls": at, "samples": samples, "seconds": 0.1, **metrics}))
+        head |= {"iteration": np.arange(len(at)), "oracle_calls": at, "samples": samples, "seconds": 0.1, **metrics}
+        histories.append({name: np.broadcast_to(column, at.shape) for name, column in head.items()})
         status = "diverged" if bad else "completed"
         run = {"upper_step": upper, "lower_step": lower, "seed": seed}
         runs.append({**run, "status": status, "stopped_at": len(at) - 1})
@@ -72,7 +72,7 @@ def record(
     config = {"problem": problem, "algorithm": algorithm, "steps": None, "budget": budget, "seed": 0, "grid": grid}
     config |= {"scale": {"name": scale}, "paper": {"smoothness": p * (p - 1)}}
     summary = {"status": "completed", "seconds": 5.0, "modules": [], "warnings": []}
-    history = pd.concat(histories, ignore_index=True)
+    history = pd.DataFrame({name: np.concatenate([part[name] for part in histories]) for name in histories[0]})
     return synthetic.FakeRecord(records.record_name(config), config, summary, history, pd.DataFrame(runs))
 
 

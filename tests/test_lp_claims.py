@@ -234,6 +234,8 @@ def test_section_of_the_report():
     assert "VRBO draws 100 data points a call" in text
     assert "No chosen step is at an end" in text
     assert "the other half" in text
+    assert "upper-level iterations" in text
+    assert "Why the seeds are split" in text
     edge = section(everywhere(lambda p: [record("soba", p, around(0.3, (10.0, 0.1)))]))
     assert "↑" in edge
     assert "SOBA (p = 6: upper step at the high end)" in edge

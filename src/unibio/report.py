@@ -28,6 +28,7 @@ from unibio.errors import InputError
 from unibio.figures import FIGURES, fig5
 from unibio.records import Record, write_text
 from unibio.report_e1 import sections as e1_sections
+from unibio.report_lp_regression import blocks as lp_regression_blocks
 
 TITLE = "UniBiO on Example 3: what is reproduced"
 
@@ -95,6 +96,7 @@ def _blocks(study: Study, judged: Sequence[Judged], out: Path) -> Iterable[Block
         yield Paragraph(f"{j.outcome.explanation[:1].upper()}{j.outcome.explanation[1:]}.")
         yield Paragraph("Run: " + "; ".join(f"`{study.command(name)}`" for name in j.claim.experiments))
     yield from _tables(study)
+    yield from lp_regression_blocks(study)
     yield from _figures(study, out)
     yield from _caveats()
     yield from _provenance(study)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from unibio.analysis import lp_regression as lp
@@ -88,6 +89,21 @@ def _caveats(table: pd.DataFrame, images: int) -> list[str]:
         "budgets are ours and fixed. The lower range is the same for all, the upper is in units of λ for normalised "
         "methods (UniBiO, BO-REP) and multiplies the hypergradient for the others. The paper has no such comparison.",
     ]
+    flattered = (table["value"] - table["value_choosing_seeds"]).where(table["seeds_split"])
+    if np.isfinite(flattered).any():
+        worst = table.loc[flattered.where(np.isfinite(flattered)).idxmax()]
+        said.append(
+            "Why the seeds are split: φ of the chosen steps rises from the choosing to the reported seeds by up to "
+            f"{worst['value'] - worst['value_choosing_seeds']:.2g} ({worst['method']}, p = {worst['p']}), in the "
+            f"median by {flattered.median():.1g}."
+        )
+    lengths = table.groupby("method")["iteration"].median()
+    own, others = (lengths[lengths.index.str.startswith("UniBiO") == mine] for mine in (True, False))
+    if len(own) and len(others):
+        said.append(
+            f"The budget buys UniBiO {own.min():.0f} to {own.max():.0f} upper-level iterations, the other methods "
+            f"{others.min():.0f} to {others.max():.0f} (medians over p)."
+        )
     if len(heavy):
         said.append(
             "Oracle calls count a call on a batch of any size once. Of the methods "

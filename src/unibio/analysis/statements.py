@@ -28,6 +28,8 @@ from unibio.analysis.claims import (
 )
 from unibio.analysis.e1 import PAPER_METHODS
 from unibio.analysis.e1_claims import first, lower_level_matters, robust_to_steps, trouble_at_zero, tuned_converges
+from unibio.analysis.lp_claims import better_classifier, less_inner_work, lowest_value, ranking_changes, separates
+from unibio.analysis.lp_regression import EXPONENTS as LP_EXPONENTS
 from unibio.analysis.study import MissingRecordsError, Study, exponent, scale
 from unibio.errors import InputError
 
@@ -43,6 +45,7 @@ class Claim:
         experiments: whose records the rule reads.
         figure: name of the figure that shows it.
         rule: from the study to the outcome.
+        exponents: p of the records it needs.
     """
 
     id: str
@@ -51,6 +54,7 @@ class Claim:
     experiments: tuple[str, ...]
     figure: str
     rule: Callable[[Study], Outcome]
+    exponents: Sequence[int] = EXPONENTS
 
 
 def judge(claim: Claim, study: Study) -> tuple[Outcome, str]:
@@ -58,17 +62,13 @@ def judge(claim: Claim, study: Study) -> tuple[Outcome, str]:
     found = [record for name in claim.experiments for record in study.records(name)]
     try:
         for name in claim.experiments:
-            absent = sorted(set(_exponents(claim)) - {exponent(record) for record in study.require(name)})
+            absent = sorted(set(claim.exponents) - {exponent(record) for record in study.require(name)})
             if absent:
                 text = f"no records of {name} for p = {', '.join(map(str, absent))}; run: {study.command(name)}"
                 return Outcome(NOT_RUN, text), scale(found)
         return claim.rule(study), scale(found)
     except (MissingRecordsError, InputError) as missing:
         return Outcome(NOT_RUN, str(missing)), scale(found)
-
-
-def _exponents(claim: Claim) -> Sequence[int]:
-    return (2,) if claim.experiments == ("theorem_schedule",) else EXPONENTS
 
 
 def _fig1(letter: str, noise: float) -> Claim:
@@ -86,6 +86,22 @@ def _slower(id: str, where: str, published: str, equal: str, cost: str, figure: 
 def _rate(p: int) -> Claim:
     text = f"The averaged hypergradient norm at p = {p} falls at least as fast as T^(−1/{3 * p - 2})."
     return Claim(f"rate-p{p}", text, "Figure 5, Theorem 5.1", ("fig5",), "fig5", rate(p))
+
+
+def _lowest(p: int) -> Claim:
+    text = f"UniBiO reaches the lowest φ of all methods at an equal oracle budget on ℓ_p-regression, p = {p}."
+    return _lp(f"lp-lowest-p{p}", text, "Example 2, compared by us", lowest_value(p), exponents=(p,))
+
+
+def _lp(
+    id: str,  # noqa: A002
+    statement: str,
+    source: str,
+    rule: Callable[[Study], Outcome],
+    figure: str = "lp_regression",
+    exponents: Sequence[int] = LP_EXPONENTS,
+) -> Claim:
+    return Claim(id, statement, source, ("lp_regression",), figure, rule, exponents)
 
 
 _COORDINATES = ("fig1_coordinatewise", "fig1_coordinatewise_equal")
@@ -120,6 +136,7 @@ CLAIMS: tuple[Claim, ...] = (
         ("theorem_schedule",),
         "theorem_schedule",
         theorem,
+        exponents=(2,),
     ),
     Claim(
         "paper-steps-tied",
@@ -233,5 +250,33 @@ CLAIMS: tuple[Claim, ...] = (
         ("e1_coordinatewise",),
         "e1_coordinatewise_ranking",
         first("e1_coordinatewise", None),
+    ),
+    *(_lowest(p) for p in LP_EXPONENTS),
+    _lp(
+        "lp-separates",
+        "The learned weights tell clean from corrupted samples: the AUC is above ½ beyond its interval, for every "
+        "method and p.",
+        "Example 2, hyper-cleaning; tested by us",
+        separates,
+        "lp_regression_cleaning",
+    ),
+    _lp(
+        "lp-ranking-changes",
+        "A larger p changes the ranking of the methods by φ, between p = 2 and p = 6.",
+        "ours: uniform convexity is what p changes",
+        ranking_changes,
+    ),
+    _lp(
+        "lp-better-classifier",
+        "The method with the lowest φ has the highest accuracy on clean test images, for every p.",
+        "ours: what φ is worth",
+        better_classifier,
+        "lp_regression_cleaning",
+    ),
+    _lp(
+        "lp-less-inner-work",
+        "At an equal oracle budget UniBiO ends lower with K = 30, I = 4 than with K = 100, I = 2, for every p.",
+        "ours: what the lower-level work is worth",
+        less_inner_work,
     ),
 )
