@@ -132,6 +132,9 @@ def check_agreement(batch: Batch, tolerance: float = 1e-10) -> float:
 
     derivatives = {**batch.problem.derivatives, "grad_lower": grad_lower}
     outcome = replace(batch, problem=replace(batch.problem, sample_lower=sample, derivatives=derivatives)).simulate()
+    counted = set(outcome.counts["grad_lower"].tolist())
+    if counted != {batch.s.lower_steps}:
+        raise Disagreement(f"p = {batch.s.exponent}: {counted} lower gradients counted, {batch.s.lower_steps} expected")
     means = outcome.history.groupby("run")["hypergradient_norm_mean"].last()
     numbers = torch.cat(used, dim=1)
     worst = 0.0

@@ -110,3 +110,13 @@ def test_the_page_shows_the_latest_numbers(monkeypatch: pytest.MonkeyPatch) -> N
 
     shown = (BENCHMARKS / "README.md").read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip()
     assert shown == markdown({name: Row(**row) for name, row in rows.items()})
+
+
+def test_without_a_compiler_compilation_is_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    import compiled
+
+    (row,) = compiled.rows(8, 1.0).values()
+    assert row.value is None
+    assert "no-such-compiler is not there" in row.note
