@@ -77,4 +77,6 @@ def whole(scale: str, steps: int) -> dict[str, list[synthetic.FakeRecord]]:
     common: dict[str, Any] = {"scale": scale, "steps": steps}
     tall = [one for d in (10, 100) for one in study(dimension=d, **common)]
     noisy = study(noise=1.0, **{**common, "seeds": 2})
-    return {"e1": study(**common), "e1_noise": noisy, "e1_coordinatewise": tall}
+    names = ("stocbio", "stocbio_headless", "ttsa", "ttsa_bare", "saba", "sustain", "vrbo")
+    deviating = [synthetic.record(2, {"upper_step": UPPER}, name=name, **{**common, "seeds": 1}) for name in names]
+    return {"e1": study(**common), "e1_noise": noisy, "e1_coordinatewise": tall, "discrepancies": deviating}

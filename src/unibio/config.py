@@ -21,7 +21,7 @@ from unibio.errors import InputError, unknown
 from unibio.grid import grid_of, with_rows
 from unibio.parameters import Configured, PerRun
 from unibio.problem import ProblemSpec
-from unibio.registry import ALGORITHMS, PROBLEMS, algorithm_class, problem_class
+from unibio.registry import ALGORITHMS, PROBLEMS, VARIANTS, algorithm_class, problem_class
 from unibio.run import Settings
 
 DTYPES = ("float64", "float32")
@@ -65,7 +65,7 @@ def register() -> None:
     """Tell Hydra the schemas and resolvers; call before composing."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Root)
-    for group, classes in (("problem", PROBLEMS), ("algorithm", ALGORITHMS)):
+    for group, classes in (("problem", PROBLEMS), ("algorithm", {**ALGORITHMS, **VARIANTS})):
         for name, cls in classes.items():
             store.store(group=group, name=f"schema_{name}", package=group, node=_schema(cls))
     resolvers: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unibio.algorithms import variants
 from unibio.algorithms.amigo import AmIGO
 from unibio.algorithms.base import Algorithm
 from unibio.algorithms.bo_rep import BOREP
@@ -39,14 +40,16 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
         BOREP,
     )
 }
+#: Deviations of the released code from what is published: to be run by the study of them, not listed as methods.
+VARIANTS: dict[str, type[Algorithm]] = {cls.name: cls for cls in variants.VARIANTS}
 PROBLEMS: dict[str, type[ProblemSpec]] = {cls.name: cls for cls in (Example3, Coordinatewise, Quadratic, LpRegression)}
 
 
 def algorithm_class(name: str) -> type[Algorithm]:
-    """The algorithm of a name. Raises InputError with the known names."""
-    if name not in ALGORITHMS:
+    """The algorithm or variant of a name. Raises InputError with the known names."""
+    if name not in ALGORITHMS and name not in VARIANTS:
         raise unknown("algorithm", name, ALGORITHMS)
-    return ALGORITHMS[name]
+    return {**ALGORITHMS, **VARIANTS}[name]
 
 
 def problem_class(name: str) -> type[ProblemSpec]:

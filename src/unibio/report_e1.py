@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from unibio.analysis import crossing, e1
+from unibio.analysis import crossing, discrepancies, e1
 from unibio.analysis.lr_search import TIE
 from unibio.analysis.study import Study
 from unibio.errors import InputError
@@ -45,8 +45,15 @@ def sections(study: Study) -> Iterator[tuple[str, str, pd.DataFrame]]:
             kinds["cap"] = kinds["cap"].map(lambda cap: "none" if math.isinf(cap) else f"{cap:g}")
             yield "The crossing of x = 0 at the best pairs", _CROSSING, kinds
             yield "The crossing of x = 0 over pairs of steps", _SHARES, crossing.shares(found)
+    if study.records("discrepancies"):
+        yield "Deviations of the released code", _DISCREPANCIES, discrepancies.summary(discrepancies.by_step(study))
 
 
+_DISCREPANCIES = (
+    "Full-batch quadratic. `bias`: the smallest ‖∇φ‖ a method comes to over the upper steps, which is the bias of its "
+    "hypergradient where it rests; of a published method, that of its finite Neumann sum and of its random lengths. "
+    "UniBiO's deviation is none at p = 2 and is left out."
+)
 _CROSSING = (
     f"Band |x| ≤ {crossing.BAND:g}; a run passes it, slows to less than {crossing.SLOW:g} times its pace before, "
     "stalls, turns back, jumps over it in one iteration, falls short of it or diverges. `pace` is the pace in the band "

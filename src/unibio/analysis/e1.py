@@ -198,8 +198,9 @@ def _named(one: MethodSearch, at: tuple[int, int] | None) -> list[tuple[str, Axi
 
 
 def caps_of(found: Sequence[MethodSearch]) -> list[float]:
-    """Every upper step that some method was given, as a cap, ascending."""
-    return sorted({float(f"{cap:.6g}") for one in found for cap in one.caps})
+    """Every upper step that some method was given, as a cap, ascending, from where every method has a step."""
+    least = max(one.caps.min() for one in found) * (1 - 1e-6)
+    return sorted({float(f"{cap:.6g}") for one in found for cap in one.caps if cap >= least})
 
 
 def ranking(found: Sequence[MethodSearch], caps: Sequence[float]) -> pd.DataFrame:

@@ -68,8 +68,8 @@ def _sorted(found: Iterable[Record]) -> list[Record]:
 
 
 def exponent(record: Record) -> int:
-    """p of the record's problem."""
-    return int(record.config["problem"]["exponent"])
+    """p of the record's problem; 2 where it has no choice of it (a quadratic)."""
+    return int(record.config["problem"].get("exponent", 2))
 
 
 def dimension(record: Record) -> int:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from unibio.analysis import crossing, e1
 from unibio.analysis.study import Study
-from unibio.figures import style
+from unibio.figures import discrepancies, style
 from unibio.figures.drawing import Drawing, Drawn
 
 #: What the report and the legends call the methods.
@@ -197,7 +197,7 @@ def draw_crossing(study: Study) -> Drawn:
 
 
 def drawings() -> list[Drawing]:
-    """The figures of the comparison."""
+    """The figures of the comparison, and of what the released code makes of its methods."""
     best = "at each method's best pair of steps"
     cap = "Best criterion among upper steps up to a cap (dotted: the paper's largest η), against the cap"
     return [
@@ -225,6 +225,7 @@ def drawings() -> list[Drawing]:
                 ("e1_coordinatewise", "coordinate-wise problem; normalised steps per coordinate, η/√d"),
             )
         ),
+        discrepancies.DRAWING,
     ]
 
 

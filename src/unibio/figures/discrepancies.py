@@ -1,0 +1,47 @@
+"""Deviations of the released code: where each variant comes to rest, against the upper step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unibio.analysis import discrepancies
+from unibio.analysis.study import Study
+from unibio.figures import style
+from unibio.figures.drawing import Drawing, Drawn
+
+_FLOOR = 1e-12
+
+
+def draw(study: Study) -> Drawn:
+    """Final ‖∇φ‖, median over the seeds; a panel per published method. Missing points diverged."""
+    table = discrepancies.by_step(study)
+    names = list(table["published"].unique())
+    columns = min(3, len(names))
+    figure, axes = style.panels(-(-len(names) // columns), columns, 5.2, sharex=True, sharey=True)
+    for panel, name in zip(axes.flat, names, strict=False):
+        here = table[table["published"] == name]
+        for i, method in enumerate(here["method"].unique()):
+            mine = here[here["method"] == method]
+            end = np.clip(mine["final"].to_numpy(dtype=float), _FLOOR, None)
+            end = np.where((end < 1e3) & (mine["finite"] == 1), end, np.nan)
+            label = "as published" if method == name else str(method).removeprefix(f"{name}_").replace("_", " ")
+            panel.plot(mine["upper_step"], end, label=label, **style.of_index(i))
+        panel.set(xscale="log", yscale="log", ylim=(_FLOOR / 3, 1e10))
+        panel.set_title(name, loc="left")
+        panel.legend(loc="upper left", handlelength=2.5)
+    for panel in axes.flat[len(names) :]:
+        panel.set_visible(False)
+    for panel in axes.flat[max(0, len(names) - columns) : len(names)]:  # the lowest of each column
+        panel.set_xlabel("upper step η")
+        panel.tick_params(labelbottom=True)
+    for panel in axes[:, 0]:
+        panel.set_ylabel("final ‖∇φ‖")
+    return Drawn(figure, {"discrepancies": table, "discrepancies_summary": discrepancies.summary(table)})
+
+
+DRAWING = Drawing(
+    "discrepancies",
+    "Deviations of the released code on the full-batch quadratic: ‖∇φ‖ at the end of the run; missing points diverged.",
+    ("discrepancies",),
+    draw,
+)
