@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from synthetic import study
 from synthetic_lp import OTHERS, around, record, unibio, whole
 from unibio import report_lp_regression
 from unibio.analysis import claims as rules
+from unibio.analysis import lp_claims
 from unibio.analysis import lp_regression as lp
 from unibio.analysis.statements import CLAIMS, judge
 from unibio.document import markdown
@@ -182,6 +184,12 @@ def test_separates():
     assert "SABA, p = 6" in outcome("lp-separates", one_bad).explanation
     gone = everywhere(lambda p: [record("soba", p, diverges=lambda u, lo, s: True)])
     assert verdict("lp-separates", gone) == rules.NOT_TESTABLE
+
+
+@pytest.mark.parametrize("n", [1, 55, 78])
+@pytest.mark.parametrize("chance", [0.005, 0.055, 0.5])
+def test_quantile_against_scipy(n, chance):
+    assert lp_claims._quantile(0.99, n, chance) == binom.ppf(0.99, n, chance)
 
 
 def ranked(p, names):

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.stats import binom
 
 from unibio.analysis import lp_regression as lp
 from unibio.analysis.claims import NOT_REPRODUCED, NOT_RUN, NOT_TESTABLE, REPRODUCED, Outcome
@@ -106,7 +105,7 @@ def ranking_changes(study: Study) -> Outcome:
     # Two methods that are alike are told apart by n seeds each with probability 2 / (2n over n), and half of the pairs
     # told apart at both exponents by chance are turned.
     chance = (2 / math.comb(2 * seeds, seeds)) ** 2 / 2
-    allowed = int(binom.ppf(1 - FALSE_ALARM, len(pairs), chance))
+    allowed = _quantile(1 - FALSE_ALARM, len(pairs), chance)
     ranks = {
         p: [one.method for one in sorted(here.values(), key=Tuned.middle)] for p, here in ((low, first), (high, last))
     }
@@ -174,6 +173,16 @@ def less_inner_work(study: Study) -> Outcome:
     if unclear:
         return Outcome(NOT_TESTABLE, f"{text}; seeds overlap for p = {', '.join(map(str, unclear))}", numbers)
     return Outcome(REPRODUCED, text, numbers)
+
+
+def _quantile(level: float, n: int, chance: float) -> int:
+    """The least k with P(at most k of n) ≥ level, for independent events; not scipy's, which would look for torch."""
+    total = 0.0
+    for k in range(n):
+        total += math.comb(n, k) * chance**k * (1 - chance) ** (n - k)
+        if total >= level:
+            return k
+    return n
 
 
 def _best(found: Sequence[Tuned]) -> Tuned | None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from unibio.analysis.curves import Array
 from unibio.analysis.study import Study, exponent
@@ -107,7 +107,7 @@ class Tuned:
         values = self.runs["cleaning_auc"].to_numpy(dtype=float)[np.isfinite(self.values)]
         if not len(values) or not wrong or not right:
             return math.nan, math.nan
-        error = auc_error(values, right, wrong) * norm.ppf((1 + CONFIDENCE) / 2)
+        error = auc_error(values, right, wrong) * NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
         return float((values - error).min()), float((values + error).max())
 
     def _axes(self) -> list[tuple[str, int, int]]:
