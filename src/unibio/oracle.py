@@ -8,8 +8,7 @@ whatever its batch, and ``samples`` adds up the data points (or noise realisatio
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,8 +20,7 @@ from unibio.problem import Problem
 KINDS = ("grad_upper", "grad_lower", "grad_lower_x", "hvp", "jvp", "value_calls")
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """A realised sample and how many data points it stands for."""
 
     value: Any

@@ -128,6 +128,7 @@ def _build(spec: Example3 | Coordinatewise, mixing: Tensor | None, u0: Tensor) -
 
     sine = Remembered(lambda x: torch.sin(mixed(x)))
     cosine = Remembered(lambda x: torch.cos(mixed(x)))
+    scaling = Remembered(lambda y: scale(y, p))
 
     def linear(sample: Tensor | None, t: Tensor) -> Tensor | float:
         return 0.0 if sample is None else (sample * t).sum(-1)
@@ -150,12 +151,12 @@ def _build(spec: Example3 | Coordinatewise, mixing: Tensor | None, u0: Tensor) -
         return abs_power(y, p - 1) <= math.pi / 2
 
     def grad_upper(x: Tensor, y: Tensor, sample: Tensor | None) -> tuple[Tensor, Tensor]:
-        slope = torch.cos(signed_power(y, p - 1)) * scale(y, p)
+        slope = torch.cos(signed_power(y, p - 1)) * scaling(y)
         f_y = torch.where(inside_clip(y), slope, torch.zeros_like(y))
         return torch.zeros_like(x) if sample is None else sample, f_y
 
     def hvp(x: Tensor, y: Tensor, v: Tensor, sample: Tensor | None) -> Tensor:
-        return scale(y, p) * v
+        return scaling(y) * v
 
     def jvp(x: Tensor, y: Tensor, v: Tensor, sample: Tensor | None) -> Tensor:
         return unmixed(-cosine(x) * v)
