@@ -208,7 +208,7 @@ def measure(scale: Scale) -> dict[str, Row]:
         print(f"  {name}: {took:.1f} s", file=sys.stderr, flush=True)
         if name not in ("memory", "torch.compile"):  # they work in other processes
             wall, processor = wall + took, processor + time.process_time() - began[1]
-    rows["bench/wall_over_processor"] = Row(wall / processor, "×", note="1 on an idle machine; rates are unaffected")
+    rows["bench/wall_over_processor"] = Row(wall / processor, "×", note="1 on an idle machine")
     return rows
 
 
