@@ -64,7 +64,7 @@ publish:  ## copy reproduced/ to results/synthetic/, the copy under version cont
 	@if grep -qsE '"scale": *"smoke"' reproduced/claims.json; then \
 		echo "error: reproduced/ is of scale smoke, which proves nothing: run make reproduce first" >&2; exit 1; fi
 	@echo "→ publishing reproduced/ as results/synthetic/"
-	@rm -rf results/synthetic && mkdir -p results && cp -R reproduced results/synthetic
+	@rm -rf results/synthetic && mkdir -p results && cp -R reproduced results/synthetic && rm -f results/synthetic/.stamp
 
 test: $(STAMP)  ## all tests; every skip is printed with its reason
 	@echo "→ running the tests"
