@@ -18,7 +18,7 @@ from unibio import hypergradients as estimators
 from unibio.algorithms.base import Algorithm
 from unibio.draw import Streams
 from unibio.errors import InputError, unknown
-from unibio.grid import grid_of, runs_table, with_rows
+from unibio.grid import grid_of, history_table, runs_table, with_rows
 from unibio.oracle import Oracle
 from unibio.problem import Problem, ProblemSpec
 from unibio.registry import algorithm_class
@@ -207,9 +207,7 @@ def _start(name: str, value: Any, default: Tensor | None, dtype: torch.dtype, de
 
 def _result(outcome: Trajectories, grid: pd.DataFrame, single: bool) -> Result:
     runs = runs_table(outcome, grid)
-    history = outcome.history
-    for i, name in enumerate(grid.columns):
-        history.insert(1 + i, name, grid[name].to_numpy()[history["run"].to_numpy()])
+    history = history_table(outcome, grid)
     return Result(
         x=outcome.x[0] if single else outcome.x,
         y=outcome.y[0] if single else outcome.y,

@@ -60,6 +60,15 @@ def with_rows(spec: SpecT, names: Iterable[str], grid: pd.DataFrame, like: Tenso
     return dataclasses.replace(spec, **columns)
 
 
+def history_table(outcome: Trajectories, grid: pd.DataFrame) -> pd.DataFrame:
+    """The outcome's history with the axes' values as columns after ``run``; in place, since it can be large."""
+    history = outcome.history
+    rows = history["run"].to_numpy()
+    for i, name in enumerate(grid.columns):
+        history.insert(1 + i, name, grid[name].to_numpy()[rows])
+    return history
+
+
 def runs_table(outcome: Trajectories, grid: pd.DataFrame) -> pd.DataFrame:
     """One row per run: axes, status, stopped_at, oracle counts, diagnosed numbers, first hits (NaN where never)."""
     table = grid.copy()

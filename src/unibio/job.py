@@ -27,7 +27,7 @@ from unibio.checkpoint import DamagedCheckpoint
 from unibio.codehash import code_hash
 from unibio.config import Job, specs_for
 from unibio.errors import InputError
-from unibio.grid import runs_table
+from unibio.grid import history_table, runs_table
 from unibio.oracle import KINDS
 from unibio.records import Record
 from unibio.run import Interrupted, Settings, Trajectories, simulate
@@ -97,9 +97,7 @@ def _compute(job: Job, path: Path, progress: Callable[[int], None] | None) -> Re
         repeats += [simulation(job, None, progress, should_stop).seconds for _ in range(config["repeats"] - 1)]
     table = job.table
     runs = runs_table(outcome, table)
-    history = outcome.history
-    for i, name in enumerate(table.columns):
-        history.insert(1 + i, name, table[name].to_numpy()[history["run"].to_numpy()])
+    history = history_table(outcome, table)
     summary = {
         "status": "completed",
         "statuses": {status: outcome.status.count(status) for status in sorted(set(outcome.status))},

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import Algorithm, State, normalised
+from unibio.algorithms.base import Algorithm, State
 from unibio.algorithms.saba import SABA
 from unibio.algorithms.soba import SOBA, directions
 from unibio.algorithms.stocbio import StocBiO
@@ -242,21 +242,9 @@ class TransposedUniBiO(UniBiO):
 
     name: ClassVar[str] = "unibio_transposed"
 
-    def step(self, oracle: Oracle, state: State) -> State:
-        x, y, t = state["x"], state["y"], state["t"]
-        if t > 0 and t % self.period == 0:
-            y = self.solve_lower(oracle, x, y, self.inner_budget)
-        h = transposed_neumann(
-            oracle,
-            x,
-            y,
-            terms=self.neumann_terms,
-            step=self.neumann_step,
-            floor=self.floor,
-            samples=self.neumann_samples,
-        )
-        m = self.momentum * state["momentum"] + (1 - self.momentum) * h
-        return {"x": oracle.project_upper(x - self.upper_step * normalised(m)), "y": y, "momentum": m, "t": t + 1}
+    def hypergradient(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
+        terms, step, samples = self.neumann_terms, self.neumann_step, self.neumann_samples
+        return transposed_neumann(oracle, x, y, terms=terms, step=step, samples=samples, floor=self.floor)
 
 
 #: Every variant with the method it deviates from.
