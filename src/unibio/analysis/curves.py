@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unibio.analysis.study import axes, exponent, setting
+from unibio.errors import InputError
 from unibio.records import Record
 
 Array = NDArray[Any]
@@ -101,6 +102,21 @@ def final(record: Record, metric: str) -> Array:
     last = history.groupby("run")[metric].last().reindex(range(len(record.runs))).to_numpy(dtype=float).copy()
     last[(record.runs["status"] != "completed").to_numpy() | np.isnan(last)] = np.inf
     return last
+
+
+def steps_and_seeds(record: Record) -> tuple[Array, Array, Array, tuple[Array, Array, Array]]:
+    """The upper steps, lower steps and seeds of a full grid of them, and each run's place in it, (runs,) thrice.
+
+    Raises:
+        InputError: an axis is missing, or the grid does not hold every pair of steps for every seed.
+    """
+    table, names = record.runs, ("upper_step", "lower_step", "seed")
+    if not set(names) <= set(table):
+        raise InputError(f"{record.name}: the comparison needs the axes seed, upper_step and lower_step")
+    (upper, i), (lower, j), (seeds, s) = (np.unique(table[n].to_numpy(), return_inverse=True) for n in names)
+    if len(table) != len(upper) * len(lower) * len(seeds):
+        raise InputError(f"{record.name}: the comparison needs every pair of steps for every seed")
+    return upper.astype(float), lower.astype(float), seeds, (i, j, s)
 
 
 def quartiles(values: Array) -> tuple[Array, Array, Array]:

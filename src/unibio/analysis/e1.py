@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unibio.analysis.claims import MOST_SEEDS, SMALL_GRADIENT, TAIL
-from unibio.analysis.curves import Array, final
+from unibio.analysis.curves import Array, final, steps_and_seeds
 from unibio.analysis.lr_search import TIE, Axis, judge
 from unibio.analysis.study import Study, dimension, exponent, paper_step
 from unibio.errors import InputError
@@ -125,21 +125,11 @@ def search_of(record: Record) -> MethodSearch:
     Raises:
         InputError: the record does not hold both axes as a full grid.
     """
-    table = record.runs
-    if not {"upper_step", "lower_step"} <= set(table):
-        raise InputError(f"{record.name}: the comparison needs the axes upper_step and lower_step")
-    upper, i = np.unique(table["upper_step"].to_numpy(dtype=float), return_inverse=True)
-    lower, j = np.unique(table["lower_step"].to_numpy(dtype=float), return_inverse=True)
-    seeds, s = np.unique(table["seed"].to_numpy(), return_inverse=True)
-    if len(table) != len(upper) * len(lower) * len(seeds):
-        raise InputError(f"{record.name}: the comparison needs every pair of steps for every seed")
+    upper, lower, seeds, (i, j, s) = steps_and_seeds(record)
     averages = np.empty((len(upper), len(lower), len(seeds)))
     averages[i, j, s] = final(record, f"{METRIC}_mean")
-    small, exact, level = (
-        np.empty(averages.shape),
-        np.empty(averages.shape),
-        SMALL_GRADIENT * math.sqrt(dimension(record)),
-    )
+    level = SMALL_GRADIENT * math.sqrt(dimension(record))
+    small, exact = np.empty(averages.shape), np.empty(averages.shape)
     small[i, j, s] = late(record, METRIC) < level
     exact[i, j, s] = late(record, "lower_error") < level
     noisy = float(record.config["problem"].get("noise", 0.0)) > 0

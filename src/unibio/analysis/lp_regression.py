@@ -17,9 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unibio.analysis.curves import Array
+from unibio.analysis.curves import Array, steps_and_seeds
 from unibio.analysis.study import Study, exponent
-from unibio.errors import InputError
 from unibio.records import Record
 
 EXPERIMENT = "lp_regression"
@@ -171,13 +170,7 @@ def tune(record: Record) -> Tuned:
         InputError: the record does not hold every pair of ``upper_step`` and ``lower_step`` for every seed.
     """
     table = record.runs.reset_index(drop=True)
-    if not {"upper_step", "lower_step", "seed"} <= set(table):
-        raise InputError(f"{record.name}: the comparison needs the axes upper_step, lower_step and seed")
-    upper, i = np.unique(table["upper_step"].to_numpy(dtype=float), return_inverse=True)
-    lower, j = np.unique(table["lower_step"].to_numpy(dtype=float), return_inverse=True)
-    seeds, s = np.unique(table["seed"].to_numpy(), return_inverse=True)
-    if len(table) != len(upper) * len(lower) * len(seeds):
-        raise InputError(f"{record.name}: the comparison needs every pair of steps for every seed")
+    upper, lower, seeds, (i, j, s) = steps_and_seeds(record)
     last = record.history.groupby("run").last().reindex(range(len(table)))
     failed = (table["status"] != "completed").to_numpy() | ~np.isfinite(last[METRIC].to_numpy(dtype=float))
     last[METRIC] = np.where(failed, np.inf, last[METRIC].to_numpy(dtype=float))
