@@ -112,7 +112,10 @@ def steps_and_seeds(record: Record) -> tuple[Array, Array, Array, tuple[Array, A
     """
     table, names = record.runs, ("upper_step", "lower_step", "seed")
     if not set(names) <= set(table):
-        raise InputError(f"{record.name}: the comparison needs the axes seed, upper_step and lower_step")
+        raise InputError(
+            f"{record.name}: the comparison needs the axes upper_step, lower_step and seed, that is, several seeds at "
+            "pairs of upper_step and lower_step"
+        )
     (upper, i), (lower, j), (seeds, s) = (np.unique(table[n].to_numpy(), return_inverse=True) for n in names)
     if len(table) != len(upper) * len(lower) * len(seeds):
         raise InputError(f"{record.name}: the comparison needs every pair of steps for every seed")
