@@ -1,0 +1,1 @@
+"""Models whose weights are a lower-level variable: flat vectors in, exact derivatives out."""
