@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import yaml
 
+from unibio import sweep
 from unibio.config import conf_dir, job_from
 from unibio.errors import InputError
 from unibio.records import record_name
@@ -133,6 +134,14 @@ def test_several_values_without_a_multirun_are_refused() -> None:
 def test_a_command_line_sweep_replaces_the_experiments_own() -> None:
     jobs = jobs_of("experiment=fig1", "problem.exponent=2,6")
     assert [job.config["problem"]["exponent"] for job in jobs] == [2, 6]
+
+
+@pytest.mark.parametrize("name", ["theorem_schedule", "discrepancies"])
+def test_values_set_after_composing_are_what_hydra_composes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep composes once per choice of files and sets values on it; composing every job gives the same."""
+    short = [job.config for job in jobs_of(f"experiment={name}")]
+    monkeypatch.setattr(sweep, "_is_group", lambda override: True)
+    assert [job.config for job in jobs_of(f"experiment={name}")] == short
 
 
 def test_axes_are_a_product_with_seeds_fastest() -> None:

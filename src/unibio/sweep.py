@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import time
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -96,8 +98,31 @@ def expand(overrides: Sequence[str], compose_one: Compose) -> list[Job]:
     if not swept:
         return [job_from(base)]
     combinations = [combination for batch in BasicSweeper.split_arguments(swept, None) for combination in batch]
-    jobs = [job_from(compose_one([*fixed, *combination])) for combination in combinations]
+    bases: dict[tuple[str, ...], DictConfig] = {(): base}
+    jobs = []
+    for combination in combinations:
+        chosen = tuple(override for override in combination if _is_group(override))
+        if chosen not in bases:
+            bases[chosen] = compose_one([*fixed, *chosen])
+        jobs.append(job_from(_with_values(bases[chosen], [o for o in combination if o not in chosen])))
     return list({records.record_name(job.config): job for job in jobs}.values())
+
+
+def _is_group(override: str) -> bool:
+    """Whether an override chooses a file of ``conf/`` (and so needs a composition of its own) or sets a value."""
+    return (configuration.conf_dir() / override.lstrip("+~").split("=")[0].split("@")[0]).is_dir()
+
+
+def _with_values(base: DictConfig, overrides: list[str]) -> DictConfig:
+    """A composed configuration with some values set, as Hydra sets them after composing: a tenth of a composition."""
+    if not overrides:
+        return base
+    config = copy.deepcopy(base)
+    try:
+        ConfigLoaderImpl._apply_overrides_to_config(_parsed(overrides), config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(_explain(error, overrides)) from None
+    return config
 
 
 def is_multirun(overrides: Sequence[str], compose_one: Compose) -> bool:
