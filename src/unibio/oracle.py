@@ -2,7 +2,8 @@
 
 The oracle is the only caller of a problem's losses while an algorithm runs. Each call may be given a sample, so that
 one sample can serve several points, or draws a fresh one. Counts are exact: a gradient, an HVP or a JVP is one call
-whatever its batch, and ``samples`` adds up the data points (or noise realisations) the calls used.
+whatever its batch; ``samples`` adds up the data points (or noise realisations) that the calls used, and
+``lower_samples`` those of the lower gradients.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from unibio.problem import Problem
 
 #: The kinds of calls, in the order of the history's columns.
 KINDS = ("grad_upper", "grad_lower", "grad_lower_x", "hvp", "jvp", "value_calls")
+#: Sums of data points: of the gradients in y of the lower level, and of all calls.
+POINTS = ("lower_samples", "samples")
 
 
 class Sample(NamedTuple):
@@ -41,7 +44,7 @@ class Oracle:
         self.streams = streams
         self.batch_size = batch_size
         self._drawn: dict[str, int] = {}
-        self._total = dict.fromkeys((*KINDS, "samples"), 0)
+        self._total = dict.fromkeys((*KINDS, *POINTS), 0)
         self._spared: dict[str, Tensor] = {}  # calls made for the batch that some rows did not ask for
         self._frozen = torch.zeros(streams.runs, dtype=torch.bool)
         self._at_freeze = {kind: torch.zeros(streams.runs, dtype=torch.int64) for kind in self._total}
@@ -126,6 +129,13 @@ class Oracle:
         with torch.no_grad():
             return self.problem.upper(x, y, upper.value), self.problem.lower(x, y, lower.value)
 
+    def value_lower(self, x: Tensor, y: Tensor, sample: Sample | None = None) -> Tensor:
+        """g: (runs,)."""
+        sample = sample or self.sample_lower()
+        self._count("value_calls", sample)
+        with torch.no_grad():
+            return self.problem.lower(x, y, sample.value)
+
     def hvp(self, x: Tensor, y: Tensor, v: Tensor, sample: Sample | None = None, rows: Tensor | None = None) -> Tensor:
         """∇²_yy g · v: (runs, d_y). ``rows`` (bool, (runs,)): the rows that ask; the others' calls do not count."""
         sample = sample or self.sample_lower()
@@ -186,10 +196,17 @@ class Oracle:
     def _count(self, kind: str, sample: Sample) -> None:
         self._total[kind] += 1
         self._total["samples"] += sample.size
+        if kind == "grad_lower":
+            self._total["lower_samples"] += sample.size
 
     def count_closed_form(self) -> None:
         """Count one upper gradient for a variant that steps along a closed form instead of asking for one."""
         self._count("grad_upper", Sample(None))
+
+    @property
+    def lower_samples(self) -> int:
+        """Data points of the lower gradients so far; n of them are an epoch. The same for every row that still runs."""
+        return self._total["lower_samples"]
 
     @property
     def calls(self) -> int:
@@ -209,7 +226,7 @@ class Oracle:
         return {kind: now - self._spared[kind] if kind in self._spared else now for kind, now in self._total.items()}
 
     def counts(self) -> dict[str, Tensor]:
-        """Per kind, and ``samples``: (runs,) int64."""
+        """Per kind, and of the data points (``POINTS``): (runs,) int64."""
         return {
             kind: torch.where(self._frozen, self._at_freeze[kind], now - self._spared.get(kind, 0))
             for kind, now in self._total.items()

@@ -6,8 +6,14 @@ from unibio.algorithms import variants
 from unibio.algorithms.amigo import AmIGO
 from unibio.algorithms.base import Algorithm
 from unibio.algorithms.bo_rep import BOREP
+from unibio.algorithms.bome import BOME
+from unibio.algorithms.f2ba import F2BA
+from unibio.algorithms.f2sa import F2SA
+from unibio.algorithms.f3sa import F3SA
 from unibio.algorithms.ma_soba import MASOBA
 from unibio.algorithms.mrbo import MRBO
+from unibio.algorithms.pbgd import PBGD
+from unibio.algorithms.proximal import Proximal, ProximalMomentum
 from unibio.algorithms.released import ReleasedUniBiO
 from unibio.algorithms.saba import SABA
 from unibio.algorithms.soba import SOBA
@@ -38,6 +44,13 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
         MRBO,
         VRBO,
         BOREP,
+        F2SA,
+        F3SA,
+        F2BA,
+        Proximal,
+        ProximalMomentum,
+        BOME,
+        PBGD,
     )
 }
 #: Deviations of the released code from what is published: to be run by the study of them, not listed as methods.

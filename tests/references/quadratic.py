@@ -24,6 +24,10 @@ class Level:
         parts = (self.P, self.R, self.S, self.p, self.r)
         return [part.mean(axis=0) if batch is None else part[batch].mean(axis=0) for part in parts]
 
+    def value(self, x, y, batch=None):
+        P, R, S, p, r = self.at(batch)
+        return 0.5 * y @ P @ y + 0.5 * x @ R @ x + x @ S @ y + p @ y + r @ x
+
     def dy(self, x, y, batch=None):
         P, _, S, p, _ = self.at(batch)
         return P @ y + S.T @ x + p
