@@ -36,21 +36,25 @@ class Row:
 
 @dataclass(frozen=True)
 class Contestant:
-    """Something that takes lower-level steps: ``work`` does ``steps`` of them."""
+    """Something that takes steps: ``work`` does ``steps`` of them."""
 
     work: Callable[[], Any]
     steps: int
 
 
-def interleaved(contestants: Mapping[str, Contestant], repetitions: int) -> dict[str, list[float]]:
-    """Processor seconds per lower-level step of every contestant in every round; the first round only warms up.
+def interleaved(
+    contestants: Mapping[str, Contestant], repetitions: int, prepare: Callable[[], Any] = lambda: None
+) -> dict[str, list[float]]:
+    """Processor seconds per step of every contestant in every round; the first round only warms up.
 
     Every round runs all contestants, so that whatever else the machine does falls on all alike. Processor time of the
     one thread that works equals wall time where nothing else runs, and is not spoiled by being put aside where it does.
+    What ``prepare`` does before each turn is not timed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for kept in [False] + [True] * repetitions:
         for name, contestant in contestants.items():
+            prepare()
             began = time.process_time()
             contestant.work()
             if kept:

@@ -217,12 +217,9 @@ def test_saga_is_unbiased_for_any_table(size):
             state = ours.init(oracle, x, y)
             state["z"] = torch.linspace(-1, 1, 7, dtype=torch.float64)[None]
             generator.manual_seed(0)
-            for name in ("g_y", "Hz", "Jz", "f_x", "f_y"):
-                blocks = upper if name in ("f_x", "f_y") else lower
-                table = torch.randn(state[f"{name} table"].shape, generator=generator, dtype=torch.float64)
-                state[f"{name} table"] = table
-                weights = blocks.weight(torch.arange(blocks.count), torch.float64)
-                state[f"{name} mean"] = (weights[..., None] * table).sum(0)
+            for blocks in (lower, upper):
+                table = torch.randn(state[f"{blocks.level} table"].shape, generator=generator, dtype=torch.float64)
+                state |= {f"{blocks.level} table": table, f"{blocks.level} mean": blocks.mean(table)}
             new = picked(ours, oracle, state, i, j)
             moves.append([(x - new["x"])[0], (y - new["y"])[0], (state["z"] - new["z"])[0]])
     mean = [torch.stack(parts).mean(0).numpy() for parts in zip(*moves, strict=True)]

@@ -56,7 +56,10 @@ def ball(centre: Tensor, radius: float | Tensor) -> Callable[[Tensor], Tensor]:
     def project(y: Tensor) -> Tensor:
         offset = y - centre
         norm = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
-        return torch.where(norm > radius, centre + offset * (radius / norm), y)
+        outside = norm > radius
+        if y.is_cpu and not bool(outside.any()):  # most steps end inside; elsewhere than on a CPU asking makes it wait
+            return y
+        return torch.where(outside, centre + offset * (radius / norm), y)
 
     return project
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +28,8 @@ class _BlockDraw(Draw):
         assert self.block is not None
         assert self.size is not None
         first = self.block * self.size
-        length = min(self.size, n - int(first.max()))  # only the last block is shorter, and then all rows are on it
+        # Only the last block can be shorter, and then all rows are on it.
+        length = min(self.size, n - int(first[0])) if n % self.size else self.size
         return first[:, None] + torch.arange(length, device=first.device)
 
 
@@ -66,10 +68,22 @@ class Blocks:
         """Number of blocks."""
         return -(-self.points // self.size)
 
-    def weight(self, block: Tensor, dtype: torch.dtype) -> Tensor:
-        """A block's share of all points, (runs, 1)."""
+    @property
+    def equal(self) -> bool:
+        """Whether all blocks have one size."""
+        return self.points % self.size == 0
+
+    def weight(self, block: Tensor, dtype: torch.dtype) -> float | Tensor:
+        """A block's share of all points: one number where blocks are equal, else (runs, 1)."""
+        if self.equal:
+            return 1 / self.count
         length = (self.points - block * self.size).clamp(max=self.size)
         return (length.to(dtype) / self.points)[:, None]
+
+    def mean(self, table: Tensor) -> Tensor:
+        """Σ_b w_b stored(b) of a table: (B, runs, d) → (runs, d)."""
+        weight = self.weight(torch.arange(self.count, device=table.device), table.dtype)
+        return (weight[..., None] * table).sum(0) if isinstance(weight, Tensor) else table.sum(0) * weight
 
     def pick(self, oracle: Oracle) -> Tensor:
         """A block per row, uniformly and independently of earlier ones (SAGA's sampling): (runs,) int64."""
@@ -80,7 +94,7 @@ class Blocks:
         """The sample that holds a block's data points; the whole level where there is only one block."""
         problem = oracle.problem
         sampler = problem.sample_upper if self.level == "upper" else problem.sample_lower
-        length = min(self.size, self.points - int(block[0]) * self.size)
+        length = self.size if self.equal else min(self.size, self.points - int(block[0]) * self.size)
         if sampler is None:
             return Sample(None, length)
         draw = oracle.draw(f"{self.level} block sample", self.size)
@@ -88,26 +102,32 @@ class Blocks:
             draw = _BlockDraw(draw.streams, draw.purpose, draw.index, draw.size, block)
         return Sample(sampler(draw), length)
 
+    def average(self, state: dict[str, Any], block: Tensor, new: Tensor) -> Tensor:
+        """SAGA's estimate from the level's table; the visited entries and the table's mean are overwritten in place.
 
-def average(
-    table: Tensor, mean: Tensor, block: Tensor, new: Tensor, weight: Tensor, count: int
-) -> tuple[Tensor, Tensor]:
-    """SAGA's estimate for one table, and the table's new mean; the entry of ``block`` is overwritten in place.
+        estimate = B w_b (new − stored(b)) + Σ_b w_b stored(b), with B blocks of weight w_b; for equal blocks B w_b = 1.
 
-    estimate = B w_b (new − stored(b)) + Σ_b w_b stored(b), with B blocks of weight w_b; for equal blocks B w_b = 1.
+        Args:
+            state: its ``LEVEL table`` is (B, runs, d), entries not weighted, its ``LEVEL mean`` Σ_b w_b stored(b).
+            block: (runs,), the entry visited in every row.
+            new: (runs, d).
 
-    Args:
-        table: (B, runs, d), entries not weighted.
-        mean: Σ_b w_b stored(b), (runs, d).
-        block: (runs,), the entry visited in every row.
-        new: (runs, d).
-        weight: w_b, (runs, 1).
-        count: B.
-    """
-    rows = torch.arange(len(block), device=block.device)
-    change = new - table[block, rows]
-    table[block, rows] = new
-    return count * weight * change + mean, mean + weight * change
+        Returns:
+            (runs, d).
+        """
+        mean, flat = state[f"{self.level} mean"], state[f"{self.level} table"].view(-1, new.shape[-1])
+        entries = block * len(block) + torch.arange(len(block), device=block.device)
+        change = flat.index_select(0, entries)
+        torch.sub(new, change, out=change)
+        flat.index_copy_(0, entries, new)
+        weight = self.weight(block, new.dtype)
+        if isinstance(weight, Tensor):
+            estimate = torch.addcmul(mean, change, self.count * weight)
+            mean.addcmul_(change, weight)
+        else:
+            estimate = mean + change
+            mean.add_(change, alpha=weight)
+        return estimate
 
 
 def check_memory(numbers: int, element_size: int, limit: float, what: str) -> None:

@@ -12,11 +12,7 @@ from unibio.algorithms.base import Diagnosis, State
 from unibio.algorithms.steps import AuxiliarySteps
 from unibio.oracle import Oracle
 from unibio.parameters import hyper
-from unibio.tables import GIB, Blocks, average, check_memory
-
-#: The five tables: on the lower level's blocks, on the upper level's.
-LOWER = ("g_y", "Hz", "Jz")
-UPPER = ("f_x", "f_y")
+from unibio.tables import GIB, Blocks, check_memory
 
 
 @dataclass(frozen=True)
@@ -43,58 +39,44 @@ class SABA(AuxiliarySteps):
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
         lower, upper = self.blocks(oracle, len(x))
-        widths = {"g_y": y.shape[-1], "Hz": y.shape[-1], "Jz": x.shape[-1], "f_x": x.shape[-1], "f_y": y.shape[-1]}
-        counts = {name: (lower if name in LOWER else upper).count for name in widths}
+        runs, dx, dy = len(x), x.shape[-1], y.shape[-1]
         check_memory(
-            len(x) * sum(counts[name] * widths[name] for name in widths),
+            runs * (lower.count * (2 * dy + dx) + upper.count * (dx + dy)),
             x.element_size(),
             self.table_limit,
-            f"{len(x)} runs × ({lower.count} lower blocks × (2·{y.shape[-1]} + {x.shape[-1]}) + {upper.count} upper "
-            f"blocks × ({x.shape[-1]} + {y.shape[-1]})) numbers of {x.element_size()} bytes",
+            f"{runs} runs × ({lower.count} lower blocks × (2·{dy} + {dx}) + {upper.count} upper blocks × ({dx} + {dy})) "
+            f"numbers of {x.element_size()} bytes",
         )
-        tables = {f"{name} table": x.new_zeros((counts[name], len(x), widths[name])) for name in widths}
-        state: State = {"x": x, "y": y, "z": torch.zeros_like(y), "k": 0, **tables}
+        state: State = {"x": x, "y": y, "z": torch.zeros_like(y), "k": 0}
+        state["lower table"] = x.new_zeros((lower.count, runs, 2 * dy + dx))
+        state["upper table"] = x.new_zeros((upper.count, runs, dx + dy))
         if self.table_start == "filled":
             self.fill(oracle, state, lower, upper)
-        for name in widths:
-            blocks, table = (lower if name in LOWER else upper), state[f"{name} table"]
-            weights = blocks.weight(torch.arange(blocks.count, device=x.device), x.dtype)
-            state[f"{name} mean"] = (weights[..., None] * table).sum(0)
-        return state
+        return state | {f"{blocks.level} mean": blocks.mean(state[f"{blocks.level} table"]) for blocks in (lower, upper)}
 
     def fill(self, oracle: Oracle, state: State, lower: Blocks, upper: Blocks) -> None:
         """One pass over all blocks at the start; Hz and Jz stay 0, as z_0 = 0."""
         x, y = state["x"], state["y"]
         everyone = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         for b in range(lower.count):
-            state["g_y table"][b] = oracle.grad_lower(x, y, lower.sample(oracle, everyone + b))
+            state["lower table"][b, :, : y.shape[-1]] = oracle.grad_lower(x, y, lower.sample(oracle, everyone + b))
         for b in range(upper.count):
-            state["f_x table"][b], state["f_y table"][b] = oracle.grad_upper(x, y, upper.sample(oracle, everyone + b))
+            state["upper table"][b] = torch.cat(oracle.grad_upper(x, y, upper.sample(oracle, everyone + b)), -1)
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
         lower, upper = self.blocks(oracle, len(x))
         i, j = lower.pick(oracle), upper.pick(oracle)
         zeta, xi = lower.sample(oracle, i), upper.sample(oracle, j)
-        f_x, f_y = oracle.grad_upper(x, y, xi)
-        new = {
-            "g_y": oracle.grad_lower(x, y, zeta),
-            "Hz": oracle.hvp(x, y, z, zeta),
-            "Jz": oracle.jvp(x, y, z, zeta),
-            "f_x": f_x,
-            "f_y": f_y,
-        }
-        d = {}
-        for names, blocks, block in ((LOWER, lower, i), (UPPER, upper, j)):
-            weight = blocks.weight(block, x.dtype)
-            for name in names:
-                d[name], state[f"{name} mean"] = average(
-                    state[f"{name} table"], state[f"{name} mean"], block, new[name], weight, blocks.count
-                )
+        new_upper = torch.cat(oracle.grad_upper(x, y, xi), -1)
+        new_lower = [oracle.grad_lower(x, y, zeta), oracle.hvp(x, y, z, zeta), oracle.jvp(x, y, z, zeta)]
+        dx, dy = x.shape[-1], y.shape[-1]
+        g_y, Hz, Jz = lower.average(state, i, torch.cat(new_lower, -1)).split((dy, dy, dx), -1)
+        f_x, f_y = upper.average(state, j, new_upper).split((dx, dy), -1)
         return state | {
-            "x": oracle.project_upper(x - self.eta(k) * (d["f_x"] - d["Jz"])),
-            "y": oracle.project_lower(y - self.rho(k) * d["g_y"]),
-            "z": z - self.gamma(k) * (d["Hz"] - d["f_y"]),
+            "x": oracle.project_upper(x - self.eta(k) * (f_x - Jz)),
+            "y": oracle.project_lower(y - self.rho(k) * g_y),
+            "z": z - self.gamma(k) * (Hz - f_y),
             "k": k + 1,
         }
 
