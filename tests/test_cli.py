@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from unibio.cli import COMMANDS, main
 from unibio.registry import ALGORITHMS, PROBLEMS
 
 
@@ -52,28 +53,48 @@ def test_a_sweep_over_the_command_line(tmp_path: Path) -> None:
         (["problem.exponent=2,4"], "add -m"),
     ],
 )
-def test_wrong_input_is_one_line_and_writes_nothing(tmp_path: Path, arguments: list[str], says: str) -> None:
-    done = run(*arguments, "tracker=none", cwd=tmp_path, code=2)
-    assert says in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_wrong_input_is_one_line_and_writes_nothing(
+    tmp_path: Path,
+    arguments: list[str],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", *arguments, "tracker=none"])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert len(said.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_list_shows_every_method_problem_parameter_and_experiment(tmp_path: Path) -> None:
-    text = run("list", cwd=tmp_path).stdout
+def test_list_shows_every_method_problem_parameter_and_experiment(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["list"])
+    text = capsys.readouterr().out
     for table in (ALGORITHMS, PROBLEMS):
         for name, cls in table.items():
             assert f"  {name}: " in text
-            for field in dataclasses.fields(cls):
+            for field in declared(cls):
                 assert f"    {field.name} = " in text
     assert "fig1: Figure 1" in text
-    assert "did you mean 'unibio'" in run("list", "unibo", cwd=tmp_path, code=2).stderr.lower()
+    with pytest.raises(SystemExit) as stopped:
+        main(["list", "unibo"])
+    assert stopped.value.code == 2
+    assert "did you mean 'unibio'" in capsys.readouterr().err.lower()
 
 
-def test_help_at_every_level(tmp_path: Path) -> None:
-    code = "from unibio.cli import main; main(['--help'])"
-    top = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    for command in ("run", "sweep", "list", "figures", "report"):
+def test_help_at_every_level(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    top = capsys.readouterr().out
+    for command in COMMANDS:
         assert f"  {command}" in top
-        assert run(command, "--help", cwd=tmp_path).stdout
+    for command in set(COMMANDS) - {"run", "sweep"}:
+        with pytest.raises(SystemExit) as stopped:
+            main([command, "--help"])
+        assert stopped.value.code == 0
+        assert capsys.readouterr().out
+    assert "Hydra overrides" in top
+    assert run("--help", cwd=tmp_path).stdout
     assert list(tmp_path.iterdir()) == []
