@@ -92,6 +92,8 @@ def sheets(rows: Mapping[str, Row]) -> list[Sheet]:
     result.append(
         Sheet("Agreement, random numbers, history, memory, compilation", ["what", "value", "unit", "how"], lines)
     )
+    if any(name.startswith("overhead/") for name in rows):
+        result.append(_methods(rows))
     for layout, said in LAYOUTS.items():
         lines = [
             [name.split("/", 2)[2], number(row.value)]
@@ -102,9 +104,28 @@ def sheets(rows: Mapping[str, Row]) -> list[Sheet]:
     return result
 
 
-def _target(rows: Mapping[str, Row], rival: str) -> str:
+def _methods(rows: Mapping[str, Row]) -> Sheet:
+    """What methods add to their oracles: a line per method, three columns per case."""
+    found = [name.split("/")[1:] for name in rows if name.startswith("overhead/")]
+    cases, names = (list(dict.fromkeys(column)) for column in zip(*found, strict=True))
+    header = ["method"]
+    for case in cases:
+        header += [f"{case}: ms an iteration", "oracle calls", f"over them{_target(rows, f'{case}/{names[0]}', '≤')}"]
+    lines = []
+    for name in names:
+        line = [name]
+        for case in cases:
+            time = rows[f"iteration/{case}/{name}"].value
+            assert isinstance(time, float)
+            calls = rows[f"bare/{case}/{name}"].note.split()[0]
+            line += [number(1e3 * time), calls, verdict(rows[f"overhead/{case}/{name}"])]
+        lines.append(line)
+    return Sheet("Time of an iteration over that of its oracle calls alone", header, lines)
+
+
+def _target(rows: Mapping[str, Row], rival: str, sign: str = "≥") -> str:
     targets = {row.target for name, row in rows.items() if name.endswith(f"/{rival}") and row.target is not None}
-    return "".join(f" (≥ {target:g}×)" for target in sorted(targets))
+    return "".join(f" ({sign} {target:g}×)" for target in sorted(targets))
 
 
 def print_tables(rows: Mapping[str, Row]) -> None:

@@ -1,4 +1,5 @@
-"""``make bench``: how fast and how large batched runs are, against scalar code that computes the same.
+"""``make bench``: how fast and how large batched runs are, against scalar code that computes the same, and what every
+method adds to the cost of its oracle calls.
 
 Prints tables and writes ``benchmarks/latest.json``: name → {value, unit, target, relative_to, met, note}. The method is
 described in ``benchmarks/README.md``, whose table of results this program also writes.
@@ -13,7 +14,7 @@ import os
 import statistics
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and NumPy read it: one thread for everybody
@@ -24,6 +25,7 @@ import torch
 import compiled
 import machine
 import memory
+import methods
 import shares
 from batched import Batch, check_agreement, distinct_seeds, grid
 from measure import Contestant, Row, interleaved, rate, speedup
@@ -49,6 +51,7 @@ class Scale:
         exponents: p.
         memory_runs: sizes of the memory runs.
         compile_limit: seconds that compilation may take; 0 leaves it out.
+        methods: how large the problems are on which methods are compared with their oracles.
     """
 
     runs: int = 10_000
@@ -59,9 +62,10 @@ class Scale:
     exponents: tuple[int, ...] = (2, 4, 8)
     memory_runs: tuple[int, ...] = (2_500, 5_000, 10_000, 20_000)
     compile_limit: float = 60.0
+    methods: methods.Scale = field(default_factory=methods.Scale)
 
 
-TINY = Scale(64, 4, 2, 1, 1, (4,), (100, 200), 0.0)
+TINY = Scale(64, 4, 2, 1, 1, (4,), (100, 200), 0.0, methods.Scale(20, 100, (2,), 1))
 
 
 def agreement(scale: Scale) -> dict[str, Row]:
@@ -195,6 +199,7 @@ def measure(scale: Scale) -> dict[str, Row]:
     stages.append(("history", lambda: history_overhead(scale)))
     stages.append(("shares, seeds", lambda: shares.rows(distinct_seeds(s, scale.runs, 1.0), "seeds")))
     stages.append(("shares, grid", lambda: shares.rows(grid(s, scale.runs, 1.0), "grid")))
+    stages.append(("methods over their oracles", lambda: methods.rows(scale.methods)))
     stages.append(("memory", lambda: memory.rows(list(scale.memory_runs), min(scale.steps, 250))))
     if scale.compile_limit:
         stages.append(("torch.compile", lambda: compiled.rows(scale.runs, scale.compile_limit)))

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from unibio.registry import ALGORITHMS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 FIELDS = {"value", "unit", "target", "relative_to", "met", "note"}
@@ -34,9 +37,9 @@ def check_rows(rows: dict[str, Any]) -> None:
             assert row["met"] is None, name
         else:
             assert row["relative_to"], name
-            below = name.startswith("agreement/")
+            below = name.startswith(("agreement/", "overhead/"))
             assert row["met"] == (row["value"] <= row["target"] if below else row["value"] >= row["target"]), name
-        if name.startswith("speedup/"):
+        if name.startswith(("speedup/", "overhead/")):
             assert row["relative_to"] in rows, name
 
 
@@ -75,6 +78,55 @@ def test_what_else_is_there(tiny: tuple[dict[str, Any], str]) -> None:
     assert sum(row["value"] for name, row in rows.items() if name.startswith("shares/seeds/")) == pytest.approx(100)
     assert "Speed-up over scalar code" in printed
     assert "missed" in printed  # with this few trajectories; it must be said
+
+
+def test_every_method_is_compared_with_its_oracle(tiny: tuple[dict[str, Any], str]) -> None:
+    rows, printed = tiny
+    cases = {name.split("/")[1] for name in rows if name.startswith("overhead/")}
+    assert {case.rstrip("0123456789") for case in cases} == {"quadratic", "lp_regression_"}
+    for case in cases:
+        names = {name.split("/")[2] for name in rows if name.startswith(f"overhead/{case}/")}
+        assert names == set(ALGORITHMS) - {"unibio_released"}
+        assert {rows[f"overhead/{case}/{name}"]["target"] for name in names} == {1.3}
+    assert "over that of its oracle calls alone" in printed
+
+
+@pytest.fixture
+def methods(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module that compares methods with their oracles."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import methods
+
+    return methods
+
+
+@pytest.mark.parametrize("name", ["unibio", "bsa", "saba", "vrbo"])
+def test_the_bare_calls_are_those_of_the_method(methods: Any, name: str) -> None:
+    """Replayed from the same state they count the same, kind by kind and run by run, and draw the same samples."""
+    case = methods.lp_regression(3)
+    stretch = methods.Stretch(case, methods.configured(ALGORITHMS[name], case))
+    ends = []
+    for work in (stretch.repeat, stretch.replay):
+        stretch.rewind()
+        with torch.no_grad():
+            work()
+        ends.append({kind: count.tolist() for kind, count in stretch.oracle.counts().items()})
+    assert ends[0] == ends[1]
+    assert ends[0]["grad_upper"][0] > 0
+
+
+def test_a_stretch_is_the_same_every_time(methods: Any) -> None:
+    """SABA writes into its tables: without a copy of them the second time would go on from the first."""
+    case = methods.lp_regression(2)
+    stretch = methods.Stretch(case, methods.configured(ALGORITHMS["saba"], case))
+    ends = []
+    for _ in range(2):
+        stretch.rewind()
+        with torch.no_grad():
+            stretch.repeat()
+        ends.append(stretch.end["x"].clone())
+    assert torch.equal(*ends)
+    assert not torch.equal(ends[0], stretch.state["x"])
 
 
 def test_a_wrong_opponent_is_noticed() -> None:

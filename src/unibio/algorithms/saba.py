@@ -44,15 +44,17 @@ class SABA(AuxiliarySteps):
             runs * (lower.count * (2 * dy + dx) + upper.count * (dx + dy)),
             x.element_size(),
             self.table_limit,
-            f"{runs} runs × ({lower.count} lower blocks × (2·{dy} + {dx}) + {upper.count} upper blocks × ({dx} + {dy})) "
-            f"numbers of {x.element_size()} bytes",
+            f"{runs} runs × ({lower.count} lower blocks × (2·{dy} + {dx}) + {upper.count} upper blocks × "
+            f"({dx} + {dy})) numbers of {x.element_size()} bytes",
         )
         state: State = {"x": x, "y": y, "z": torch.zeros_like(y), "k": 0}
         state["lower table"] = x.new_zeros((lower.count, runs, 2 * dy + dx))
         state["upper table"] = x.new_zeros((upper.count, runs, dx + dy))
         if self.table_start == "filled":
             self.fill(oracle, state, lower, upper)
-        return state | {f"{blocks.level} mean": blocks.mean(state[f"{blocks.level} table"]) for blocks in (lower, upper)}
+        for blocks in (lower, upper):
+            state[f"{blocks.level} mean"] = blocks.mean(state[f"{blocks.level} table"])
+        return state
 
     def fill(self, oracle: Oracle, state: State, lower: Blocks, upper: Blocks) -> None:
         """One pass over all blocks at the start; Hz and Jz stay 0, as z_0 = 0."""
