@@ -10,13 +10,13 @@ from scipy.stats import binom
 
 from synthetic import study
 from synthetic_lp import OTHERS, around, record, unibio, whole
-from unibio import report_lp_regression
 from unibio.analysis import claims as rules
 from unibio.analysis import lp_claims
 from unibio.analysis import lp_regression as lp
 from unibio.analysis.statements import CLAIMS, judge
 from unibio.document import markdown
 from unibio.errors import InputError
+from unibio.report import lp_regression as report_lp_regression
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
@@ -250,4 +250,3 @@ def test_section_of_the_report():
     gone = section(everywhere(lambda p: [record("soba", p, diverges=lambda u, lo, s: True), record("saba", p)]))
     assert "| diverged |" in gone
     assert "there is only one" in section(whole("smoke")["lp_regression"])
-    assert list(report_lp_regression.blocks(study())) == []

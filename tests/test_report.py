@@ -8,14 +8,17 @@ from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from synthetic import study, whole_study
 from unibio import report
 from unibio.analysis import claims as rules
 from unibio.analysis.statements import CLAIMS
-from unibio.document import Bullets, Code, Heading, Paragraph, Table, markdown, page, shown
+from unibio.document import Badge, Bullets, Code, Folded, Heading, PageOnly, Paragraph, Table, markdown, shown, slug
 from unibio.figures import FIGURES, draw_all
+from unibio.page import linked, page
+from unibio.report.figures import MOST_ROWS, excerpt
 
 
 class Wellformed(HTMLParser):
@@ -52,16 +55,18 @@ def written(tmp_path_factory):
     for name in FIGURES:  # what the other pictures show does not matter here
         for suffix in ("png", "pdf"):
             (out / "figures" / f"{name}.{suffix}").touch()
-        (out / "tables" / f"{name}.csv").touch()
-    (out / "figures" / "runtime.png").unlink()
-    assert report.write(Path("nowhere"), out, study=given) == out / "report.md"
+        if not (out / "tables" / f"{name}.csv").exists():
+            (out / "tables" / f"{name}.csv").touch()
+    for suffix in ("png", "pdf"):
+        (out / "figures" / f"runtime.{suffix}").unlink()
+    assert report.write(Path("nowhere"), out, study=given) == out / "index.html"
     return out
 
 
 def test_every_claim_is_in_every_form(written):
     machine = json.loads((written / "claims.json").read_text(encoding="utf-8"))
     text = (written / "report.md").read_text(encoding="utf-8")
-    html = (written / "report.html").read_text(encoding="utf-8")
+    html = (written / "index.html").read_text(encoding="utf-8")
     assert [claim["id"] for claim in machine["claims"]] == [claim.id for claim in CLAIMS]
     for claim in machine["claims"]:
         assert claim["verdict"] in rules.VERDICTS
@@ -77,21 +82,31 @@ def test_every_claim_is_in_every_form(written):
 
 def test_links_lead_somewhere_and_commands_are_there(written):
     text = (written / "report.md").read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)]+)\)", text):
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert (written / target).is_file(), target
+    anchors = [slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.M)]
+    within = re.findall(r"\]\(#([^)]+)\)", text)
+    assert set(within) >= {claim.id for claim in CLAIMS} | {claim.figure for claim in CLAIMS}
+    assert all(anchors.count(target) == 1 for target in within)
     for name, drawing in FIGURES.items():
         assert all(f"python -m unibio experiment={experiment}" in text for experiment in drawing.experiments)
         assert name == "runtime" or f"unibio figures {name}" in text
 
 
 def test_html_is_one_wellformed_file(written):
-    html = (written / "report.html").read_text(encoding="utf-8")
+    html = (written / "index.html").read_text(encoding="utf-8")
     seen = parsed(html).seen
     images = [attrs for tag, attrs in seen if tag == "img"]
     assert len(images) == len(FIGURES) - 1  # one of them is a table
     assert all(image["src"].startswith("data:image/png;base64,") and image["alt"] for image in images)
-    assert not [tag for tag, _ in seen if tag in ("script", "link", "iframe")]
-    assert not any(attrs.get("href", "").startswith("http") for _, attrs in seen)
+    assert not [tag for tag, _ in seen if tag in ("link", "iframe", "base")]
+    assert [attrs for tag, attrs in seen if tag == "script"] == [{}], "one script, and it is in the page"
+    targets = [attrs["href"] for tag, attrs in seen if tag == "a"]
+    assert not any(re.match(r"[a-z]+:|/", target) for target in targets), "nothing absolute, nothing from outside"
+    assert all((written / target).is_file() for target in targets if not target.startswith("#"))
+    ids = [attrs["id"] for _, attrs in seen if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {target[1:] for target in targets if target.startswith("#")} <= set(ids)
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in seen
     assert "prefers-color-scheme: dark" in html
 
@@ -120,7 +135,7 @@ def test_without_records_everything_is_not_yet_run(tmp_path):
     machine = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
     assert {claim["verdict"] for claim in machine["claims"]} == {rules.NOT_RUN}
     assert "experiment=fig1" in (tmp_path / "report.md").read_text(encoding="utf-8")
-    parsed((tmp_path / "report.html").read_text(encoding="utf-8"))
+    parsed((tmp_path / "index.html").read_text(encoding="utf-8"))
 
 
 def test_pictures_of_records_that_are_gone_are_not_shown(written, tmp_path):
@@ -135,6 +150,20 @@ def test_numbers_as_shown():
     assert [shown(v) for v in values] == ["1.235", "12346", "never", "–", "–", "yes", "7", "text"]
 
 
+def test_every_table_is_on_the_page(written):
+    html = (written / "index.html").read_text(encoding="utf-8")
+    for path in (written / "tables").glob("*.csv"):
+        assert f'href="tables/{path.name}"' in html
+
+
+def test_pictures_can_be_beside_the_page(written):
+    text = linked((written / "index.html").read_text(encoding="utf-8"))
+    images = [attrs for tag, attrs in parsed(text).seen if tag == "img"]
+    assert len(images) == len(FIGURES) - 1
+    assert all((written / image["src"]).is_file() for image in images)
+    assert "base64" not in text
+
+
 def test_blocks_in_both_forms(tmp_path):
     blocks = [
         Heading(2, "A & B"),
@@ -142,13 +171,41 @@ def test_blocks_in_both_forms(tmp_path):
         Bullets(["one"]),
         Code("run <this>"),
         Table(["a|b", "n"], [["x|y", 1.5]]),
+        Table(["state", "what"], [[Badge("fine", "good"), "one"]], filter_by="state"),
+        Folded("Why so", [Paragraph("because")], badge=Badge("fine", "good"), anchor="why"),
+        Folded("More", [PageOnly([Paragraph("at length")])]),
+        Heading(2, "A & B"),
+        Heading(3, "below"),
     ]
     text = markdown(blocks)
     assert "| a\\|b | n |\n| --- | --- |\n| x\\|y | 1.5 |" in text
-    html = page("t", blocks, tmp_path, lambda cell: "good" if cell == "x|y" else None)
+    assert "| fine | one |" in text
+    assert "### why\n\nWhy so **Fine.**\n\nbecause\n\n### More\n\n## A & B" in text
+    assert "at length" not in text
+    html = page("t", blocks, tmp_path)
     parsed(html)
     assert "<strong>bold</strong> <code>a&lt;b</code>" in html
     assert '<a href="x.csv">here</a>' in html
     assert "run &lt;this&gt;" in html
-    assert '<span class="badge good">x|y</span>' in html
-    assert '<td class="number">1.5</td>' in html
+    assert '<span class="badge good">fine</span>' in html
+    assert "<td>x|y</td><td class=n>1.5</td>" in html
+    assert 'data-filter="0"' in html
+    assert '<div class="inside" id="why">' in html
+    assert "<p>at length</p>" in html
+    assert '<li><a href="#a--b-1">A &amp; B</a>\n<ol><li><a href="#below">below</a></li></ol></li>' in html
+
+
+def test_an_excerpt_has_the_ends_of_every_curve():
+    short = pd.DataFrame({"iteration": [1, 2, 3]})
+    assert excerpt(short) is short
+    curves = pd.concat([pd.DataFrame({"p": p, "iteration": range(1000)}) for p in (2, 4, 6)], ignore_index=True)
+    part = excerpt(curves)
+    assert len(part) <= MOST_ROWS
+    assert part.groupby("p")["iteration"].agg(["min", "max"]).to_numpy().tolist() == [[0, 999]] * 3
+    assert (part.groupby("p")["iteration"].diff().dropna() > 0).all()
+    many = pd.DataFrame({"p": range(4000), "iteration": [0, 7] * 2000})
+    assert len(excerpt(many)) == MOST_ROWS
+    assert set(excerpt(many)["iteration"]) == {7}
+    other = pd.DataFrame({"x": range(5000)})
+    assert len(excerpt(other)) == MOST_ROWS
+    assert excerpt(other)["x"].iloc[[0, -1]].tolist() == [0, 4999]

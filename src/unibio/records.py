@@ -107,6 +107,15 @@ def find(path: Path) -> Record | None:
     return Record(path) if said == _seal(path) else None
 
 
+def sealed(path: Path) -> dict[str, str]:
+    """{file: sha256} of a record, as ``done`` says; {} where there is no ``done``."""
+    try:
+        lines = (path / "done").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
 def _seal(path: Path) -> str | None:
     """What ``done`` must say for the files as they are."""
     try:

@@ -98,7 +98,7 @@ def _fingerprint(root: Path) -> str:
     """Changes whenever a record, a manifest or the code that draws changes."""
     here = Path(__file__).parent
     sources = [*sorted(here.glob("analysis/*.py")), *sorted(here.glob("figures/*.py"))]
-    sources += [*sorted(here.glob("report*.py")), here / "document.py"]
+    sources += [*sorted(here.glob("report/*.py")), here / "document.py", *sorted(here.glob("page.*"))]
     sealed = sorted([*root.glob(".experiments/*.json"), *root.glob("*/done")])
     hashed = hashlib.sha256()
     for path in [*sources, *sealed]:

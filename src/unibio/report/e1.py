@@ -1,16 +1,19 @@
-"""The report's sections on Appendix E.1: tuned steps, and what happens at x = 0."""
+"""The report's section on Appendix E.1: tuned steps, what happens at x = 0, and the released code's deviations."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import pandas as pd
 
 from unibio.analysis import crossing, discrepancies, e1
 from unibio.analysis.lr_search import TIE
 from unibio.analysis.study import Study
+from unibio.document import Block, Heading, Paragraph, frame_table
 from unibio.errors import InputError
+from unibio.figures.e1 import drawings
+from unibio.report.section import Section
 
 _WHERE = {
     "e1": "Example 3 without noise",
@@ -19,8 +22,8 @@ _WHERE = {
 }
 
 
-def sections(study: Study) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """(heading, text, table) for every experiment of the comparison that has records."""
+def blocks(study: Study) -> Iterable[Block]:
+    """Heading, text and table for every experiment of the comparison that has records."""
     for experiment, where in _WHERE.items():
         if not study.records(experiment):
             continue
@@ -28,7 +31,7 @@ def sections(study: Study) -> Iterator[tuple[str, str, pd.DataFrame]]:
             found = e1.searches(study, experiment)
             table = e1.summary(found)
         except InputError as error:
-            yield f"Appendix E.1 on {where}", str(error), pd.DataFrame()
+            yield from (Heading(3, f"Appendix E.1 on {where}"), Paragraph(str(error)))
             continue
         text = (
             "Every method at its best pair of steps. Criterion: hypergradient norm averaged over the run; ranks count "
@@ -39,14 +42,19 @@ def sections(study: Study) -> Iterator[tuple[str, str, pd.DataFrame]]:
         )
         if experiment == "e1_noise":
             text += " The pair is chosen on the first half of the seeds, the criterion is that of the second."
-        yield f"Appendix E.1 on {where}", text, table
+        yield from _part(f"Appendix E.1 on {where}", text, table)
         if experiment == "e1":
             kinds = pd.concat([crossing.table(found, cap) for cap in (e1.SMALL_CAP, math.inf)], ignore_index=True)
             kinds["cap"] = kinds["cap"].map(lambda cap: "none" if math.isinf(cap) else f"{cap:g}")
-            yield "The crossing of x = 0 at the best pairs", _CROSSING, kinds
-            yield "The crossing of x = 0 over pairs of steps", _SHARES, crossing.shares(found)
+            yield from _part("The crossing of x = 0 at the best pairs", _CROSSING, kinds)
+            yield from _part("The crossing of x = 0 over pairs of steps", _SHARES, crossing.shares(found))
     if study.records("discrepancies"):
-        yield "Deviations of the released code", _DISCREPANCIES, discrepancies.summary(discrepancies.by_step(study))
+        deviations = discrepancies.summary(discrepancies.by_step(study))
+        yield from _part("Deviations of the released code", _DISCREPANCIES, deviations)
+
+
+def _part(heading: str, text: str, table: pd.DataFrame) -> tuple[Block, ...]:
+    return Heading(3, heading), Paragraph(text), frame_table(table)
 
 
 _DISCREPANCIES = (
@@ -62,4 +70,11 @@ _CROSSING = (
 _SHARES = (
     f"The same as parts of the pairs with upper steps {crossing.WINDOW[0][0]:g} to {crossing.WINDOW[0][1]:g} and lower "
     f"steps from {crossing.WINDOW[1]:g} on, where y follows y*(x)."
+)
+
+SECTION = Section(
+    title="Appendix E.1: every method at tuned steps",
+    experiments=(*_WHERE, "discrepancies"),
+    figures=tuple(drawing.name for drawing in drawings()),
+    blocks=blocks,
 )

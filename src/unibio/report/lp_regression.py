@@ -12,13 +12,12 @@ from unibio.analysis import lp_regression as lp
 from unibio.analysis.study import Study
 from unibio.document import Block, Bullets, Heading, Paragraph, Table
 from unibio.errors import InputError
+from unibio.figures.lp_regression import drawings
+from unibio.report.section import Section
 
 
 def blocks(study: Study) -> Iterable[Block]:
-    """Nothing where the experiment was not run."""
-    if not study.records(lp.EXPERIMENT):
-        return
-    yield Heading(2, "ℓ_p-regression hyper-cleaning")
+    """A table for every p; why there is none where the records do not allow it."""
     try:
         found = lp.tuned(study)
         table, images = lp.summary(found), int(found[0].record.config["problem"]["size_test"])
@@ -121,3 +120,11 @@ def _caveats(table: pd.DataFrame, images: int) -> list[str]:
 def _where(row: pd.Series) -> str:
     ends = [f"{name} step at the {row[f'{name}_edge']} end" for name in ("upper", "lower") if row[f"{name}_edge"]]
     return " and ".join(ends)
+
+
+SECTION = Section(
+    title="ℓ_p-regression hyper-cleaning",
+    experiments=(lp.EXPERIMENT,),
+    figures=tuple(drawing.name for drawing in drawings()),
+    blocks=blocks,
+)

@@ -1,0 +1,83 @@
+"""The report's figures: picture, caption, files, the commands that make them, and the tables they plot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from unibio.analysis.study import Study
+from unibio.document import Block, Code, Folded, Heading, PageOnly, Paragraph, Picture, frame_table
+from unibio.figures import FIGURES
+
+#: A table of more rows is shown in part; all of it is in its CSV file.
+MOST_ROWS = 120
+
+
+def figure_blocks(study: Study, out: Path, names: Sequence[str]) -> Iterable[Block]:
+    """Figures that have been drawn into ``out``, by name; for the others what to run."""
+    for name in names:
+        drawing = FIGURES[name]
+        absent = [e for e in drawing.experiments if not study.records(e)]
+        picture, tables = f"figures/{name}.png", _tables(out, name)
+        drawn = (out / picture).is_file()
+        if absent:
+            yield Paragraph(f"**{name}**: not yet run. " + "; ".join(f"`{study.command(e)}`" for e in absent))
+        elif is_shown(study, out, name):
+            yield Heading(3, name)
+            yield Picture(picture, drawing.caption) if drawn else Paragraph(drawing.caption)
+            files = [f"[PDF](figures/{name}.pdf)"] if drawn else []
+            files += [f"[{table.name}](tables/{table.name})" for table in tables]
+            yield Paragraph("Files: " + ", ".join(files) + ". Records and picture again:")
+            yield Code("\n".join([*(study.command(e) for e in drawing.experiments), f"unibio figures {name}"]))
+            for table in tables:
+                yield PageOnly([_shown_table(table)])
+
+
+def is_shown(study: Study, out: Path, name: str) -> bool:
+    """Whether a figure has been drawn, or its table written, from records that are still there."""
+    there = (out / "figures" / f"{name}.png").is_file() or bool(_tables(out, name))
+    return there and all(study.records(experiment) for experiment in FIGURES[name].experiments)
+
+
+def _tables(out: Path, name: str) -> list[Path]:
+    """A figure's own table, then those whose names continue its name and no other figure's."""
+    found = sorted((out / "tables").glob(f"{name}*.csv"))
+    others = [other for other in FIGURES if other != name and other.startswith(name)]
+    return [path for path in found if not any(path.stem.startswith(other) for other in others)]
+
+
+def _shown_table(path: Path) -> Folded:
+    # A file that is being written, or that holds no row, says nothing.
+    frame = pd.read_csv(path, keep_default_na=True) if path.stat().st_size > 1 else pd.DataFrame()
+    part = excerpt(frame)
+    size = f"{len(frame)} rows" if len(part) == len(frame) else f"{len(part)} of {len(frame)} rows"
+    blocks: list[Block] = [frame_table(part)]
+    if len(part) < len(frame):
+        blocks.append(Paragraph(f"The rest is in [{path.name}](tables/{path.name})."))
+    return Folded(f"Table {path.stem} ({size})", blocks, level=4)
+
+
+def excerpt(frame: pd.DataFrame) -> pd.DataFrame:
+    """At most ``MOST_ROWS`` rows, in their order: of curves a few iterations of each, of other tables every k-th row.
+
+    Args:
+        frame: any table; curves are told by a column ``iteration``, and begin where it does not grow.
+    """
+    if len(frame) <= MOST_ROWS:
+        return frame
+    if "iteration" not in frame:
+        return frame.iloc[np.unique(np.linspace(0, len(frame) - 1, MOST_ROWS).astype(int))].reset_index(drop=True)
+    begins = np.flatnonzero(np.diff(frame["iteration"].to_numpy(), prepend=np.inf) <= 0)
+    ends = [*begins[1:], len(frame)]
+    each = max(2, MOST_ROWS // len(begins))
+    if each * len(begins) > MOST_ROWS:  # so many curves that their last rows must do
+        chosen = np.array(ends)[np.unique(np.linspace(0, len(ends) - 1, MOST_ROWS).astype(int))] - 1
+        return frame.iloc[chosen].reset_index(drop=True)
+    rows = [
+        np.unique(np.geomspace(1, end - begin, each).round().astype(int)) + begin - 1
+        for begin, end in zip(begins, ends, strict=True)
+    ]
+    return frame.iloc[np.concatenate(rows)].reset_index(drop=True)

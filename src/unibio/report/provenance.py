@@ -1,0 +1,83 @@
+"""Where the report's numbers come from: environment, data, commands, and every record with its hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from unibio.analysis.study import Study
+from unibio.document import Block, Bullets, Folded, Heading, Paragraph, Table
+from unibio.figures import FIGURES
+from unibio.records import Record, sealed
+
+
+def provenance(study: Study) -> Iterable[Block]:
+    """The report's last part."""
+    names = sorted({e for drawing in FIGURES.values() for e in drawing.experiments})
+    found = {name: study.records(name) for name in names}
+    every = [record for records in found.values() for record in records]
+    yield Heading(2, "Environment and records")
+    if study.notes:
+        yield Paragraph("Found on loading:")
+        yield Bullets(study.notes)
+    if every:
+        yield Heading(3, "Environment")
+        yield Table(["What", "Of the records"], _environment(every))
+    data = _data(found)
+    if data:
+        yield Heading(3, "Data")
+        yield Paragraph(
+            "The fingerprint that every record of the experiment has of its data; it is one of the keys that decide "
+            "a record's name, so that other data make another record."
+        )
+        yield Table(["Problem", "Experiments", "Fingerprint"], data)
+    yield Heading(3, "Commands")
+    yield Table(["Experiment", "Records", "Command"], [[n, len(found[n]), f"`{study.command(n)}`"] for n in names])
+    if every:
+        yield Heading(3, "Records")
+        yield Paragraph(
+            "A record is a directory of `runs/`. The last digits of its name are the first of the sha256 of its "
+            "scientific keys (problem, data, algorithm, lengths, seeds, grid); `code` are those of the code that "
+            "computed it, `history` those of its `history.parquet`, as its file `done` says."
+        )
+    for name in names:
+        if found[name]:
+            header = ["Record", "Runs", "Seconds", "Code", "History"]
+            yield Folded(f"Records of {name}", [Table(header, [_row(record) for record in found[name]])], level=4)
+
+
+def _row(record: Record) -> list[str | int | float]:
+    summary = record.summary
+    code, history = str(summary.get("code_hash") or ""), sealed(record.path).get("history.parquet", "")
+    runs = int(summary["runs"]) if "runs" in summary else len(record.runs)
+    seconds = float(summary.get("seconds") or 0)
+    return [f"`{record.name}`", runs, seconds, *(f"`{digits[:12]}`" if digits else "–" for digits in (code, history))]
+
+
+def _data(found: dict[str, Sequence[Record]] | dict[str, list[Record]]) -> list[list[str]]:
+    """(problem, experiments, fingerprint) for every data set."""
+    used: dict[tuple[str, str], dict[str, None]] = {}
+    for experiment, records in found.items():
+        for record in records:
+            fingerprint = record.config.get("data")
+            if fingerprint:
+                used.setdefault((str(record.config["problem"]["name"]), str(fingerprint)), {})[experiment] = None
+    return [[problem, ", ".join(names), f"`{fingerprint}`"] for (problem, fingerprint), names in used.items()]
+
+
+def _environment(every: Sequence[Record]) -> list[list[str]]:
+    """What the summaries say about where the records were made; several values where they differ."""
+
+    def said(section: str, key: str | None = None) -> str:
+        found = [record.summary.get(section) or {} for record in every]
+        values = [one.get(key) if key else one for one in found]
+        return ", ".join(dict.fromkeys(str(v) for v in values if v not in (None, "", {}))) or "–"
+
+    versions = dict.fromkeys(key for record in every for key in record.summary.get("versions") or {})
+    rows = [[name, said("versions", name)] for name in versions]
+    for name in dict.fromkeys(key for record in every for key in record.summary.get("hardware") or {}):
+        rows.append([name, said("hardware", name)])
+    dirty = any((record.summary.get("git") or {}).get("dirty") for record in every)
+    rows.append(["commit", said("git", "commit") + (" (with uncommitted changes)" if dirty else "")])
+    unique = {record.name: float(record.summary.get("seconds") or 0) for record in every}
+    rows.append(["computing time", f"{sum(unique.values()):.0f} s in {len(unique)} jobs"])
+    return rows
