@@ -74,7 +74,7 @@ def into_ball(t):
 
 
 def proximal(noise, c):
-    few = {"lower_iterations": 2} if noise == "both" else {"lower_iterations": 3, "upper_average": 2}
+    few = {"lower_iterations": 3, "upper_average": 2} if noise == "exact" else {"lower_iterations": 1}
     ours = Proximal(
         upper_step=0.2, lower_step=0.4, penalty=2.0, smoothing=0.8, centre_step=0.3, schedule=noise, decay_offset=1.0,
         **few,
