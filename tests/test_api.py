@@ -71,7 +71,7 @@ def test_a_single_run():
     assert result.x.shape == result.y.shape == (1,)
     assert result.status == "completed"
     assert len(result.runs) == 1
-    assert list(result.runs.columns) == ["status", "stopped_at", *KINDS, "samples", "neumann_lambda_max"]
+    assert list(result.runs.columns) == ["status", "stopped_at", *KINDS, "lower_samples", "samples", "neumann_lambda_max"]
     assert result.seconds > 0
     assert "seed" not in result.history
 
@@ -241,7 +241,7 @@ def test_with_rows():
         ({"problem": quadratic()}, "x0 is missing: this problem brings no start of its own; give a number or a vector"),
         ({"problem": quadratic(), "x0": 1.0}, "y0 is missing"),
         # lengths
-        ({"steps": None}, r"give steps \(outer iterations\) or budget \(oracle calls\)"),
+        ({"steps": None}, r"give steps \(outer iterations\), budget \(oracle calls\) or epochs"),
         ({"steps": -5}, "steps must be a positive integer, got -5"),
         ({"steps": 10.0}, r"steps must be a positive integer, got 10\.0"),
         ({"budget": 0}, "budget must be a positive integer, got 0"),

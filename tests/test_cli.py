@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from unibio.cli import COMMANDS, main
+from unibio.parameters import declared
 from unibio.registry import ALGORITHMS, PROBLEMS
 
 

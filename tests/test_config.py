@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import yaml
 
 from unibio import sweep
 from unibio.config import conf_dir, job_from
 from unibio.errors import InputError
+from unibio.parameters import declared
 from unibio.records import record_name
 from unibio.registry import ALGORITHMS, PROBLEMS
 from unibio.sweep import composer, expand, is_multirun
@@ -24,7 +23,7 @@ def files(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
-@pytest.mark.parametrize("group", ["problem", "algorithm", "tracker", "scale"])
+@pytest.mark.parametrize("group", ["problem", "algorithm", "tracker", "scale", "launcher"])
 def test_every_file_of_a_group_composes(group: str) -> None:
     for name in files(group):
         assert len(jobs_of(f"{group}={name}")) == 1
@@ -49,7 +48,7 @@ def test_every_registered_name_has_a_file_with_every_parameter(group: str, table
     for name, cls in table.items():
         content = yaml.safe_load((conf_dir() / group / f"{name}.yaml").read_text())
         given = content.get(group, content)
-        wanted = {field.name for field in dataclasses.fields(cls)}
+        wanted = {field.name for field in declared(cls)}
         assert wanted <= set(given), f"{group}/{name}.yaml leaves out {wanted - set(given)}"
 
 
@@ -106,6 +105,11 @@ def test_theorem_schedule_follows_the_horizon() -> None:
         (["repeats=0"], ["repeats"]),
         (["+targets.value=[0.1]"], ["targets", "'value'", "hypergradient_norm"]),
         (["tracker.mode=live"], ["tracker.mode", "offline"]),
+        (["launcher=slrum"], ["launcher", "slurm"]),
+        (["launcher=joblib", "launcher.workers=0"], ["launcher.workers", "positive"]),
+        (["launcher.workers=2"], ["workers"]),
+        (["launcher=slurm", "launcher.timeout_min=soon"], ["launcher.timeout_min", "soon"]),
+        (["launcher=slurm", "+launcher.gpu=1"], ["launcher.gpu"]),
         (["+grid.algorithm.period=[1,2]"], ["algorithm.period", "cannot be a grid axis"]),
         (["+grid.algorithm.upper_step=[0.1,-1]"], ["algorithm.upper_step", "> 0"]),
         (["+grid.algorithm.upper_stp=[0.1]"], ["upper_stp", "upper_step"]),

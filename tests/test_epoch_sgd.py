@@ -263,7 +263,7 @@ def test_exact_counts():
     oracle = oracle_of(problem, x, y, [0, 1])
     epoch_sgd(oracle, x, y, budget=100, first_length=5, first_radius=1.0, step=1.0)
     counts = {kind: count.tolist() for kind, count in oracle.counts().items() if int(count.max())}
-    assert counts == {"grad_lower": [70, 70], "samples": [70, 70]}
+    assert counts == {"grad_lower": [70, 70], "lower_samples": [70, 70], "samples": [70, 70]}
 
 
 def test_a_first_epoch_beyond_the_budget_returns_the_start_and_says_so():

@@ -303,6 +303,7 @@ def test_truncated_sum_against_matrices(p, vanishing, preconditioned, shared):
                 "hvp": [Q - 1, Q - 1],
                 "jvp": [1, 1],
                 "value_calls": [0, 0],
+                "lower_samples": [0, 0],
                 "samples": [Q + 1, Q + 1],
             }
 

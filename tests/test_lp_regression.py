@@ -135,10 +135,10 @@ def test_data_that_do_not_exist_are_refused_by_key() -> None:
 def test_a_records_identity_contains_the_data(tmp_path) -> None:
     with composer() as compose_one:
         job = job_from(compose_one(["problem=lp_regression"]))
-        assert job.config["data"] == digits.fingerprint()
+        assert job.config["data_hash"] == digits.fingerprint()
         assert len(digits.fingerprint()) == 64
-        assert digest(job.config) != digest(job.config | {"data": "0" * 64})
-        assert job_from(compose_one(["problem=example3"])).config["data"] is None
+        assert digest(job.config) != digest(job.config | {"data_hash": "0" * 64})
+        assert job_from(compose_one(["problem=example3"])).config["data_hash"] is None
     path = tmp_path / "problem.npz"
     path.write_bytes(b"one")
     before = Quadratic(path=str(path)).fingerprint()

@@ -469,9 +469,9 @@ def test_kinds_and_frozen_rows():
     counts = {kind: count.tolist() for kind, count in oracle.counts().items()}
     assert counts == {
         "grad_lower": [1, 1, 1], "grad_upper": [1, 0, 1], "value_calls": [2, 0, 2], "hvp": [1, 0, 0], "jvp": [1, 0, 0],
-        "grad_lower_x": [1, 0, 0], "samples": [70, 10, 40],
+        "grad_lower_x": [1, 0, 0], "lower_samples": [10, 10, 10], "samples": [70, 10, 40],
     }  # fmt: skip
-    assert set(counts) == {*KINDS, "samples"}
+    assert set(counts) == {*KINDS, "lower_samples", "samples"}
     assert oracle.calls == 7
     assert oracle.calls_per_run().tolist() == [7, 1, 4]
     assert all(count.dtype == torch.int64 for count in oracle.counts().values())

@@ -68,10 +68,10 @@ def test_the_papers_length_gives_about_two_hundred_rows():
 def test_columns_and_types():
     history = solve(Example3(noise=1.0), steps=300, seed=range(3), upper_step=[0.01, 0.02], log_points=50).history
     assert list(history.columns) == [
-        "run", "seed", "upper_step", "iteration", "oracle_calls", *KINDS, "samples", "seconds",
+        "run", "seed", "upper_step", "iteration", "oracle_calls", *KINDS, "lower_samples", "samples", "seconds",
         "hypergradient_norm", "value", "lower_error", "hypergradient_norm_mean",
     ]  # fmt: skip
-    for name in ("run", "seed", "iteration", "oracle_calls", *KINDS, "samples"):
+    for name in ("run", "seed", "iteration", "oracle_calls", *KINDS, "lower_samples", "samples"):
         assert history[name].dtype == np.int64, name
     for name in ("upper_step", "seconds", "hypergradient_norm", "value", "lower_error", "hypergradient_norm_mean"):
         assert history[name].dtype == np.float64, name
@@ -172,7 +172,7 @@ def test_metrics_that_cannot_be_recorded(metrics, averaged, message):
 
 def test_reserved_names_cover_the_counts():
     """A metric named like a count would overwrite it: Example 3's ``value`` must not meet the count of values."""
-    assert {"iteration", "run", "seconds", "samples", "oracle_calls", *KINDS} == RESERVED
+    assert {"iteration", "run", "seconds", "lower_samples", "samples", "oracle_calls", *KINDS} == RESERVED
     history = solve(Example3(), steps=2).history
     assert not set(Example3().build().metrics(tensor([[1.0]]), tensor([[1.0]]))) & RESERVED
     assert history["value_calls"].tolist() == [0, 0, 0]
@@ -217,7 +217,7 @@ def test_a_diverging_row_is_frozen_and_the_others_go_on():
     assert mixed.x[[1, 3]].tolist() == [[1.0], [1.0]]
     assert bool(torch.isfinite(mixed.y).all())
     one_step = solve(spec, steps=1, seed=[0, 1], upper_step=[1e11]).runs
-    for kind in (*KINDS, "samples"):
+    for kind in (*KINDS, "lower_samples", "samples"):
         assert mixed.runs[kind].tolist()[1::2] == one_step[kind].tolist()
     diverged = mixed.history[mixed.history["upper_step"] == 1e11]
     assert diverged["iteration"].tolist() == [0, 1] * 2
@@ -543,7 +543,7 @@ def test_starts_are_checked(x, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": None}, r"give steps \(outer iterations\) or budget \(oracle calls\); neither is set"),
+        ({"steps": None}, r"give steps \(outer iterations\), budget \(oracle calls\) or epochs .*; none is set"),
         ({"steps": 0}, "steps must be a positive integer, got 0"),
         ({"steps": 2.0}, "steps must be a positive integer, got 2.0"),
         ({"steps": True}, "steps must be a positive integer"),

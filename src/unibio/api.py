@@ -56,6 +56,7 @@ def solve(
     *,
     steps: int | None = None,
     budget: int | None = None,
+    epochs: float | None = None,
     seed: int | Iterable[int] = 0,
     dtype: torch.dtype = torch.float64,
     device: torch.device | str = "cpu",
@@ -72,9 +73,10 @@ def solve(
         x0, y0: starts: a number or a (d,) vector; (k, d) makes an axis ``start`` of k starts. Default: the problem's.
         steps: T, outer iterations.
         budget: oracle calls; the run ends before the first iteration that starts at or beyond it.
+        epochs: passes over the lower level's data by its gradients, the same; history is then logged at equal parts.
         seed: an integer, or several (``range(100)``) to make an axis ``seed``.
         dtype, device: of the computation.
-        log_points: rows of history per run, log-spaced.
+        log_points: rows of history per run, log-spaced over iterations.
         targets: {averaged metric: [thresholds]}; the first iteration below each is reported in ``runs``.
         progress: called with the number of finished iterations.
         parameters: hyper-parameters; a list makes an axis (per-run hyper-parameters only).
@@ -83,7 +85,7 @@ def solve(
         InputError: anything above that cannot work; the message names the argument and what is accepted.
     """
     built = _built(problem)
-    settings = Settings(_whole(steps), _whole(budget), _whole(log_points), targets)
+    settings = Settings(_whole(steps), _whole(budget), _whole(log_points), targets, epochs=epochs)
     axes, fixed = _axes(seed, parameters)
     _check_type(dtype, device)
     x, x_starts = _start("x0", x0, built.start[0] if built.start else None, dtype, device)
@@ -179,7 +181,7 @@ def _algorithm(algorithm: str | Algorithm, values: dict[str, Any]) -> Algorithm:
 
 
 #: solve's own arguments, for the suggestion when one of them is misspelt.
-_OWN = ("steps", "budget", "seed", "dtype", "device", "log_points", "targets", "progress")
+_OWN = ("steps", "budget", "epochs", "seed", "dtype", "device", "log_points", "targets", "progress")
 
 
 def _start(name: str, value: Any, default: Tensor | None, dtype: torch.dtype, device: Any) -> tuple[Tensor, bool]:

@@ -1,4 +1,4 @@
-"""The command line: ``unibio run | sweep | list | figures | report``; ``python -m unibio`` is ``unibio run``."""
+"""The command line: ``unibio COMMAND``; ``python -m unibio`` is ``unibio run``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from typing import Any, NoReturn
 COMMANDS = {
     "run": "one configuration, or with -m a sweep; arguments are Hydra overrides (python -m unibio is the same)",
     "sweep": "run -m: several values per key, e.g. unibio sweep problem.exponent=2,4,6,8",
+    "status": "a table of every sweep: done, running, failed, interrupted, to do, and when it will end",
+    "show": "one run's summary and curve in the terminal, or two compared; exports to CSV",
+    "rerun": "compute a record again from the configuration that it stores",
+    "clean": "remove what unfinished runs left, after asking",
+    "data": "prepare sentence pairs and say what they are: unibio data [generated|snli|directory] [data.KEY=VALUE ...]",
     "list": "algorithms, problems and experiments, with every parameter, its default and meaning",
     "figures": "draw figures from records",
     "report": "write the report with a verdict on each claim from records",
@@ -45,75 +50,88 @@ def _main(arguments: Sequence[str] | None) -> None:
         run(["-m", *rest])
     elif command == "list":
         _list(rest)
+    elif command in ("status", "show", "rerun", "clean"):
+        from unibio import commands
+
+        commands.main(command, rest, COMMANDS[command])
+    elif command == "data":
+        from unibio.data import command as data
+
+        data.main(rest, COMMANDS[command])
     else:
         _from_records(command, rest)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Compose with Hydra and run; in a multirun, every job of it.
+    """Compose with Hydra, check every job, say what is to come, and run it where the launcher says.
 
-    Every job is checked, and the size and expected time of the whole are printed, before Hydra starts the first.
+    Exits with 1 if jobs failed, 2 on input that cannot work, 130 when asked to stop.
     """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = ["retry_failed=true" if argument == "--retry-failed" else argument for argument in given]
+    flags = {argument for argument in given if argument.startswith("-")}
+    if flags - {"-m", "--multirun"}:
+        _ask_hydra(given)
+        return
+    from unibio.errors import InputError
+    from unibio.launch import launch, report_failures, workers_of
+    from unibio.run import Interrupted
+    from unibio.sweep import announce, composer, expand, is_multirun
+
+    overrides = [argument for argument in given if argument not in flags]
+    try:
+        with composer() as compose_one:
+            if not flags:
+                is_multirun(overrides, compose_one)  # refuses several values without -m
+            jobs = expand(overrides, compose_one)
+        planned = announce(jobs, "python -m unibio " + " ".join(given), workers_of(jobs[0]))
+        if len(jobs) == 1 and not planned.pending:
+            _say(jobs[0], "already recorded")
+        failures = launch(planned.pending, lambda job: _say(job, None))
+    except InputError as error:
+        _fail(error)
+    except Interrupted as stopped:
+        print(f"unibio: {stopped}; the same command goes on from there", file=sys.stderr)
+        raise SystemExit(130) from None
+    except KeyboardInterrupt:
+        print("unibio: stopped at once; the same command goes on from the last checkpoints", file=sys.stderr)
+        raise SystemExit(130) from None
+    report_failures(failures, len(jobs))
+    if failures:
+        raise SystemExit(1)
+
+
+def _ask_hydra(arguments: Sequence[str]) -> None:
+    """Hydra's own flags, which show a configuration or explain themselves and run nothing: --cfg, --info, --help."""
     import hydra
-    from omegaconf import DictConfig
-    from tqdm import tqdm
 
     from unibio import config as configuration
-    from unibio.errors import InputError
-    from unibio.pool import finish_job
-    from unibio.run import Interrupted
 
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    multirun = _check_first(given)
-
-    def task(composed: DictConfig) -> str:
-        try:
-            job = configuration.job_from(composed)
-            hide = None if job.config["progress"] else True
-            with tqdm(total=job.config["steps"], unit="it", disable=hide, desc=job.problem.name, leave=False) as bar:
-                outcome = finish_job(job, lambda finished: bar.update(finished - bar.n) and None)
-        except InputError as error:
-            if multirun:
-                raise
-            _fail(error)
-        except Interrupted as stopped:
-            print(f"unibio: {stopped}; the same command goes on from there", file=sys.stderr)
-            # Hydra's sweeper would start the next job after an Exception; a reader who pressed Ctrl-C wants none.
-            raise SystemExit(130) from None
-        print(_outcome_line(outcome), flush=True)
-        return str(outcome.record.path)
+    def refuse(_: object) -> None:
+        _fail(ValueError(f"unknown flag in {' '.join(arguments)}; unibio run --help lists what there is"))
 
     configuration.register()
-    sys.argv = [sys.argv[0], *given]
+    sys.argv = [sys.argv[0], *arguments]
     with_hydra = hydra.main(
         version_base="1.3", config_path=str(configuration.conf_dir().resolve()), config_name="config"
     )
-    with_hydra(task)()
+    with_hydra(refuse)()
 
 
-def _check_first(arguments: Sequence[str]) -> bool:
-    """Check every job and announce the sweep; returns whether it is one. Leaves Hydra's other flags to Hydra."""
-    from unibio.errors import InputError
-    from unibio.sweep import announce, composer, expand, is_multirun
+def _say(job: Any, how: str | None) -> None:
+    """One line about a record, above a progress bar if there is one."""
+    from tqdm import tqdm
 
-    flags = {argument for argument in arguments if argument.startswith("-")}
-    if flags - {"-m", "--multirun"}:
-        return False
-    overrides = [argument for argument in arguments if argument not in flags]
-    try:
-        with composer() as compose_one:
-            multirun = bool(flags) or is_multirun(overrides, compose_one)
-            announce(expand(overrides, compose_one), "python -m unibio " + " ".join(arguments))
-    except InputError as error:
-        _fail(error)
-    return multirun
+    from unibio.records import Record, record_name
+
+    record = Record(job.root / record_name(job.config))
+    tqdm.write(_outcome_line(record, how or f"computed in {record.summary['seconds']:.1f} s"))
+    sys.stdout.flush()
 
 
-def _outcome_line(outcome: Any) -> str:
-    record = outcome.record
+def _outcome_line(record: Any, how: str) -> str:
     statuses = ", ".join(f"{count} {status}" for status, count in record.summary["statuses"].items())
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in record.summary["metrics"].items())
-    how = f"computed in {record.summary['seconds']:.1f} s" if outcome.computed else "already recorded"
     warned = "".join(f"\n  warning: {message}" for message in record.summary["warnings"])
     return f"{record.path}: {how}; {statuses}; {metrics}{warned}"
 
@@ -123,11 +141,9 @@ def _list(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="unibio list", description=COMMANDS["list"])
     parser.add_argument("name", nargs="?", help="one algorithm or problem; all of them if left out")
     wanted = parser.parse_args(arguments).name
-    import dataclasses
-
     from unibio.config import conf_dir
     from unibio.errors import unknown
-    from unibio.parameters import accepted
+    from unibio.parameters import accepted, declared
     from unibio.registry import ALGORITHMS, PROBLEMS
 
     everything = {**ALGORITHMS, **PROBLEMS}
@@ -139,7 +155,7 @@ def _list(arguments: Sequence[str]) -> None:
             print(f"{title}:")
         for name, cls in chosen.items():
             print(f"\n  {name}: {(cls.__doc__ or '').strip().splitlines()[0]}")
-            for spec in dataclasses.fields(cls):
+            for spec in declared(cls):
                 meta = spec.metadata
                 symbol = f"{meta['symbol']}: " if meta["symbol"] else ""
                 axis = "; can be a grid axis" if spec.name in cls.per_run() else ""

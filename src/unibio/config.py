@@ -17,9 +17,11 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from unibio.algorithms.base import Algorithm
+from unibio.data.settings import DataSettings
 from unibio.errors import InputError, unknown
 from unibio.grid import grid_of, with_rows
-from unibio.parameters import Configured, PerRun
+from unibio.launchers import check_launcher
+from unibio.parameters import Configured, PerRun, declared
 from unibio.problem import ProblemSpec
 from unibio.registry import ALGORITHMS, PROBLEMS, VARIANTS, algorithm_class, problem_class
 from unibio.run import Settings
@@ -44,10 +46,12 @@ class Root:
     scale: dict[str, Any] = field(default_factory=dict)
     tracker: dict[str, Any] = field(default_factory=dict)
     paper: dict[str, Any] = field(default_factory=dict)
-    data: str | None = None  # the problem's fingerprint of its data; computed, whatever is given
+    data: Any = None  # sentence pairs, for problems that are about them
+    data_hash: str | None = None  # the problem's fingerprint of its data; computed, whatever is given
     experiment: str | None = None
     steps: int | None = MISSING
     budget: int | None = None
+    epochs: float | None = None
     seed: int = 0
     grid: dict[str, Any] = field(default_factory=dict)
     dtype: str = "float64"
@@ -68,6 +72,7 @@ def register() -> None:
     for group, classes in (("problem", PROBLEMS), ("algorithm", {**ALGORITHMS, **VARIANTS})):
         for name, cls in classes.items():
             store.store(group=group, name=f"schema_{name}", package=group, node=_schema(cls))
+    store.store(group="data", name="schema", package="data", node=_schema(DataSettings))
     resolvers: dict[str, Any] = {
         "at": lambda table, key: table[str(key)],
         "times": lambda a, b: max(1, round(float(a) * float(b))),
@@ -84,7 +89,7 @@ def _schema(cls: type[Configured]) -> type:
     """A structured config of a class's parameters: the name, and every parameter with its type."""
     kinds = get_type_hints(cls)
     fields: list[Any] = [("name", str, field(default=cls.name))]
-    for spec in dataclasses.fields(cls):
+    for spec in declared(cls):
         kind = float if kinds[spec.name] == PerRun else kinds[spec.name]
         fields.append((spec.name, kind, field(default=spec.default)))
     return dataclasses.make_dataclass(f"{cls.__name__}Schema", fields)
@@ -110,15 +115,8 @@ class Job:
         return math.prod(len(values) for values in self.axes.values())
 
     def portable(self) -> dict[str, Any]:
-        """The configuration as :func:`job_from` takes it, plain data with the axes sorted back into sections."""
-        grid: dict[str, Any] = {}
-        for key, values in self.axes.items():
-            section, _, name = key.partition(".")
-            if name:
-                grid.setdefault(section, {})[name] = values
-            else:
-                grid[section] = values
-        return self.config | {"grid": grid}
+        """The configuration as :func:`job_from` takes it."""
+        return portable(self.config)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -128,6 +126,18 @@ class Job:
     def axis_names(self, role: str) -> list[str]:
         """The parameters of the problem or the algorithm that are axes."""
         return [key.split(".", 1)[1] for key in self.axes if key.startswith(role + ".")]
+
+
+def portable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A job's or a record's configuration as :func:`job_from` takes it: its axes sorted back into sections."""
+    grid: dict[str, Any] = {}
+    for key, values in config["grid"].items():
+        section, _, name = key.partition(".")
+        if name:
+            grid.setdefault(section, {})[name] = values
+        else:
+            grid[section] = values
+    return {**config, "grid": grid}
 
 
 def job_from(config: DictConfig | Mapping[str, Any]) -> Job:
@@ -141,17 +151,18 @@ def job_from(config: DictConfig | Mapping[str, Any]) -> Job:
     for key in plain:
         if key not in known:
             raise unknown("configuration key", key, known)
-    problem = _create(problem_class, plain, "problem")
+    problem = _reading(_create(problem_class, plain, "problem"), plain["data"])
     algorithm = _create(algorithm_class, plain, "algorithm")
     for key, choices in (("dtype", DTYPES), ("device", DEVICES)):
         if plain[key] not in choices:
             raise unknown(key, plain[key], choices)
     if plain["tracker"].get("mode", "none") not in TRACKERS:
         raise unknown("tracker.mode", plain["tracker"].get("mode"), TRACKERS)
+    check_launcher(plain["launcher"])
     for key in ("threads", "repeats"):
         if plain[key] < 1:
             raise InputError(f"{key} must be at least 1, got {plain[key]}")
-    Settings(steps=plain["steps"], budget=plain["budget"], log_points=plain["log_points"])
+    Settings(plain["steps"], plain["budget"], plain["log_points"], epochs=plain["epochs"])
     _check_targets(plain["targets"], problem)
     axes = _axes(plain["grid"], plain["seed"])
     job = Job(problem, algorithm, axes, plain)
@@ -161,7 +172,7 @@ def job_from(config: DictConfig | Mapping[str, Any]) -> Job:
             raise InputError(f"grid: two axes are called {column}; one job can vary only one of them")
     plain["grid"] = axes
     plain["problem"], plain["algorithm"] = _resolved(problem), _resolved(algorithm)
-    plain["data"] = problem.fingerprint()
+    plain["data_hash"] = problem.fingerprint()
     specs_for(job, torch.device("cpu"))
     return job
 
@@ -199,6 +210,16 @@ def _create(find: Any, config: Mapping[str, Any], role: str) -> Any:
     return find(name).create(values)
 
 
+def _reading(problem: ProblemSpec, data: Mapping[str, Any] | None) -> ProblemSpec:
+    """The problem with the data of the ``data`` group."""
+    if data is None:
+        if problem.reads_pairs:
+            raise InputError(f"data is missing: problem {problem.name} needs data=generated, snli or directory")
+        return problem
+    given = {key: value for key, value in data.items() if key != "name"}
+    return problem.reading(DataSettings.create(given))
+
+
 def _check_targets(targets: Mapping[str, Any], problem: ProblemSpec) -> None:
     for metric, levels in targets.items():
         if metric not in problem.averaged:
@@ -208,7 +229,7 @@ def _check_targets(targets: Mapping[str, Any], problem: ProblemSpec) -> None:
 
 
 def _resolved(spec: Configured) -> dict[str, Any]:
-    return {"name": spec.name} | {f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)}
+    return {"name": spec.name} | {f.name: getattr(spec, f.name) for f in declared(spec)}
 
 
 def _axes(grid: Mapping[str, Any], seed: int) -> dict[str, list[Any]]:

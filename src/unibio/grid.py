@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unibio.errors import InputError, unknown
-from unibio.parameters import Configured
+from unibio.parameters import Configured, declared
 from unibio.run import Trajectories
 
 SpecT = TypeVar("SpecT", bound=Configured)
@@ -31,7 +31,7 @@ def check_axes(spec: Configured, names: Iterable[str]) -> None:
         InputError: a parameter that is unknown, or static: it decides the program, not the numbers in it.
     """
     batchable = spec.per_run()
-    fields = [f.name for f in dataclasses.fields(spec)]
+    fields = [f.name for f in declared(spec)]
     for name in names:
         if name not in fields:
             raise unknown(f"parameter of {spec.role} {spec.name},", name, fields)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from unibio.errors import InputError
-from unibio.oracle import KINDS, Oracle
+from unibio.oracle import KINDS, POINTS, Oracle
 
 #: Columns that a metric must not be named after; a grid's axes come on top.
-RESERVED = frozenset({"run", "iteration", "oracle_calls", *KINDS, "samples", "seconds"})
+RESERVED = frozenset({"run", "iteration", "oracle_calls", *KINDS, *POINTS, "seconds"})
 
 
 def log_iterations(steps: int, points: int) -> list[int]:
@@ -72,6 +72,12 @@ class Recorder:
     def due(self, iteration: int) -> bool:
         """Whether this iteration is logged, with all metrics; averaged ones are wanted at every iteration."""
         return iteration in self._due
+
+    def mark(self, iteration: int) -> None:
+        """Log this iteration too, the latest so far."""
+        if iteration not in self._due:
+            self.iterations.append(iteration)
+            self._due.add(iteration)
 
     def check(self, metrics: Mapping[str, Tensor]) -> None:
         """Refuse metrics that cannot be recorded, before anything is computed in vain.
@@ -159,6 +165,7 @@ class Recorder:
             "sums": {name: total.clone() for name, total in self._sums.items()},
             "rows": [dict(row) for row in self._rows],
             "hits": self.first_below(),
+            "iterations": list(self.iterations),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -166,3 +173,5 @@ class Recorder:
         self._sums = dict(state["sums"])
         self._rows = [dict(row) for row in state["rows"]]
         self._hits = dict(state["hits"])
+        self.iterations = list(state["iterations"])
+        self._due = set(self.iterations)

@@ -28,7 +28,7 @@ from unibio.codehash import code_hash
 from unibio.config import Job, specs_for
 from unibio.errors import InputError
 from unibio.grid import history_table, runs_table
-from unibio.oracle import KINDS
+from unibio.oracle import KINDS, POINTS
 from unibio.records import Record
 from unibio.run import Interrupted, Settings, Trajectories, simulate
 
@@ -141,6 +141,7 @@ def simulation(
         targets=config["targets"],
         checkpoint=checkpoint,
         checkpoint_seconds=config["checkpoint_seconds"],
+        epochs=config["epochs"],
     )
     return simulate(
         problem, algorithm, x, y, seeds=seeds, settings=settings, progress=progress, should_stop=should_stop
@@ -204,7 +205,7 @@ def _check_writable(root: Path) -> None:
 def _final_metrics(history: pd.DataFrame, axes: set[str]) -> dict[str, float]:
     """Median over the runs of every metric's last value."""
     last = history.groupby("run").tail(1)
-    skip = {"run", "iteration", "oracle_calls", "samples", "seconds", *KINDS, *axes}
+    skip = {"run", "iteration", "oracle_calls", "seconds", *KINDS, *POINTS, *axes}
     return {name: float(last[name].median()) for name in last.columns if name not in skip}
 
 

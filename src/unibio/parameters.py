@@ -32,6 +32,11 @@ def hyper(
     return field(default=default, metadata=meta)
 
 
+def declared(cls: Any) -> list[dataclasses.Field[Any]]:
+    """The fields of a class that are parameters, made by :func:`hyper`."""
+    return [spec for spec in dataclasses.fields(cls) if "help" in spec.metadata]
+
+
 def accepted(meta: Any) -> str:
     """The accepted values of a parameter in words, from its metadata."""
     if meta.get("choices"):
@@ -53,7 +58,7 @@ class Configured:
 
     def __post_init__(self) -> None:
         kinds = get_type_hints(type(self))
-        for spec in dataclasses.fields(self):
+        for spec in declared(self):
             _check(f"{self.role}.{spec.name}", getattr(self, spec.name), kinds[spec.name], spec.metadata)
 
     @classmethod
@@ -63,7 +68,7 @@ class Configured:
         Raises:
             InputError: unknown names, wrong types, values out of range.
         """
-        names = [spec.name for spec in dataclasses.fields(cls)]
+        names = [spec.name for spec in declared(cls)]
         for name in values:
             if name not in names:
                 raise unknown(f"parameter of {cls.role} {cls.name},", name, names)

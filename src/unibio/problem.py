@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -220,6 +220,8 @@ class ProblemSpec(Configured):
     """A problem by its parameters: what a configuration names, and what a grid varies."""
 
     role: ClassVar[str] = "problem"
+    #: Whether it is about sentence pairs, and takes the ``data`` group of a configuration.
+    reads_pairs: ClassVar[bool] = False
     #: Metrics of the built problem that are averaged over every iteration, and so can have targets.
     averaged: ClassVar[tuple[str, ...]] = ()
 
@@ -230,6 +232,17 @@ class ProblemSpec(Configured):
             InputError: parameters that do not fit together, or data that cannot be used.
         """
         raise NotImplementedError
+
+    def reading(self, data: Any) -> Self:
+        """The problem with other data, where it is about sentence pairs.
+
+        Args:
+            data: :class:`unibio.data.DataSettings`, the ``data`` group of a configuration.
+
+        Raises:
+            InputError: it is not.
+        """
+        raise InputError(f"problem {self.name} reads no sentence pairs: leave data out")
 
     def fingerprint(self) -> str | None:
         """A hash of data that the parameters only point to (a file, a data set); None where they say everything.

@@ -34,7 +34,6 @@ FILES = ("config.yaml", "history.parquet", "runs.parquet", "summary.json")
 #: Keys of a configuration that decide the numbers of a record. Everything else is how, where and why it ran.
 SCIENTIFIC = (
     "problem",
-    "data",
     "algorithm",
     "steps",
     "budget",
@@ -48,8 +47,11 @@ SCIENTIFIC = (
 
 
 def digest(config: Mapping[str, Any]) -> str:
-    """sha256 of the canonical JSON of the scientific keys."""
+    """sha256 of the canonical JSON of the scientific keys and the hash of the data."""
     scientific = {key: config.get(key) for key in SCIENTIFIC}
+    scientific["data"] = config.get("data_hash")  # what the data are counts, not where they come from
+    if config.get("epochs") is not None:  # absent otherwise, which leaves the names of other records as they were
+        scientific["epochs"] = float(config["epochs"])
     return hashlib.sha256(json.dumps(scientific, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -57,7 +59,8 @@ def record_name(config: Mapping[str, Any]) -> str:
     """A stable directory name: readable parts and 12 digits of the digest."""
     problem, algorithm = config["problem"], config["algorithm"]
     exponent = f"-p{problem['exponent']:g}" if "exponent" in problem else ""
-    length = f"-T{config['steps']}" if config.get("steps") is not None else f"-B{config.get('budget')}"
+    lengths = {"T": config.get("steps"), "B": config.get("budget"), "E": config.get("epochs")}
+    length = next((f"-{letter}{value}" for letter, value in lengths.items() if value is not None), "")
     return f"{problem['name']}{exponent}-{algorithm['name']}{length}-{digest(config)[:12]}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from unibio.oracle import Oracle
 from unibio.problem import Problem
 from unibio.settings import Settings as Settings
 
+#: Epochs are given up when no lower gradient was asked for in so many iterations.
+NO_LOWER_GRADIENTS = 1000
 #: A row whose x or y has a norm above this has diverged.
 DIVERGED_NORM = 1e10
 
@@ -98,9 +101,9 @@ class _Loop:
         self.streams = Streams(self.seeds, x.device, x.dtype)
         self.oracle = Oracle(problem, self.streams, getattr(algorithm, "batch_size", None))
         self.metrics = problem.metrics or default_metrics(problem)
-        self.length = s.steps if s.steps is not None else s.budget
-        assert self.length is not None  # Settings has checked
-        self.recorder = Recorder(len(seeds), log_iterations(self.length, s.log_points), problem.averaged, s.targets)
+        self.length, iterations = self.plan(s)
+        self.marks = 0  # parts of the epochs that are logged already
+        self.recorder = Recorder(len(seeds), iterations, problem.averaged, s.targets)
         for name in s.targets or {}:
             if name not in problem.averaged:
                 raise InputError(
@@ -117,6 +120,19 @@ class _Loop:
         self.state: dict[str, Any] = {"x": x, "y": y}
         self.diagnosis = Diagnosis()
 
+    def plan(self, s: Settings) -> tuple[float, list[int]]:
+        """The most iterations there can be, and those to be logged; with epochs, the latter only turn out."""
+        if s.epochs is None:
+            length = s.steps if s.steps is not None else s.budget
+            assert length is not None  # Settings has checked
+            return length, log_iterations(length, s.log_points)
+        if self.problem.size_lower is None:
+            raise InputError(
+                f"epochs = {s.epochs:g} passes over the lower level's data, of which problem {self.problem.name!r} has "
+                "none; use steps or budget"
+            )
+        return (math.inf if s.steps is None else s.steps), [0]
+
     def start(self) -> None:
         """Resume from the checkpoint, or initialise the algorithm (whose warm start belongs to iteration 0's cost)."""
         if self.restore():
@@ -131,7 +147,6 @@ class _Loop:
 
     def unfinished(self) -> bool:
         """Whether another iteration is due for some row."""
-        assert self.length is not None
         return self.iteration < self.length and not self.all_frozen
 
     def advance(self) -> None:
@@ -164,6 +179,8 @@ class _Loop:
         x, y = self.state["x"], self.state["y"]
         with torch.no_grad():
             ok = _within(x) & _within(y)
+            if self.passes_mark():
+                self.recorder.mark(self.iteration)
             due = self.recorder.due(self.iteration) or not self.unfinished()
             metrics = self.evaluate(x, y, due)
             if before is None:
@@ -171,7 +188,8 @@ class _Loop:
             for value in metrics.values():
                 ok &= value.abs() < torch.inf  # half the time of isfinite; false for NaN too
         diverged = None if bool(ok.all()) else ~ok & ~self.frozen
-        spent = None if self.settings.budget is None else ok & ~self.frozen & self.out_of_budget()
+        limited = self.settings.budget is not None or self.settings.epochs is not None
+        spent = ok & ~self.frozen & self.out_of_budget() if limited else None
         ends = _some(diverged) or _some(spent)
         if diverged is not None and _some(diverged):
             self.diverged |= diverged
@@ -186,9 +204,34 @@ class _Loop:
 
     def out_of_budget(self) -> Tensor:
         """Rows (bool, (runs,)) that may not start another iteration."""
-        if self.settings.budget is None:
-            return torch.zeros_like(self.frozen)
-        return (self.oracle.calls_per_run() >= self.settings.budget).to(self.frozen.device)
+        out = torch.zeros(len(self.seeds), dtype=torch.bool)
+        if self.settings.budget is not None:
+            out |= self.oracle.calls_per_run() >= self.settings.budget
+        if self.settings.epochs is not None:
+            out |= self.epochs_done() >= self.settings.epochs
+        return out.to(self.frozen.device)
+
+    def epochs_done(self) -> float:
+        """Passes over the lower level's data so far.
+
+        Raises:
+            InputError: there is no end in sight.
+        """
+        assert self.problem.size_lower is not None  # plan has checked
+        if self.iteration == NO_LOWER_GRADIENTS and not self.oracle.lower_samples:
+            raise InputError(
+                f"epochs: algorithm {self.algorithm.name!r} asked for no lower gradient in {self.iteration} "
+                "iterations, so that epochs never end; use steps or budget"
+            )
+        return self.oracle.lower_samples / self.problem.size_lower
+
+    def passes_mark(self) -> bool:
+        """Whether another of the epochs' equal parts is over."""
+        s = self.settings
+        if s.epochs is None:
+            return False
+        before, self.marks = self.marks, int(self.epochs_done() / s.epochs * (s.log_points - 1))
+        return self.marks > before
 
     def freeze(self, rows: Tensor, x: Tensor, y: Tensor) -> None:
         """End rows (bool, (runs,)) here, with their rows of x and y as the result."""
@@ -275,7 +318,7 @@ def _check_rows(problem: Problem, algorithm: Algorithm, x: Tensor, y: Tensor, ru
             raise InputError(f"algorithm.{name} has {len(value)} rows, but there are {runs} runs")
 
 
-_PLAIN = ("state", "final", "frozen", "diverged", "stopped_at", "iteration", "seconds")
+_PLAIN = ("state", "final", "frozen", "diverged", "stopped_at", "iteration", "seconds", "marks")
 
 
 def _some(rows: Tensor | None) -> bool:

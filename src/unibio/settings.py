@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ class Settings:
     Attributes:
         steps: T, outer iterations; None where only a budget ends the run.
         budget: oracle calls after which no further iteration starts; None for no limit.
+        epochs: the same for passes over the lower level's data by its gradients in y, of which n data points are one
+            pass; None for no limit. Where given, history is logged at equal parts of it.
         log_points: about how many rows of history a run gets.
         targets: {averaged metric: [thresholds]} for first hits.
         checkpoint: file to save to and resume from; None for neither.
@@ -29,10 +32,16 @@ class Settings:
     targets: Mapping[str, Sequence[float]] | None = None
     checkpoint: Path | None = None
     checkpoint_seconds: float = 30.0
+    epochs: float | None = None
 
     def __post_init__(self) -> None:
-        if self.steps is None and self.budget is None:
-            raise InputError("give steps (outer iterations) or budget (oracle calls); neither is set")
+        if self.steps is None and self.budget is None and self.epochs is None:
+            raise InputError(
+                "give steps (outer iterations), budget (oracle calls) or epochs (passes over the lower level's data); "
+                "none is set"
+            )
+        if self.epochs is not None and (isinstance(self.epochs, bool) or not 0 < self.epochs < math.inf):
+            raise InputError(f"epochs must be a positive number, got {self.epochs!r}")
         for name in ("steps", "budget"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):

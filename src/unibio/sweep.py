@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import re
 import time
@@ -25,7 +26,7 @@ from unibio import config as configuration
 from unibio import records
 from unibio.config import Job, job_from
 from unibio.errors import InputError, unknown
-from unibio.job import existing, simulation
+from unibio.job import check_writable, existing, simulation
 from unibio.oracle import KINDS
 from unibio.run import Interrupted
 
@@ -147,7 +148,7 @@ class Plan:
 
     jobs: list[Job]
     pending: list[Job]
-    seconds: float
+    seconds: float | None
 
     def describe(self, workers: int) -> str:
         """One line for the reader before work starts."""
@@ -156,15 +157,29 @@ class Plan:
         text = f"{len(self.jobs)} jobs, {found} already recorded"
         if not self.pending:
             return text
-        wall = self.seconds / max(1, min(workers, len(self.pending)))
-        return f"{text}, {len(self.pending)} to run ({trajectories:,} trajectories), about {_duration(wall)}"
+        text = f"{text}, {len(self.pending)} to run ({trajectories:,} trajectories)"
+        if self.seconds is None:
+            return text
+        return f"{text}, about {duration(self.seconds / max(1, min(workers, len(self.pending))))}"
 
 
 def plan(jobs: list[Job], probes: int = 6) -> Plan:
-    """Find what is missing, and estimate its computing time by trying a few of the missing jobs for a moment."""
+    """Find what is missing, and estimate its computing time by trying a few of the missing jobs for a moment.
+
+    There is no estimate where it would cost more than it says (a single job, whose progress bar tells; networks, whose
+    data and metrics take as long as the moment), where the jobs run on other machines, or where those tried fail, which
+    is theirs to report.
+    """
     pending = [job for job in jobs if existing(job) is None]
+    costly = len(pending) <= 1 or pending[0].config["epochs"] is not None
+    if costly or pending[0].config["launcher"].get("name") == "slurm":
+        return Plan(jobs, pending, None)
     tried = pending[:: max(1, math.ceil(len(pending) / probes))]
-    return Plan(jobs, pending, sum(map(_expected_seconds, tried)) * len(pending) / max(1, len(tried)))
+    try:
+        seconds = sum(map(_expected_seconds, tried)) * len(pending) / len(tried)
+    except Exception:
+        return Plan(jobs, pending, None)
+    return Plan(jobs, pending, seconds)
 
 
 def _expected_seconds(job: Job, moment: float = 0.15) -> float:
@@ -188,17 +203,37 @@ def _expected_seconds(job: Job, moment: float = 0.15) -> float:
 
 
 def announce(jobs: list[Job], command: str, workers: int = 1) -> Plan:
-    """Note which records make up each experiment, and say what is about to happen."""
-    for experiment in {job.config["experiment"] for job in jobs} - {None}:
-        members = [job for job in jobs if job.config["experiment"] == experiment]
-        names = [records.record_name(job.config) for job in members]
-        records.write_manifest(members[0].root, experiment, names, command.replace("*", experiment))
+    """Note which records make up each experiment, and say what is about to happen.
+
+    A sweep that is no experiment is noted as ``sweep-<digest>``, so that ``unibio status`` knows what is still to come.
+
+    Args:
+        jobs: all of them.
+        command: that runs them again; a * in it stands for the experiment's name.
+        workers: jobs that run at a time.
+
+    Raises:
+        InputError: the records directory cannot be written.
+    """
+    check_writable(jobs[0].root)
+    experiments: dict[str | None, list[str]] = {}
+    for job in jobs:
+        experiments.setdefault(job.config["experiment"], []).append(records.record_name(job.config))
+    for experiment, names in experiments.items():
+        if experiment is None:
+            if len(names) == 1:
+                continue
+            label = "sweep-" + hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:8]
+            records.write_manifest(jobs[0].root, label, names, command)
+        else:
+            records.write_manifest(jobs[0].root, experiment, names, command.replace("*", experiment))
     planned = plan(jobs)
     print(f"unibio: {planned.describe(workers)}; records in {jobs[0].root}", flush=True)
     return planned
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A rough length of time in words."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unibio.oracle import KINDS
+from unibio.oracle import KINDS, POINTS
 from unibio.records import Record
 
 #: Columns of a history that are not metrics.
-_NOT_METRICS = {"run", "iteration", "oracle_calls", "samples", "seconds", "seed", *KINDS}
+_NOT_METRICS = {"run", "iteration", "oracle_calls", "seconds", "seed", *KINDS, *POINTS}
 
 #: Rows logged of a run's ~200: each costs two milliseconds, and a chart shows no more.
 POINTS = 80
