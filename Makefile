@@ -1,4 +1,4 @@
-# Every target but help, clean and publish first makes sure that .venv exists and is current (see "env").
+# Every target but help and clean first makes sure that .venv exists and is current (see "env").
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
@@ -15,6 +15,8 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 PIP_ARGS ?=
 ## SCALE=...     paper (default) or smoke (few seeds, few steps: does everything run?)
 SCALE ?= paper
+## DATA=...      generated (default), snli or directory: the sentence pairs of make data
+DATA ?= generated
 ## ARGS=...      more arguments for pytest, reproduce or bench, e.g. make test ARGS="-k epoch"
 ARGS ?=
 
@@ -22,7 +24,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env reproduce reproduce-all figures publish test lint bench clean
+.PHONY: help env reproduce reproduce-all data figures publish test lint bench clean
 
 help:  ## this text
 	@echo "make TARGET [NAME=value ...]"; echo
@@ -47,7 +49,7 @@ $(STAMP): pyproject.toml constraints.txt
 		$(PY) -m pip install $$quiet $(PIP_ARGS) -c constraints.txt -e ".[dev]"
 	@rm -f $(VENV)/.installed-*; touch $@
 
-reproduce: $(STAMP)  ## the paper's synthetic study: runs (only what is missing), figures, tables, report in reproduced/
+reproduce: $(STAMP)  ## the paper's synthetic study: runs (only what is missing), figures, tables and results/index.html
 	@echo "→ reproducing the synthetic study at scale $(SCALE) (finished runs are kept in runs/ and not repeated)"
 	@$(PY) scripts/reproduce.py --scale $(SCALE) $(ARGS)
 
@@ -55,16 +57,16 @@ reproduce-all: $(STAMP)  ## everything that can be reproduced, not only the synt
 	@echo "→ reproducing everything at scale $(SCALE)"
 	@$(PY) scripts/reproduce.py --all --scale $(SCALE) $(ARGS)
 
+data: $(STAMP)  ## prepare sentence pairs for the learning experiment into data/: make data DATA=snli ARGS=data.train=5000
+	@$(VENV)/bin/unibio data $(DATA) $(ARGS)
+
 figures: $(STAMP)  ## figures, tables and report again, from the stored runs only
-	@echo "→ drawing figures and writing the report from runs/ into reproduced/"
+	@echo "→ drawing figures and writing the report from runs/ into results/"
 	@$(VENV)/bin/unibio figures && $(VENV)/bin/unibio report
 
-publish:  ## copy reproduced/ to results/synthetic/, the copy under version control
-	@if [ ! -f reproduced/report.md ]; then echo "error: no reproduced/report.md: run make reproduce first" >&2; exit 1; fi
-	@if grep -qsE '"scale": *"smoke"' reproduced/claims.json; then \
-		echo "error: reproduced/ is of scale smoke, which proves nothing: run make reproduce first" >&2; exit 1; fi
-	@echo "→ publishing reproduced/ as results/synthetic/"
-	@rm -rf results/synthetic && mkdir -p results && cp -R reproduced results/synthetic && rm -f results/synthetic/.stamp
+publish: $(STAMP)  ## copy results/ to results/published/, the copy under version control
+	@echo "→ publishing results/ as results/published/"
+	@$(PY) scripts/publish.py
 
 test: $(STAMP)  ## all tests; every skip is printed with its reason
 	@echo "→ running the tests"
@@ -79,7 +81,8 @@ bench: $(STAMP)  ## measure speed and memory; prints a table and writes benchmar
 	@echo "→ running the benchmarks"
 	@$(PY) benchmarks/run.py $(ARGS)
 
-clean:  ## remove caches, builds and reproduced/; keeps runs/, results/ and .venv
-	@echo "→ removing caches, builds and reproduced/"
-	@rm -rf build dist reproduced .pytest_cache .ruff_cache .mypy_cache .hypothesis
+clean:  ## remove caches, builds and what is in results/; keeps runs/, results/published/ and .venv
+	@echo "→ removing caches, builds and what is in results/ but results/published/"
+	@rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@find results -mindepth 1 -maxdepth 1 ! -name published ! -name .gitignore -exec rm -rf {} +
 	@find . -path ./$(VENV) -prune -o -type d -name __pycache__ -exec rm -rf {} +

@@ -163,8 +163,8 @@ found[1].runs[["noise", "seed", "status", "stopped_at", "neumann_lambda_max"]].h
 # The figure as the report has it, drawn from these records:
 
 # %%
-written = draw_all(Path("runs"), Path("reproduced"), ["fig1"])
-picture = Image.open("reproduced/figures/fig1.png").convert("RGB")
+written = draw_all(Path("runs"), Path("results"), ["fig1"])
+picture = Image.open("results/figures/fig1.png").convert("RGB")
 picture.thumbnail((800, 800))
 display(picture.quantize(32))
 

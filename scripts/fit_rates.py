@@ -18,7 +18,7 @@ from unibio.figures import fig5
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--records", type=Path, default=Path("runs"), help="directory of records")
-    parser.add_argument("--out", type=Path, default=Path("reproduced"), help="for tables/fit_rates.csv")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="for tables/fit_rates.csv")
     parser.add_argument("--experiment", default="fig5", help="whose curves to fit")
     parser.add_argument("--metric", default="hypergradient_norm_mean", help="column of the history to fit")
     parser.add_argument("--low", type=float, default=None, help="first iteration of the fit range")

@@ -18,7 +18,7 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all that have records)")
     parser.add_argument("--records", type=Path, default=Path("runs"), help="directory of records (default: runs)")
-    parser.add_argument("--out", type=Path, default=Path("reproduced"), help="where to write (default: reproduced)")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="where to write (default: results)")
     options = parser.parse_args()
     try:
         for path in draw_all(options.records, options.out, options.names or None):

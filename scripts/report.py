@@ -15,7 +15,7 @@ from unibio.figures import draw_all
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--records", type=Path, default=Path("runs"), help="directory of records")
-    parser.add_argument("--out", type=Path, default=Path("reproduced"), help="where to write")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="where to write")
     parser.add_argument("--no-figures", action="store_true", help="use the figures that are there")
     options = parser.parse_args()
     study = Study(options.records)

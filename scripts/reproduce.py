@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="every experiment in conf/experiment")
     parser.add_argument("--scale", default="paper", help="paper, or smoke for a run of seconds that proves nothing")
     parser.add_argument("--records", default="runs", help="directory of records")
-    parser.add_argument("--out", type=Path, default=Path("reproduced"), help="directory of figures, tables and report")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="directory of figures, tables and report")
     parser.add_argument("--tracker", default="offline", help="none, offline or online (wandb)")
     parser.add_argument("--workers", type=int, default=None, help="processes; one per core by default")
     options = parser.parse_args()

@@ -174,7 +174,7 @@ def _from_records(command: str, arguments: Sequence[str]) -> None:
     """``figures`` and ``report``; neither imports torch."""
     parser = argparse.ArgumentParser(prog=f"unibio {command}", description=COMMANDS[command])
     parser.add_argument("--records", type=Path, default=Path("runs"), help="directory of records (default: runs)")
-    parser.add_argument("--out", type=Path, default=Path("reproduced"), help="where to write (default: reproduced)")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="where to write (default: results)")
     if command == "figures":
         parser.add_argument("names", nargs="*", help="figures to draw (default: all)")
     options = parser.parse_args(arguments)
