@@ -18,7 +18,7 @@ import pytest
 from unibio import records
 from unibio.config import Job, job_from
 from unibio.errors import InputError
-from unibio.job import existing, pick_device, run_job
+from unibio.job import FailedBefore, existing, pick_device, run_job
 from unibio.pool import run_pool
 from unibio.run import Interrupted
 from unibio.sweep import composer, expand, plan
@@ -98,7 +98,17 @@ def test_a_failure_leaves_its_traceback_and_no_record(tmp_path: Path, monkeypatc
     assert summary["status"] == "failed"
     assert "no such luck" in summary["traceback"]
     assert records.find(path) is None
-    assert run_job(job).computed, "a failed job can be run again"
+    with pytest.raises(FailedBefore, match="no such luck"):
+        run_job(job)
+    assert run_job(make(tmp_path, "retry_failed=true")).computed, "tried again on request"
+    assert not run_job(job).computed
+
+
+def test_a_failure_of_older_code_is_no_reason_not_to_try(tmp_path: Path) -> None:
+    job = make(tmp_path)
+    path = tmp_path / records.record_name(job.config)
+    records.write_unfinished(path, job.config, {"status": "failed", "traceback": "E: no", "code_hash": "0" * 64})
+    assert run_job(job).computed
 
 
 def test_one_failing_job_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ class Root:
     algorithm: Any = MISSING
     scale: dict[str, Any] = field(default_factory=dict)
     tracker: dict[str, Any] = field(default_factory=dict)
+    launcher: dict[str, Any] = field(default_factory=dict)
     paper: dict[str, Any] = field(default_factory=dict)
     data: Any = None  # sentence pairs, for problems that are about them
     data_hash: str | None = None  # the problem's fingerprint of its data; computed, whatever is given
@@ -63,6 +64,7 @@ class Root:
     records: str = "runs"
     checkpoint_seconds: float = 30.0
     progress: bool = True
+    retry_failed: bool = False
 
 
 def register() -> None:

@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import platform
 import signal
-import subprocess
-import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from unibio import records
+from unibio import heartbeat, records
 from unibio.checkpoint import DamagedCheckpoint
 from unibio.codehash import code_hash
 from unibio.config import Job, specs_for
 from unibio.errors import InputError
 from unibio.grid import history_table, runs_table
+from unibio.heartbeat import Heartbeat
 from unibio.oracle import KINDS, POINTS
+from unibio.provenance import circumstances_of, modules_of
 from unibio.records import Record
 from unibio.run import Interrupted, Settings, Trajectories, simulate
-
-_VERSIONS = ("torch", "numpy", "pandas", "hydra-core", "omegaconf")
 
 
 @dataclass(frozen=True)
@@ -49,41 +44,120 @@ def existing(job: Job) -> Record | None:
     return None if record is None or record.stale else record
 
 
-def run_job(job: Job, progress: Callable[[int], None] | None = None) -> Outcome:
+def failed_before(job: Job) -> str | None:
+    """Why an earlier attempt with today's code failed; None if there was none, or if the job asks for another."""
+    if job.config["retry_failed"]:
+        return None
+    reason = records.failure(job.root / records.record_name(job.config), code_hash(modules_of(job)))
+    return None if reason is None else f"failed before, not tried again: {reason}"
+
+
+class Busy(Exception):
+    """Another process is computing this job."""
+
+
+class FailedBefore(Exception):
+    """The job failed earlier, and nobody asked for another attempt."""
+
+
+def run_job(job: Job, progress: Callable[[int], None] | None = None, wait: bool = True) -> Outcome:
     """Return the job's record, computing it if it is not there.
 
     Args:
         job: what to run.
         progress: called with the number of finished iterations.
+        wait: for another process that computes the same job, to return its record.
 
     Raises:
         InputError: the records directory cannot be written, or the device is not there.
+        Busy: another process computes it, and ``wait`` is false.
+        FailedBefore: it failed with today's code, and its ``retry_failed`` is false.
         Interrupted: SIGINT, SIGTERM or SIGUSR2 arrived; a checkpoint was written.
         Exception: whatever the computation raised; a failed record holds its traceback.
     """
-    _check_writable(job.root)
+    check_writable(job.root)
     path = job.root / records.record_name(job.config)
-    with FileLock(job.root / ".locks" / f"{path.name}.lock"):
+    # The system releases the lock of a process that is killed: there is no stale one to recover from.
+    lock = FileLock(job.root / ".locks" / f"{path.name}.lock")
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        raise Busy(path.name) from None
+    try:
         found = existing(job)
         if found is not None:
             return Outcome(found, computed=False)
-        try:
-            return Outcome(_compute(job, path, progress), computed=True)
-        except Interrupted:
-            records.write_unfinished(path, job.config, {"status": "interrupted", **_circumstances(job)})
+        reason = failed_before(job)
+        if reason is not None:
+            raise FailedBefore(reason)
+        circumstances = circumstances_of(job, pick_device(job.config["device"]))
+        return Outcome(_attempt(job, path, circumstances, progress), computed=True)
+    finally:
+        lock.release()
+
+
+#: Errors of a disk, not of a computation: nothing has failed that could not go on once there is room.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+def _attempt(job: Job, path: Path, circumstances: dict[str, Any], progress: Callable[[int], None] | None) -> Record:
+    """Compute a job, and note an attempt that does not end in a record."""
+
+    def note(status: str, **more: Any) -> None:
+        with suppress(OSError):  # the reason may be the disk itself
+            records.write_unfinished(path, job.config, {"status": status, **more, **circumstances})
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "summary.json").unlink(missing_ok=True)  # of an earlier attempt
+        with Heartbeat(path, job.config["steps"]) as beat:
+
+            def tell(finished: int) -> None:
+                beat.iteration = finished
+                if progress is not None:
+                    progress(finished)
+
+            return _compute(job, path, circumstances, tell)
+    except Interrupted:
+        note("interrupted")
+        raise
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            note("failed", traceback=traceback.format_exc())
             raise
-        except Exception:
-            summary = {"status": "failed", "traceback": traceback.format_exc(), **_circumstances(job)}
+        note("interrupted")
+        raise InputError(
+            f"records = {job.root} cannot be written: {os.strerror(error.errno)}; make room and give the same command, "
+            "which goes on from the last checkpoint, or choose another directory with records=DIR"
+        ) from None
+    except Exception:
+        note("failed", traceback=traceback.format_exc())
+        raise
+
+
+def note_killed(job: Job, reason: str) -> None:
+    """Leave a failed record of a job whose process died without a word.
+
+    Args:
+        job: what it computed.
+        reason: what is known of its end.
+    """
+    path = job.root / records.record_name(job.config)
+    with FileLock(job.root / ".locks" / f"{path.name}.lock"):
+        if existing(job) is None:
+            summary = {
+                "status": "failed",
+                "traceback": reason,
+                **circumstances_of(job, pick_device(job.config["device"])),
+            }
             records.write_unfinished(path, job.config, summary)
-            raise
+        (path / heartbeat.FILE).unlink(missing_ok=True)
 
 
-def _compute(job: Job, path: Path, progress: Callable[[int], None] | None) -> Record:
+def _compute(job: Job, path: Path, circumstances: dict[str, Any], progress: Callable[[int], None] | None) -> Record:
     config = job.config
-    circumstances = _circumstances(job)
     # Code that has changed must not continue from numbers that older code computed: its hash is in the file's name.
     checkpoint = path / f"checkpoint-{circumstances['code_hash'][:12]}.pt"
-    path.mkdir(parents=True, exist_ok=True)
     for old in path.glob("checkpoint-*.pt"):
         if old != checkpoint:
             old.unlink()
@@ -190,7 +264,12 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
             signal.signal(number, old)
 
 
-def _check_writable(root: Path) -> None:
+def check_writable(root: Path) -> None:
+    """Try to write into the records directory, creating it.
+
+    Raises:
+        InputError: that does not work.
+    """
     try:
         (root / ".locks").mkdir(parents=True, exist_ok=True)
         probe = root / f".writable-{os.getpid()}"
@@ -207,49 +286,3 @@ def _final_metrics(history: pd.DataFrame, axes: set[str]) -> dict[str, float]:
     last = history.groupby("run").tail(1)
     skip = {"run", "iteration", "oracle_calls", "seconds", *KINDS, *POINTS, *axes}
     return {name: float(last[name].median()) for name in last.columns if name not in skip}
-
-
-def _circumstances(job: Job) -> dict[str, Any]:
-    """Where and by what a record was made. Nothing of the environment's variables."""
-    modules = sorted({"unibio.run", type(job.problem).__module__, type(job.algorithm).__module__})
-    device = pick_device(job.config["device"])
-    return {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "modules": modules,
-        "code_hash": code_hash(modules),
-        "git": _git(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _VERSIONS}},
-        "hardware": {
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-        },
-        "threads": job.config["threads"],
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-
-
-@lru_cache(maxsize=1)
-def _git() -> dict[str, Any]:
-    """Commit of the code that runs, and whether the tree differs from it; empty outside a clone."""
-
-    def ask(*words: str) -> str:
-        return subprocess.run(
-            ("git", *words), cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
-        return {}
-
-
-@lru_cache(maxsize=1)
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

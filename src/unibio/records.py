@@ -6,6 +6,7 @@
         runs.parquet      one row per run: axes, status, where it stopped, counts, first hits
         summary.json      status, versions, hardware, code hash, seconds, warnings
         done              digests of the four files; written last, so without it there is no record
+        checkpoint-*.pt   of an unfinished job; running.json of one that is being computed (see heartbeat)
     runs/.experiments/<name>.json     which records an experiment's last sweep consists of
 
 Files are written to a temporary name and renamed. A record is *complete* when ``done`` matches every file to the
@@ -150,6 +151,29 @@ def write_unfinished(path: Path, config: Mapping[str, Any], summary: Mapping[str
     (path / "done").unlink(missing_ok=True)
     write_text(path / "config.yaml", _yaml(config))
     write_text(path / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+
+
+def failure(path: Path, code: str | None = None) -> str | None:
+    """The last line of a failed job's traceback; None for any other directory.
+
+    Args:
+        path: of the record.
+        code: count only a failure of this code hash, since other code may not fail.
+    """
+    noted = unfinished(path)
+    if noted.get("status") != "failed" or code not in (None, noted.get("code_hash")):
+        return None
+    lines = str(noted.get("traceback", "")).strip().splitlines()
+    return lines[-1] if lines else "no traceback"
+
+
+def unfinished(path: Path) -> dict[str, Any]:
+    """What :func:`write_unfinished` noted; {} where there is nothing that can be read."""
+    try:
+        noted = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
 
 
 def _yaml(config: Mapping[str, Any]) -> str:

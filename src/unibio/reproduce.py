@@ -11,7 +11,8 @@ from pathlib import Path
 from unibio import records
 from unibio.config import Job, conf_dir
 from unibio.errors import unknown
-from unibio.pool import default_workers, report_failures, run_pool
+from unibio.launch import report_failures
+from unibio.pool import default_workers, run_pool
 from unibio.sweep import announce, composer, expand
 
 #: The synthetic study: Figure 1, Figure 5, their controls and tables.

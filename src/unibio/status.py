@@ -1,0 +1,136 @@
+"""How sweeps stand: the state of every job, from small files only. Needs no torch."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from unibio import heartbeat, records
+from unibio.codehash import code_hash
+
+#: What a job can be, in the order of a table's columns.
+STATES = ("done", "running", "failed", "interrupted", "to do")
+
+
+@dataclass(frozen=True)
+class State:
+    """How one job stands.
+
+    Attributes:
+        name: of the record.
+        state: one of :data:`STATES`. "done" is a sealed record whose files are not read again here; "interrupted"
+            covers a job that was asked to stop and one whose process has gone without a word.
+        summary: of a done, failed or interrupted job.
+        beat: the last sign of life, where there is one.
+    """
+
+    name: str
+    state: str
+    summary: dict[str, Any] = field(default_factory=dict)
+    beat: dict[str, Any] | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why it is not done, in a few words."""
+        if self.state == "failed":
+            return (str(self.summary.get("traceback", "")).strip().splitlines() or ["no traceback"])[-1]
+        if self.state == "interrupted" and self.beat is not None:
+            return f"its process ({self.beat['host']}:{self.beat['pid']}) is gone"
+        return ""
+
+    @property
+    def stale(self) -> bool:
+        """Whether a done job was computed by code that has changed since, so that it will be computed again."""
+        return self.state == "done" and self.summary.get("code_hash") != _hash(tuple(self.summary.get("modules", ())))
+
+    @property
+    def diverged(self) -> int:
+        """Runs of a done job's batch that diverged."""
+        return int(self.summary.get("statuses", {}).get("diverged", 0))
+
+    def remaining(self, now: float) -> float | None:
+        """Seconds until a running job's end at its pace so far; None where that is not known."""
+        beat = self.beat or {}
+        finished, steps = beat.get("iteration"), beat.get("steps")
+        if self.state != "running" or not finished or not steps:
+            return None
+        return max(0.0, (now - beat["began"]) * (steps - finished) / finished)
+
+
+_hash = cache(code_hash)
+
+
+def state_of(path: Path) -> State:
+    """How the job of a directory stands; "to do" where there is none."""
+    beat = heartbeat.read(path)
+    if beat is not None and heartbeat.alive(beat):
+        return State(path.name, "running", beat=beat)
+    summary = records.unfinished(path)
+    if beat is None and (path / "done").is_file():
+        return State(path.name, "done", summary)
+    if beat is None and summary.get("status") == "failed":
+        return State(path.name, "failed", summary)
+    return State(path.name, "interrupted" if path.is_dir() else "to do", summary, beat)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The jobs of an experiment or a sweep, or all that belong to none (then without a command)."""
+
+    name: str
+    command: str
+    jobs: list[State]
+
+    def count(self, state: str) -> int:
+        """Jobs in a state."""
+        return Counter(job.state for job in self.jobs)[state]
+
+    def eta(self, now: float | None = None) -> float | None:
+        """Seconds until the end if as many jobs run as now; None if none does, or nothing is known of their length.
+
+        Jobs that have not begun, or were interrupted, are taken to last as long as the mean of those that are done.
+        """
+        now = time.time() if now is None else now
+        running = [job for job in self.jobs if job.state == "running"]
+        if not running:
+            return None
+        took = [float(job.summary["seconds"]) for job in self.jobs if job.state == "done" and "seconds" in job.summary]
+        left = [job.remaining(now) for job in running]
+        known = took or [now - job.beat["began"] + rest for job, rest in zip(running, left, strict=True)
+                         if job.beat is not None and rest is not None]  # fmt: skip
+        if not known:
+            return None
+        mean = sum(known) / len(known)
+        waiting = self.count("to do") + self.count("interrupted")
+        return (sum(mean / 2 if rest is None else rest for rest in left) + waiting * mean) / len(running)
+
+
+def sweeps(root: Path) -> list[Sweep]:
+    """Every sweep noted in a records directory, and what belongs to none."""
+    names = [path.name for path in sorted(root.iterdir()) if _is_job(path)] if root.is_dir() else []
+    states = {name: state_of(root / name) for name in names}
+    found, covered = [], set()
+    for path in sorted((root / ".experiments").glob("*.json")):
+        content = records.manifest(root, path.stem)
+        if content is None:
+            continue
+        members = [str(name) for name in content.get("records", ())]
+        covered |= set(members)
+        jobs = [states.get(name) or State(name, "to do") for name in members]
+        found.append(Sweep(path.stem, str(content.get("command", "")), jobs))
+    others = [state for name, state in states.items() if name not in covered]
+    return [*found, Sweep("(no sweep)", "", others)] if others else found
+
+
+def _is_job(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".") and path.name != "wandb"
+
+
+def unfinished(root: Path) -> list[State]:
+    """The jobs whose directories hold something but neither a record nor a running process."""
+    states = [state_of(path) for path in sorted(root.iterdir()) if _is_job(path)] if root.is_dir() else []
+    return [state for state in states if state.state in ("failed", "interrupted")]
