@@ -144,7 +144,7 @@ def test_make_help_lists_every_target():
     assert listed == targets
 
 
-@pytest.mark.parametrize("target", ["env", "reproduce", "reproduce-all", "figures", "test", "lint", "bench"])
+@pytest.mark.parametrize("target", ["env", "reproduce", "reproduce-all", "data", "figures", "test", "lint", "bench"])
 def test_first_command_in_a_clone_makes_the_environment(target):
     """With a stamp that cannot exist, a dry run of each target must start by installing the pins."""
     plan = make("--dry-run", target, "VENV=.venv-absent").stdout

@@ -30,7 +30,7 @@ def directory(path: str) -> Source:
         raise InputError(f"data.dir = {path} is not a directory")
     files = {split: _only(folder, split) for split in _NAMES}
     return Source(
-        f"files in {folder.resolve().name}",
+        f"files of the directory {folder.resolve().name}",
         {split: _read(file) for split, file in files.items()},
         files=tuple(str(file.resolve()) for file in files.values()),
         notes=[f"{split}: {file.name}" for split, file in files.items()],

@@ -11,7 +11,7 @@ import torch
 from unibio.data.pairs import LABELS, SPLITS, Pair, PairData, Source, Split, content_hash, padded
 from unibio.data.progress import Progress
 from unibio.data.settings import DataSettings
-from unibio.data.vectors import word_vectors
+from unibio.data.vectors import locate, word_vectors
 from unibio.data.words import tokenizer, vocabulary
 from unibio.errors import InputError
 
@@ -38,6 +38,7 @@ def prepare(settings: DataSettings, source: Source, progress: Progress) -> tuple
     Raises:
         InputError: too few pairs, a damaged source, no vectors.
     """
+    path = locate(settings, progress)
     tokens = tokenizer()
     chosen: dict[str, _Chosen] = {}
     for split in reversed(SPLITS):
@@ -52,7 +53,7 @@ def prepare(settings: DataSettings, source: Source, progress: Progress) -> tuple
             )
     counts = Counter(word for part in chosen.values() for pair in part.pairs for side in pair for word in side)
     words = vocabulary(counts)
-    vectors = word_vectors(settings, words, progress)
+    vectors = word_vectors(settings, path, words, progress)
     ids = {word: row for row, word in enumerate(words)}
     splits = {split: _tensors(chosen[split], ids) for split in SPLITS}
     known = sum(count for word, count in counts.items() if word in vectors.found)
@@ -63,7 +64,12 @@ def prepare(settings: DataSettings, source: Source, progress: Progress) -> tuple
         source=source.name,
         content=content_hash(splits, vectors.table),
         coverage=known / counts.total(),
-        description=(*source.notes, *(_line(split, chosen[split]) for split in SPLITS), f"vectors: {vectors.name}"),
+        description=(
+            f"looked for: prepared data in the cache, then {source.name}; no other source",
+            *source.notes,
+            *(_line(split, chosen[split]) for split in SPLITS),
+            f"vectors: {vectors.name}",
+        ),
     )
     return data, (*source.files, *vectors.files)
 

@@ -33,11 +33,36 @@ class WordVectors:
     files: tuple[str, ...] = ()
 
 
-def word_vectors(settings: DataSettings, vocabulary: list[str], progress: Progress) -> WordVectors:
-    """Vectors of a vocabulary whose row 0 is padding.
+def locate(settings: DataSettings, progress: Progress) -> Path | None:
+    """The file of the vectors, downloaded if need be; None where they are made or come with a package.
+
+    To be asked first, so that missing vectors show before work is done.
 
     Raises:
-        InputError: the vectors are not there, damaged, or none of them is of these words.
+        InputError: no such file or package, or no way to download it.
+    """
+    if settings.vectors in ("own", "random"):
+        return None
+    if settings.vectors == "glove50":
+        package_files()
+        return None
+    if settings.vectors == "glove":
+        path = Path(settings.cache) / "downloads" / Path(GLOVE_840B).name
+        fetch(GLOVE_840B, path, "data.vectors = glove", "give data.vectors the path of a copy, or glove50", progress)
+        return path
+    path = Path(settings.vectors).expanduser()
+    if not path.is_file():
+        raise InputError(
+            f"data.vectors = {settings.vectors} is neither own, glove50, glove or random, nor a file that exists"
+        )
+    return path
+
+
+def word_vectors(settings: DataSettings, path: Path | None, vocabulary: list[str], progress: Progress) -> WordVectors:
+    """Vectors of a vocabulary whose row 0 is padding, with what :func:`locate` gave.
+
+    Raises:
+        InputError: the vectors are damaged, or none of them is of these words.
     """
     names = vocabulary[1:]
     dimension = settings.dimension or DIMENSION
@@ -51,19 +76,11 @@ def word_vectors(settings: DataSettings, vocabulary: list[str], progress: Progre
         # Multiples of 2⁻¹², so that the last bits of a machine's logarithm do not show in the content's hash.
         table, found = ((numbers.view(-1, dimension) * 2048).round() / 4096).float(), set(names)
         name = f"random, {dimension}-d"
-    elif settings.vectors == "glove50":
+    elif path is None:
         progress.say(f"looking up {len(names)} words in GloVe 6B, 50-d")
         table, found = _from_package(names)
         name = f"GloVe 6B, 50-d (package {PACKAGE} {metadata.version(PACKAGE)})"
     else:
-        path = Path(settings.vectors).expanduser()
-        if settings.vectors == "glove":
-            path = Path(settings.cache) / "downloads" / Path(GLOVE_840B).name
-            fetch(GLOVE_840B, path, "data.vectors = glove", "give data.vectors the path of a copy", progress)
-        elif not path.is_file():
-            raise InputError(
-                f"data.vectors = {settings.vectors} is neither own, glove50, glove or random, nor a file that exists"
-            )
         progress.say(f"looking up {len(names)} words in {path}")
         table, found = words.read_vectors(path, names, progress)
         name, files = f"{path.name}, {table.shape[1]}-d", (str(path.resolve()),)

@@ -1,0 +1,64 @@
+"""``unibio data``: prepare what a configuration asks for, and say what it is."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from unibio.data.load import cache_path, load_pairs
+from unibio.data.settings import SOURCES, DataSettings
+from unibio.errors import InputError
+
+
+def main(arguments: Sequence[str], about: str) -> None:
+    """Compose, prepare or read the cache, and print. Exits with 2 on input that cannot work."""
+    parser = argparse.ArgumentParser(
+        prog="unibio data",
+        description=about,
+        epilog="An experiment prepares its own data where it finds none; with this they are ready before, for instance "
+        "where there is a network: unibio data experiment=NAME.",
+    )
+    parser.add_argument("overrides", nargs="*", help=f"{', '.join(SOURCES)}, and Hydra overrides of the configuration")
+    try:
+        settings = composed(parser.parse_args(arguments).overrides)
+        path = cache_path(settings)
+        held = path.is_file()
+        data = load_pairs(settings, progress=True)
+    except InputError as error:
+        print(f"unibio: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    print(f"source: {data.source}")
+    for line in data.description:
+        print(line)
+    for split, part in data.splits.items():
+        premise, hypothesis = part.premise_length.float(), part.hypothesis_length.float()
+        print(
+            f"{split}: tokens of a premise {premise.mean():.1f} (longest {premise.max():.0f}), of a hypothesis "
+            f"{hypothesis.mean():.1f} (longest {hypothesis.max():.0f})"
+        )
+    print(f"coverage: {100 * data.coverage:.2f} % of the tokens have a vector; {len(data.words) - 1} words")
+    print(f"content: sha256 {data.content}")
+    print(f"{path}: {'read from' if held else 'written to'} the cache, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def composed(overrides: Sequence[str]) -> DataSettings:
+    """The data settings of a configuration; a word alone stands for data=WORD, nothing for data=generated.
+
+    Raises:
+        InputError: overrides that cannot be composed, or whose experiment uses no sentence pairs.
+    """
+    from omegaconf import OmegaConf
+
+    from unibio.sweep import composer
+
+    given = [override if "=" in override else f"data={override}" for override in overrides]
+    if not any(override.startswith(("data=", "experiment=")) for override in given):
+        given.insert(0, "data=generated")
+    with composer() as compose_one:
+        chosen = compose_one(given).data
+        if chosen is None:
+            raise InputError(f"{' '.join(given)} uses no sentence pairs; add data=generated, snli or directory")
+        values: Any = OmegaConf.to_container(chosen, resolve=True)
+    return DataSettings.create({key: value for key, value in values.items() if key != "name"})
