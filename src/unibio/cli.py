@@ -87,7 +87,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         planned = announce(jobs, "python -m unibio " + " ".join(given), workers_of(jobs[0]))
         if len(jobs) == 1 and not planned.pending:
             _say(jobs[0], "already recorded")
-        failures = launch(planned.pending, lambda job: _say(job, None))
+        failures = launch(planned.pending, lambda job, here: _say(job, None if here else "recorded by another sweep"))
     except InputError as error:
         _fail(error)
     except Interrupted as stopped:

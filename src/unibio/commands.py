@@ -227,13 +227,19 @@ def _rerun(options: argparse.Namespace) -> None:
         where = {"records": str(options.into or options.records), "retry_failed": True}
         jobs.append(job_from(portable(config) | where))
     try:
-        failures = run_pool(jobs, 1, finished=lambda job: print(f"{job.root}: {job.problem.name} recorded", flush=True))
+        failures = run_pool(jobs, 1, finished=_recorded)
     except Interrupted as stopped:
         print(f"unibio: {stopped}; the same command goes on from there", file=sys.stderr)
         raise SystemExit(130) from None
     report_failures(failures, len(jobs))
     if failures:
         raise SystemExit(1)
+
+
+def _recorded(job: Any, computed: bool) -> None:
+    from unibio.records import record_name
+
+    print(f"{job.root / record_name(job.config)}: {'computed' if computed else 'already recorded'}", flush=True)
 
 
 def _clean(options: argparse.Namespace) -> None:

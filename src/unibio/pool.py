@@ -31,8 +31,8 @@ class Failure:
     error: str
 
 
-#: Told of every job that ends with a record.
-Finished = Callable[[Job], object]
+#: Told of every job that ends with a record, and whether it was computed here and not by another sweep meanwhile.
+Finished = Callable[[Job, bool], object]
 
 
 def finish_job(job: Job, progress: Callable[[int], None] | None = None, wait: bool = True) -> Outcome:
@@ -44,7 +44,7 @@ def finish_job(job: Job, progress: Callable[[int], None] | None = None, wait: bo
 
 
 def run_pool(
-    pending: Sequence[Job], workers: int, show: bool = True, finished: Finished = lambda job: None
+    pending: Sequence[Job], workers: int, show: bool = True, finished: Finished = lambda job, computed: None
 ) -> list[Failure]:
     """Run jobs in a pool of processes; one job's failure does not stop the others.
 
@@ -79,8 +79,8 @@ def _in_turn(jobs: Sequence[Job], bar: tqdm, finished: Finished) -> list[Failure
         job = (waiting or busy).popleft()
         bar.set_description(_label(job))
         try:
-            finish_job(job, _Ticker(bar.update), wait)
-            finished(job)
+            outcome = finish_job(job, _Ticker(bar.update), wait)
+            finished(job, outcome.computed)
         except Busy:
             busy.append(job)
         except Interrupted:
@@ -107,7 +107,7 @@ def _serve(wire: Any) -> None:
         while (task := wire.recv()) is not None:
             config, wait = task
             try:
-                finish_job(job_from(config), _Ticker(lambda steps: tell("ticks", steps)), wait)
+                outcome = finish_job(job_from(config), _Ticker(lambda steps: tell("ticks", steps)), wait)
             except Busy:
                 tell("busy")
             except Interrupted:
@@ -115,7 +115,7 @@ def _serve(wire: Any) -> None:
             except Exception as error:
                 tell("failed", _reason(error))
             else:
-                tell("finished")
+                tell("finished", outcome.computed)
 
 
 class _Worker:
@@ -219,7 +219,7 @@ class _Pool:
             return
         assert job is not None
         if kind == "finished":
-            self.finished(job)
+            self.finished(job, content)
         elif kind == "failed":
             self.failures.append(Failure(job, content))
         elif kind == "busy":

@@ -121,7 +121,7 @@ def _wait(waiting: list[tuple[Any, Job]], finished: Finished, pause: float = 1.0
                 bar.update()
                 reason = _outcome(handle, job)
                 if reason is None:
-                    finished(job)
+                    finished(job, True)
                 else:
                     failures.append(Failure(job, reason))
             if waiting:

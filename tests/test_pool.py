@@ -1,0 +1,181 @@
+"""Pools of real processes: killed workers, two sweeps at once, killed holders of a lock, signs of life."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from unibio import heartbeat, records
+from unibio.config import Job
+from unibio.errors import InputError
+from unibio.job import existing, run_job
+from unibio.launch import launch, report_failures
+from unibio.pool import Failure, run_pool, visible_gpus
+from unibio.status import state_of
+from unibio.sweep import composer, expand
+
+ENDLESS = "steps=10000000"
+
+
+def make(root: Path, *overrides: str) -> Job:
+    with composer() as compose_one:
+        (job,) = expand([f"records={root}", "tracker=none", "steps=12", *overrides], compose_one)
+    return job
+
+
+def until(true: Callable[[], object], what: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
+
+
+def directory(job: Job) -> Path:
+    return job.root / records.record_name(job.config)
+
+
+def test_a_killed_worker_fails_its_job_and_no_other(tmp_path: Path) -> None:
+    doomed = make(tmp_path, ENDLESS, "log_points=5")
+    others = [make(tmp_path, f"seed={seed}") for seed in range(3)]
+    done: list[Job] = []
+    failures: list[Failure] = []
+    sweep = threading.Thread(
+        target=lambda: failures.extend(run_pool([doomed, *others], 2, False, lambda job, _: done.append(job)))
+    )
+    sweep.start()
+    until(lambda: state_of(directory(doomed)).state == "running" and len(done) == 3, "the others are done")
+    beat = heartbeat.read(directory(doomed))
+    assert beat is not None
+    assert beat["pid"] != os.getpid()
+    os.kill(beat["pid"], signal.SIGKILL)
+    sweep.join(timeout=60)
+    assert not sweep.is_alive()
+    assert [failure.job.config["steps"] for failure in failures] == [10000000]
+    assert "SIGKILL" in failures[0].error
+    assert all(existing(job) is not None for job in others)
+    state = state_of(directory(doomed))
+    assert (state.state, "SIGKILL" in state.reason) == ("failed", True)
+    assert (directory(doomed) / "config.yaml").is_file()
+    before = launch([doomed], lambda *_: pytest.fail("it is not tried again"))
+    assert "failed before, not tried again" in before[0].error
+
+
+def test_a_killed_process_is_seen_and_its_lock_and_checkpoint_are_taken_over(tmp_path: Path) -> None:
+    words = ["steps=2500", "problem.noise=1", "checkpoint_seconds=0.05", "tracker=none", f"records={tmp_path}"]
+    process = subprocess.Popen([sys.executable, "-m", "unibio", *words], stdout=subprocess.DEVNULL)
+    job = make(tmp_path, *words[:-2])
+    until(lambda: list(directory(job).glob("checkpoint-*.pt")), "a checkpoint")
+    assert state_of(directory(job)).state == "running"
+    process.send_signal(signal.SIGKILL)
+    until(lambda: state_of(directory(job)).state == "interrupted", "its end is seen, before anyone has waited for it")
+    assert "is gone" in state_of(directory(job)).reason
+    process.wait()
+    resumed = run_job(job).record
+    assert resumed.summary["resumed_from"] > 0
+    assert state_of(directory(job)).state == "done"
+    whole = run_job(make(tmp_path / "whole", *words[:-2])).record
+    assert resumed.history.drop(columns="seconds").equals(whole.history.drop(columns="seconds"))
+
+
+def test_two_sweeps_at_once_compute_every_job_once(tmp_path: Path) -> None:
+    words = ["-m", "seed=0,1,2,3,4,5,6,7", "steps=150", "problem.noise=1", "tracker=none", f"records={tmp_path}"]
+    command = [sys.executable, "-m", "unibio", *words]
+    sweeps = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [sweep.communicate(timeout=120) for sweep in sweeps]
+    assert [sweep.returncode for sweep in sweeps] == [0, 0], said
+    lines = [line for out, _ in said for line in out.splitlines()[1:]]
+    assert len({line.split(":")[0] for line in lines if "computed in" in line}) == 8
+    assert len([line for line in lines if "computed in" in line]) == 8, "each by one of them"
+    assert all("computed in" in line or "recorded by another sweep" in line for line in lines)
+    assert all(existing(make(tmp_path, f"seed={seed}", "steps=150", "problem.noise=1")) for seed in range(8))
+
+
+def test_a_sign_of_life_of_another_machine_grows_old(tmp_path: Path) -> None:
+    with heartbeat.Heartbeat(tmp_path, steps=10, every=0.01) as beat:
+        beat.iteration = 4
+        until(lambda: (heartbeat.read(tmp_path) or {}).get("iteration") == 4, "the iteration is told")
+        content = heartbeat.read(tmp_path)
+        assert content is not None
+        assert heartbeat.alive(content)
+    assert heartbeat.read(tmp_path) is None
+    other = content | {"host": "elsewhere"}
+    assert heartbeat.alive(other, now=content["updated"] + 10)
+    assert not heartbeat.alive(other, now=content["updated"] + heartbeat.SILENCE + 1)
+    assert not heartbeat.alive(content | {"birth": 1}), "another process has the number now"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}'])
+def test_a_damaged_sign_of_life_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / heartbeat.FILE).write_text(content)
+    assert heartbeat.read(tmp_path) is None
+
+
+def test_a_sign_of_life_stops_nothing_on_a_full_disk(tmp_path: Path) -> None:
+    with heartbeat.Heartbeat(tmp_path / "missing", steps=None, every=0.001) as beat:
+        beat.iteration = 1
+        time.sleep(0.01)
+
+
+def test_a_disk_without_room_is_said_and_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    job = make(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("pandas.DataFrame.to_parquet", full)
+        with pytest.raises(InputError, match=r"records = .* cannot be written: No space left on device.*make room"):
+            run_job(job)
+    assert state_of(directory(job)).state == "interrupted"
+    assert run_job(job).computed
+
+
+def test_failures_end_in_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job = make(tmp_path)
+    report_failures([Failure(job, "Traceback\n  …\nValueError: too large")], total=7)
+    said = capsys.readouterr().err
+    assert "1 of 7 jobs failed" in said
+    assert f"{records.record_name(job.config)}  ValueError: too large" in said
+    assert "retry_failed=true" in said
+    report_failures([])
+    assert capsys.readouterr().err == ""
+
+
+def test_every_worker_gets_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker's environment says when it is born; the devices themselves are not needed for that."""
+    from unibio.pool import _Worker
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    assert visible_gpus() == ["4", "6"]
+    seen = []
+    monkeypatch.setattr(
+        "multiprocessing.context.SpawnProcess.start", lambda self: seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    )
+    for slot in range(3):
+        _Worker(slot, visible_gpus())
+    assert seen == ["4", "6", "4"]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,6"
+
+
+def test_a_stop_request_reaches_a_pool_and_its_jobs_go_on(tmp_path: Path) -> None:
+    words = ["-m", "seed=0,1", "steps=3000", "problem.noise=1", "checkpoint_seconds=1000", "tracker=none"]
+    words += ["launcher=joblib", "launcher.workers=2", f"records={tmp_path}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unibio", *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    until(lambda: len(list(tmp_path.glob("*/running.json"))) == 2, "both run")
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "the same command goes on from there" in said
+    for path in tmp_path.glob("example3-*"):
+        assert json.loads((path / "summary.json").read_text())["status"] == "interrupted"
+        assert len(list(path.glob("checkpoint-*.pt"))) == 1
