@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from unibio.errors import InputError
 
 _NAMES = {"train": ("train",), "valid": ("dev", "valid", "validation"), "test": ("test",)}
 _ENDINGS = (".jsonl", ".jsonl.gz", ".txt", ".txt.gz")
+#: A file with the sha256 of others, as the command sha256sum writes it.
+SUMS = "SHA256SUMS"
 _FIELDS = ("gold_label", "sentence1", "sentence2")
 #: Labels of a file by name; "-" is SNLI's where annotators did not agree.
 _NUMBERS = {name: number for number, name in enumerate(LABELS)} | {"-": -1}
@@ -22,13 +25,17 @@ _NUMBERS = {name: number for number, name in enumerate(LABELS)} | {"-": -1}
 def directory(path: str) -> Source:
     """The three files of a directory, named train, dev (or valid, validation) and test, with or without snli_1.0_.
 
+    What checksums there are must be right: those that gz files have at their ends, and those of a file SHA256SUMS in
+    the directory. (Pairs are read only as far as they are needed, which would not reach the end of a gz file.)
+
     Raises:
-        InputError: a file is missing or there are two for one split; later, while reading, a damaged file.
+        InputError: a file is missing or there are two for one split, or one is damaged; also while pairs are read.
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise InputError(f"data.dir = {path} is not a directory")
     files = {split: _only(folder, split) for split in _NAMES}
+    _verify(folder, list(files.values()))
     return Source(
         f"files of the directory {folder.resolve().name}",
         {split: _read(file) for split, file in files.items()},
@@ -52,6 +59,26 @@ def _only(folder: Path, split: str) -> Path:
         names = ", ".join(file.name for file in found)
         raise InputError(f"data.dir = {folder} has {len(found)} files for {split}: {names}; leave one of them")
     return found[0]
+
+
+def _verify(folder: Path, files: list[Path]) -> None:
+    sums = folder / SUMS
+    try:
+        lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
+        promised = {name.lstrip("*"): digest for digest, name in (line.split(maxsplit=1) for line in lines if line)}
+    except ValueError:
+        raise InputError(f"data.dir: {sums} is not a list of sha256 sums and file names; repair or remove it") from None
+    for path in files:
+        with path.open("rb") as file:
+            if path.name in promised and hashlib.file_digest(file, "sha256").hexdigest() != promised[path.name]:
+                raise InputError(f"data.dir: {path} is damaged, as its sha256 is not that of {SUMS}; get it again")
+        if path.suffix == ".gz":
+            try:
+                with gzip.open(path) as stream:
+                    while stream.read(1 << 20):
+                        pass
+            except (OSError, EOFError, zlib.error) as error:
+                raise InputError(f"data.dir: {path} is damaged ({error}); get the file again") from None
 
 
 def _read(path: Path) -> Iterator[Pair]:

@@ -69,9 +69,11 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _made(settings: DataSettings, progress: Progress) -> dict[str, Any]:
-    from unibio.data.prepare import prepare  # torchtext, which nobody needs who has a cache
+    from unibio.data.prepare import prepare
+    from unibio.data.vectors import locate
 
-    data, files = prepare(settings, _source(settings, progress), progress)
+    vector_file = locate(settings, progress)
+    data, files = prepare(settings, _source(settings, progress), vector_file, progress)
     fields = {spec.name: getattr(data, spec.name) for spec in dataclasses.fields(data)}
     fields |= {split: part.tensors() for split, part in data.splits.items()}
     return {"data": fields, "files": {name: _identity(Path(name)) for name in files}}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
 from unibio.data.pairs import LABELS, SPLITS, Pair, PairData, Source, Split, content_hash, padded
 from unibio.data.progress import Progress
 from unibio.data.settings import DataSettings
-from unibio.data.vectors import locate, word_vectors
+from unibio.data.vectors import word_vectors
 from unibio.data.words import tokenizer, vocabulary
 from unibio.errors import InputError
 
@@ -28,8 +29,10 @@ class _Chosen:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def prepare(settings: DataSettings, source: Source, progress: Progress) -> tuple[PairData, tuple[str, ...]]:
-    """The data of a source, and the files it was made from.
+def prepare(
+    settings: DataSettings, source: Source, vector_file: Path | None, progress: Progress
+) -> tuple[PairData, tuple[str, ...]]:
+    """The data of a source and of :func:`unibio.data.vectors.locate`, and the files they were made from.
 
     Test pairs are chosen first, then validation, then training pairs: each split's first ones in the source's order
     that have a label and two sentences and are in no split chosen before. Pairs are compared by their tokens, as the
@@ -38,7 +41,6 @@ def prepare(settings: DataSettings, source: Source, progress: Progress) -> tuple
     Raises:
         InputError: too few pairs, a damaged source, no vectors.
     """
-    path = locate(settings, progress)
     tokens = tokenizer()
     chosen: dict[str, _Chosen] = {}
     for split in reversed(SPLITS):
@@ -53,7 +55,7 @@ def prepare(settings: DataSettings, source: Source, progress: Progress) -> tuple
             )
     counts = Counter(word for part in chosen.values() for pair in part.pairs for side in pair for word in side)
     words = vocabulary(counts)
-    vectors = word_vectors(settings, path, words, progress)
+    vectors = word_vectors(settings, vector_file, words, progress)
     ids = {word: row for row, word in enumerate(words)}
     splits = {split: _tensors(chosen[split], ids) for split in SPLITS}
     known = sum(count for word, count in counts.items() if word in vectors.found)
