@@ -24,7 +24,7 @@ from unibio.report.figures import MOST_ROWS, excerpt
 class Wellformed(HTMLParser):
     """Collects what opens and fails on what does not close."""
 
-    void = frozenset({"meta", "img", "br"})
+    void = frozenset({"meta", "img", "br", "wbr"})
 
     def __init__(self):
         super().__init__()

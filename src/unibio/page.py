@@ -96,7 +96,8 @@ class _Writer:
         """Links to the headings of levels 2 and 3 written so far, the latter below the former."""
         lines, below = [], False
         for level, text, anchor in self._entries:
-            link = f'<a href="#{anchor}">{_inline(text)}</a>'
+            name = _inline(text).replace("_", "_<wbr>")  # names of figures are long
+            link = f'<a href="#{anchor}">{name}</a>'
             if level == 2:
                 lines.append(("</ol>" if below else "") + ("</li>" if lines else "") + f"<li>{link}")
             else:
