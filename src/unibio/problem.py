@@ -80,6 +80,8 @@ class Problem:
         closed_form: what is known exactly.
         vanishing_hessian: True where f_y and ∇²_yy g vanish together with D(y) as y_i → 0 (Example 3 and relatives),
             False for a regular Hessian (networks, regression). Decides how y near 0 is treated (paper §2).
+        diagnosed: data points of a minibatch that an algorithm's settings are checked on at the start, by up to a
+            hundred Hessian–vector products; None for all there are.
         start: (x0, y0) used when the caller gives none.
         batched: True or False to state the losses' form; None finds out at the first call, from the start given then.
         name: for records and messages.
@@ -102,6 +104,7 @@ class Problem:
     derivatives: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     closed_form: ClosedForm = field(default_factory=ClosedForm)
     vanishing_hessian: bool = False
+    diagnosed: int | None = None
     start: tuple[Tensor, Tensor] | None = None
     batched: bool | None = None
     name: str = "custom"

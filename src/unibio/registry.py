@@ -20,18 +20,20 @@ from unibio.algorithms.soba import SOBA
 from unibio.algorithms.stocbio import BSA, StocBiO
 from unibio.algorithms.sustain import SUSTAIN
 from unibio.algorithms.ttsa import TTSA
-from unibio.algorithms.unibio import UniBiO
+from unibio.algorithms.unibio import PlainUniBiO, UniBiO
 from unibio.algorithms.vrbo import VRBO
 from unibio.errors import unknown
 from unibio.problem import ProblemSpec
 from unibio.problems.example3 import Coordinatewise, Example3
 from unibio.problems.lp_regression import LpRegression
+from unibio.problems.nli_cleaning import NLICleaning
 from unibio.problems.quadratic import Quadratic
 
 ALGORITHMS: dict[str, type[Algorithm]] = {
     cls.name: cls
     for cls in (
         UniBiO,
+        PlainUniBiO,
         ReleasedUniBiO,
         StocBiO,
         BSA,
@@ -55,7 +57,9 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
 }
 #: Deviations of the released code from what is published: to be run by the study of them, not listed as methods.
 VARIANTS: dict[str, type[Algorithm]] = {cls.name: cls for cls in variants.VARIANTS}
-PROBLEMS: dict[str, type[ProblemSpec]] = {cls.name: cls for cls in (Example3, Coordinatewise, Quadratic, LpRegression)}
+PROBLEMS: dict[str, type[ProblemSpec]] = {
+    cls.name: cls for cls in (Example3, Coordinatewise, Quadratic, LpRegression, NLICleaning)
+}
 
 
 def algorithm_class(name: str) -> type[Algorithm]:

@@ -1,4 +1,4 @@
-"""Algorithm 2: UniBiO (Wu, Gong, Hao & Liu, ICLR 2026)."""
+"""Algorithm 2: UniBiO (Wu, Gong, Hao & Liu, ICLR 2026), with Epoch-SGD as published and with plain steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,55 @@ from unibio.parameters import PerRun, hyper
 
 
 @dataclass(frozen=True)
-class UniBiO(Algorithm):
+class Normalised(Algorithm):
+    """The upper level of Algorithm 2: normalised momentum on the generalised Neumann hypergradient, for any solver."""
+
+    upper_step: PerRun = hyper(0.03, "normalised upper-level step", symbol="η", above=0)
+    lower_step: PerRun = hyper(1.0, "first step of Epoch-SGD", symbol="γ₁", above=0)
+    momentum: PerRun = hyper(0.9, "weight of the old momentum", symbol="β", at_least=0, below=1)
+    period: int = hyper(2, "outer iterations between lower-level solves", symbol="I", at_least=1)
+    estimator: str = hyper(
+        "generalised",
+        "system of the Neumann sum: Theorem 4.1's or the classical one",
+        choices=("generalised", "classical"),
+    )
+    neumann_terms: int = hyper(3, "terms of the Neumann sum", symbol="Q", at_least=1)
+    neumann_step: PerRun = hyper(1.0, "step of the Neumann sum", symbol="c = 1/C", above=0)
+    neumann_samples: str = hyper("fresh", "samples of the HVPs", choices=("fresh", "shared"))
+    floor: float = hyper(DEFAULT_FLOOR, "distance from 0 below which y_i is treated specially", symbol="δ", above=0)
+    batch_size: int | None = hyper(None, "minibatch size for finite sums; null means the full batch", at_least=1)
+
+    def step(self, oracle: Oracle, state: State) -> State:
+        x, y, t = state["x"], state["y"], state["t"]
+        if t > 0 and t % self.period == 0:
+            y = self.update_lower(oracle, x, y)
+        h = self.hypergradient(oracle, x, y)
+        m = self.momentum * state["momentum"] + (1 - self.momentum) * h
+        x = oracle.project_upper(x - self.upper_step * normalised(m))
+        return {"x": x, "y": y, "momentum": m, "t": t + 1}
+
+    def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
+        """y of the next period: (runs, d_y)."""
+        raise NotImplementedError
+
+    def hypergradient(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
+        """ĥ: Theorem 4.1's estimator, or for comparison the classical one, which ignores the change of variables."""
+        terms, step, samples = self.neumann_terms, self.neumann_step, self.neumann_samples
+        if self.estimator == "classical":
+            return neumann(oracle, x, y, terms=terms, step=step, samples=samples)
+        return generalised_neumann(oracle, x, y, terms=terms, step=step, samples=samples, floor=self.floor)
+
+    def diagnose(self, oracle: Oracle, state: State) -> Diagnosis:
+        if self.neumann_terms == 1:  # a single term applies no Hessian, so no step can make it grow
+            return Diagnosis()
+        generalised = self.estimator == "generalised"
+        eigenvalue = largest_eigenvalue(oracle, state["x"], state["y"], floor=self.floor, preconditioned=generalised)
+        said = unstable_step(self.neumann_step, eigenvalue)
+        return Diagnosis({"neumann_lambda_max": eigenvalue[:, 0]}, (said,) if said else ())
+
+
+@dataclass(frozen=True)
+class UniBiO(Normalised):
     """UniBiO, Algorithm 2: normalised momentum on the generalised Neumann hypergradient, lower level by Epoch-SGD.
 
         y = EpochSGD(x_0, y; K_0);  m = 0
@@ -30,45 +78,18 @@ class UniBiO(Algorithm):
 
     name: ClassVar[str] = "unibio"
 
-    upper_step: PerRun = hyper(0.03, "normalised upper-level step", symbol="η", above=0)
-    lower_step: PerRun = hyper(1.0, "first step of Epoch-SGD", symbol="γ₁", above=0)
-    momentum: PerRun = hyper(0.9, "weight of the old momentum", symbol="β", at_least=0, below=1)
-    period: int = hyper(2, "outer iterations between lower-level solves", symbol="I", at_least=1)
     inner_budget: int = hyper(100, "lower-level steps available to Epoch-SGD", symbol="K", at_least=1)
     warm_budget: int | None = hyper(None, "the same for the warm start; null means K", symbol="K₀", at_least=1)
     first_length: float = hyper(5.0, "length of Epoch-SGD's first epoch", symbol="T₁", at_least=1)
     first_radius: PerRun = hyper(1.0, "radius of the ball in the first epoch", symbol="D₁", above=0)
     average: str = hyper("first", "iterates averaged: w_1…w_T or w_2…w_{T+1}", choices=("first", "last"))
-    estimator: str = hyper(
-        "generalised",
-        "system of the Neumann sum: Theorem 4.1's or the classical one",
-        choices=("generalised", "classical"),
-    )
-    neumann_terms: int = hyper(3, "terms of the Neumann sum", symbol="Q", at_least=1)
-    neumann_step: PerRun = hyper(1.0, "step of the Neumann sum", symbol="c = 1/C", above=0)
-    neumann_samples: str = hyper("fresh", "samples of the HVPs", choices=("fresh", "shared"))
-    floor: float = hyper(DEFAULT_FLOOR, "distance from 0 below which y_i is treated specially", symbol="δ", above=0)
-    batch_size: int | None = hyper(None, "minibatch size for finite sums; null means the full batch", at_least=1)
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
         warm = self.inner_budget if self.warm_budget is None else self.warm_budget
         return {"x": x, "y": self.solve_lower(oracle, x, y, warm), "momentum": x.new_zeros(x.shape), "t": 0}
 
-    def step(self, oracle: Oracle, state: State) -> State:
-        x, y, t = state["x"], state["y"], state["t"]
-        if t > 0 and t % self.period == 0:
-            y = self.solve_lower(oracle, x, y, self.inner_budget)
-        h = self.hypergradient(oracle, x, y)
-        m = self.momentum * state["momentum"] + (1 - self.momentum) * h
-        x = oracle.project_upper(x - self.upper_step * normalised(m))
-        return {"x": x, "y": y, "momentum": m, "t": t + 1}
-
-    def hypergradient(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
-        """ĥ: Theorem 4.1's estimator, or for comparison the classical one, which ignores the change of variables."""
-        terms, step, samples = self.neumann_terms, self.neumann_step, self.neumann_samples
-        if self.estimator == "classical":
-            return neumann(oracle, x, y, terms=terms, step=step, samples=samples)
-        return generalised_neumann(oracle, x, y, terms=terms, step=step, samples=samples, floor=self.floor)
+    def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
+        return self.solve_lower(oracle, x, y, self.inner_budget)
 
     def solve_lower(self, oracle: Oracle, x: Tensor, y: Tensor, budget: int) -> Tensor:
         return epoch_sgd(
@@ -82,10 +103,31 @@ class UniBiO(Algorithm):
             average=self.average,
         )
 
-    def diagnose(self, oracle: Oracle, state: State) -> Diagnosis:
-        if self.neumann_terms == 1:  # a single term applies no Hessian, so no step can make it grow
-            return Diagnosis()
-        generalised = self.estimator == "generalised"
-        eigenvalue = largest_eigenvalue(oracle, state["x"], state["y"], floor=self.floor, preconditioned=generalised)
-        said = unstable_step(self.neumann_step, eigenvalue)
-        return Diagnosis({"neumann_lambda_max": eigenvalue[:, 0]}, (said,) if said else ())
+
+@dataclass(frozen=True)
+class PlainUniBiO(Normalised):
+    """UniBiO with N plain lower steps every period in the place of Epoch-SGD, as in the released network experiments.
+
+        y = N times  y − ρ g_y(x_0, y);  m = 0
+        for t = 0 … T−1:
+            if t > 0 and t mod I = 0:  N times:  y ← y − ρ g_y(x_t, y)
+            m = β m + (1−β) ĥ(x_t, y)
+            x_{t+1} = x_t − η m/‖m‖
+
+    With a handful of steps Epoch-SGD's averaging and its restart at every call lose most of their progress; these
+    steps lose none. (The released code also lets gradients add up over the N steps; not here.) An iteration costs one
+    upper gradient, Q − 1 HVPs and one JVP, and every I-th iteration N lower gradients.
+    """
+
+    name: ClassVar[str] = "unibio_plain"
+
+    lower_step: PerRun = hyper(0.1, "lower-level step", symbol="ρ", above=0)
+    lower_iterations: int = hyper(3, "lower steps every period", symbol="N", at_least=1)
+
+    def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
+        return {"x": x, "y": self.update_lower(oracle, x, y), "momentum": x.new_zeros(x.shape), "t": 0}
+
+    def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
+        for _ in range(self.lower_iterations):
+            y = oracle.project_lower(y - self.lower_step * oracle.grad_lower(x, y))
+        return y

@@ -1,0 +1,290 @@
+"""Hyper-cleaning of natural language inference: weights of noisy training pairs, learned on clean validation pairs.
+
+    g(λ, w) = 1/n Σ_i σ(λ_i) CE(net_w(pair_i), ỹ_i) + c ‖w‖_p^p,        f(w) = 1/m Σ_j CE(net_w(pair_j), y_j)
+
+with the three-layer recurrent network of :mod:`unibio.models.pair_rnn` (paper, Section 6 and Appendices E.2 and F). λ
+is the upper variable, one entry a training pair, from λ = 1; each *training* label is replaced once by one of the other
+two with probability p̃. On SNLI (``data=snli`` or ``data=directory``) this is the paper's experiment; the default pairs
+come from a grammar of ours and are not SNLI.
+
+The network makes the lower level non-convex, so that the regulariser's uniform convexity (c‖w‖_p^p has modulus at least
+p c κ_p d_y^{1−p/2}) says little about g as a whole. Its Hessian is regular at w = 0 (``vanishing_hessian=False``): D(w)
+is a mere preconditioner, which changes truncated Neumann sums and not the solution, and must be floored. Most weights
+are small (|w| ≤ 1/√width at the start) and biases start at 0, so with p = 3 and a floor of 10⁻³ λ_max(D⁻¹∇²_ww g) is
+hundreds of times λ_max(∇²_ww g) and the paper's Neumann step 10⁻² diverges; see ``conf/algorithm/unibio_nli.yaml``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from unibio.data import DataSettings, PairData, flip_labels, load_pairs, redrawn_labels
+from unibio.draw import Draw
+from unibio.models.pair_rnn import Architecture
+from unibio.parameters import hyper
+from unibio.powers import abs_power, signed_power
+from unibio.problem import Problem, ProblemSpec
+from unibio.problems.lp_regression import separation
+from unibio.problems.nli_memory import check_memory
+from unibio.problems.nli_network import Network, Sentences
+
+#: Pairs on which an algorithm's settings are checked at the start, by up to a hundred Hessian–vector products.
+DIAGNOSED = 128
+#: λ at the start.
+START = 1.0
+
+#: A minibatch: places of pairs (B,) and their labels (B,).
+Batch = tuple[Tensor, Tensor]
+
+
+@lru_cache(maxsize=2)
+def _loaded(settings: DataSettings) -> PairData:
+    return load_pairs(settings)
+
+
+@dataclass(frozen=True)
+class NLICleaning(ProblemSpec):
+    """Hyper-cleaning of sentence pairs with noisy labels by a recurrent network; SNLI in the paper.
+
+    d_x = training pairs; d_y = the network's weights. Start: λ = 1, and random weights of ``init_seed``.
+
+    Metrics, on all pairs of a split: ``train_accuracy`` against the true labels and ``noisy_accuracy`` against those
+    trained on, ``valid_accuracy`` and ``valid_loss``, and with ``test`` also ``test_accuracy``; ``weight_spread``, the
+    standard deviation of σ(λ). With noise drawn once: ``cleaning_auc``, the probability that a clean pair has a larger
+    weight than a flipped one (½ for no separation, as at the start), and ``cleaning_precision``, the share of flipped
+    pairs among as many pairs of least weight as there are flipped ones (their rate for no separation).
+
+    ``weights=frozen`` keeps λ at its start: the same lower-level steps on the same samples without any weighting. All
+    derivatives of the upper level are then 0, and cost nothing.
+    """
+
+    name: ClassVar[str] = "nli_cleaning"
+    reads_pairs: ClassVar[bool] = True
+
+    exponent: int = hyper(3, "exponent of the regulariser and of uniform convexity", symbol="p", at_least=2)
+    regulariser: float = hyper(1e-4, "weight of ‖w‖_p^p", symbol="c", at_least=0)
+    noise_rate: float = hyper(0.1, "probability that a training label is flipped", symbol="p̃", at_least=0, below=1)
+    noise: str = hyper(
+        "once",
+        "labels flipped once; kept clean, as a control; or redrawn at every access, validation too, as released",
+        choices=("once", "none", "released"),
+    )
+    weights: str = hyper("learned", "λ learned, or kept at its start as a control", choices=("learned", "frozen"))
+    width: int = hyper(64, "units of every recurrent layer (4096 in the paper)", symbol="h", at_least=1)
+    layers: int = hyper(2, "recurrent layers", at_least=1)
+    test: bool = hyper(False, "evaluate the test split, too; tuning must not")
+    noise_seed: int = hyper(0, "seed of the flips", at_least=0, below=2.0**63)
+    init_seed: int = hyper(0, "seed of the initial weights", at_least=0, below=2.0**63)
+    pairs: DataSettings = field(default_factory=DataSettings)
+
+    def data(self) -> PairData:
+        """The prepared pairs; not to be changed."""
+        return _loaded(self.pairs)
+
+    def reading(self, data: DataSettings) -> Self:
+        return dataclasses.replace(self, pairs=data)
+
+    def fingerprint(self) -> str:
+        return self.data().content
+
+    def build(self) -> Problem:
+        data = self.data()
+        net = Architecture(data.vectors.shape[1], self.width, self.layers)
+        labels = Labels(self, data)
+        lower = Network(net, Sentences(data.train, data.vectors))
+        upper = Network(net, Sentences(data.valid, data.vectors))
+        loss = Losses(lower, upper, self.regulariser, self.exponent, check_memory(net, data))
+        derivatives: dict[str, Callable[..., Any]] = {"grad_lower": loss.grad_lower, "grad_lower_x": loss.grad_lower_x}
+        if self.weights == "learned":
+            derivatives |= {"grad_upper": loss.grad_upper, "hvp": loss.hvp, "jvp": loss.jvp}
+        else:
+            derivatives |= {
+                "grad_upper": lambda x, y, batch: (torch.zeros_like(x), torch.zeros_like(y)),
+                "hvp": lambda x, y, v, batch: torch.zeros_like(y),
+                "jvp": lambda x, y, v, batch: torch.zeros_like(x),
+            }
+        return Problem(
+            upper=loss.upper,
+            lower=loss.lower,
+            exponent=self.exponent,
+            sample_upper=labels.sampler("valid"),
+            sample_lower=labels.sampler("train"),
+            size_upper=len(data.valid),
+            size_lower=len(data.train),
+            diagnosed=DIAGNOSED,
+            metrics=Metrics(self, data, lower, upper, labels),
+            derivatives=derivatives,
+            vanishing_hessian=False,
+            start=(torch.full((len(data.train),), START).double(), net.start(self.init_seed)),
+            batched=True,
+            name=self.name,
+        )
+
+
+class Labels:
+    """The labels that are trained on, and the samplers that hand them out with the pairs."""
+
+    def __init__(self, spec: NLICleaning, data: PairData):
+        self.spec = spec
+        self.true = {"train": data.train.label, "valid": data.valid.label}
+        self.noisy, self.flipped = flip_labels(data.train.label, spec.noise_rate, spec.noise_seed)
+        self._given = self.true | ({"train": self.noisy} if spec.noise == "once" else {})
+
+    def sampler(self, split: str) -> Callable[[Draw], tuple[Tensor, Tensor]]:
+        """Draw -> (places (runs, B), labels (runs, B)) of a minibatch."""
+
+        def sample(draw: Draw) -> tuple[Tensor, Tensor]:
+            place = draw.minibatch(len(self.true[split]))
+            label = self._given[split].to(place.device)
+            self._given[split] = label
+            found = label[place]
+            if self.spec.noise == "released":
+                rate, seed = self.spec.noise_rate, self.spec.noise_seed
+                rows = [redrawn_labels(row.cpu(), rate, seed, draw.index, split) for row in found]
+                found = torch.stack(rows).to(place.device)
+            return place, found
+
+        return sample
+
+
+class Losses:
+    """Both losses and all their derivatives, for rows of runs.
+
+    Args:
+        train, valid: the network on the two splits.
+        regulariser, exponent: c and p.
+        check: refuses weights on a device whose memory cannot hold the run.
+    """
+
+    def __init__(
+        self, train: Network, valid: Network, regulariser: float, exponent: int, check: Callable[[Tensor], None]
+    ):
+        self.train, self.valid, self.c, self.p = train, valid, regulariser, exponent
+        self._check = check
+
+    def upper(self, x: Tensor, y: Tensor, batch: Batch) -> Tensor:
+        """(runs,)."""
+        return _rows(lambda y, place, label: self.valid.losses(y, place, label).mean(), y, *batch)
+
+    def lower(self, x: Tensor, y: Tensor, batch: Batch) -> Tensor:
+        """(runs,)."""
+        self._check(y)
+
+        def one(y: Tensor, place: Tensor, label: Tensor, x: Tensor) -> Tensor:
+            weighted = torch.sigmoid(x[place]) * self.train.losses(y, place, label)
+            return weighted.mean() + self.c * abs_power(y, self.p).sum()
+
+        return _rows(one, y, *batch, x)
+
+    def grad_upper(self, x: Tensor, y: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """0 and f_w: (runs, d_x), (runs, d_y)."""
+
+        def one(y: Tensor, place: Tensor, label: Tensor) -> Tensor:
+            return self.valid.gradient(y, place, label, y.new_full((len(place),), 1 / len(place)))
+
+        return torch.zeros_like(x), _rows(one, y, *batch)
+
+    def grad_lower(self, x: Tensor, y: Tensor, batch: Batch) -> Tensor:
+        """g_w: (runs, d_y)."""
+
+        def one(y: Tensor, place: Tensor, label: Tensor, x: Tensor) -> Tensor:
+            found = self.train.gradient(y, place, label, torch.sigmoid(x[place]) / len(place))
+            return found.add_(signed_power(y, self.p - 1), alpha=self.c * self.p)
+
+        return _rows(one, y, *batch, x)
+
+    def grad_lower_x(self, x: Tensor, y: Tensor, batch: Batch) -> Tensor:
+        """g_λ: (runs, d_x)."""
+
+        def one(y: Tensor, place: Tensor, label: Tensor, x: Tensor) -> Tensor:
+            return _placed(x, place, self.train.losses(y, place, label))
+
+        return _rows(one, y, *batch, x)
+
+    def hvp(self, x: Tensor, y: Tensor, v: Tensor, batch: Batch) -> Tensor:
+        """∇²_ww g · v: (runs, d_y)."""
+
+        def one(y: Tensor, place: Tensor, label: Tensor, x: Tensor, v: Tensor) -> Tensor:
+            found = self.train.hvp(y, place, label, torch.sigmoid(x[place]) / len(place), v)
+            factor = self.c * self.p * (self.p - 1)
+            return found.addcmul_(abs_power(y, self.p - 2), v, value=factor)
+
+        return _rows(one, y, *batch, x, v)
+
+    def jvp(self, x: Tensor, y: Tensor, v: Tensor, batch: Batch) -> Tensor:
+        """∇²_λw g · v, by one forward-mode pass: (runs, d_x)."""
+
+        def one(y: Tensor, place: Tensor, label: Tensor, x: Tensor, v: Tensor) -> Tensor:
+            return _placed(x, place, self.train.tangent(y, place, label, v))
+
+        return _rows(one, y, *batch, x, v)
+
+
+def _placed(x: Tensor, place: Tensor, values: Tensor) -> Tensor:
+    """σ'(λ_i) values_i / B at the minibatch's places, 0 elsewhere: (n,)."""
+    weights = torch.sigmoid(x[place])
+    return torch.zeros_like(x).index_add_(0, place, weights * (1 - weights) * values / len(place))
+
+
+def _rows(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """A function of rows, over all rows; one row, the usual case with a network, is not copied."""
+    found = [function(*(tensor[i] for tensor in tensors)) for i in range(len(tensors[0]))]
+    return found[0][None] if len(found) == 1 else torch.stack(found)
+
+
+class Metrics:
+    """The metrics of :class:`NLICleaning`."""
+
+    def __init__(self, spec: NLICleaning, data: PairData, train: Network, valid: Network, labels: Labels):
+        self.spec, self.labels = spec, labels
+        self.train, self.valid = train, valid
+        self.test = Network(train.net, Sentences(data.test, data.vectors)) if spec.test else None
+        self.test_label = data.test.label
+
+    def __call__(self, x: Tensor, y: Tensor) -> Mapping[str, Tensor]:
+        rows = [self._row(x[i], y[i]) for i in range(len(x))]
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+    def _row(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        labels, logits = self.labels, self.train.logits(y).cpu()
+        found = {"train_accuracy": _accuracy(logits, labels.true["train"])}
+        if self.spec.noise == "once":
+            found["noisy_accuracy"] = _accuracy(logits, labels.noisy)
+        logits = self.valid.logits(y).cpu()
+        found["valid_accuracy"] = _accuracy(logits, labels.true["valid"])
+        found["valid_loss"] = torch.nn.functional.cross_entropy(logits.double(), labels.true["valid"])
+        if self.test is not None:
+            found["test_accuracy"] = _accuracy(self.test.logits(y).cpu(), self.test_label)
+        x = x.detach().double().cpu()
+        found["weight_spread"] = torch.sigmoid(x).std(correction=0)
+        count = int(labels.flipped.sum())
+        if self.spec.noise == "once" and 0 < count < len(x):
+            found["cleaning_auc"] = separation(x[None], labels.flipped)[0]
+            found["cleaning_precision"] = precision(x, labels.flipped)
+        return found
+
+
+def _accuracy(logits: Tensor, label: Tensor) -> Tensor:
+    return (logits.argmax(1) == label).double().mean()
+
+
+def precision(x: Tensor, flipped: Tensor) -> Tensor:
+    """The share of flipped entries among the k least of x, k the number of flipped ones; ties are broken evenly.
+
+    Args:
+        x: (n,).
+        flipped: bool (n,), not none.
+    """
+    count = int(flipped.sum())
+    last = x.sort().values[count - 1]
+    below, tied = x < last, x == last
+    open_places = count - below.sum()
+    found = (below & flipped).sum() + open_places * (tied & flipped).sum() / tied.sum()
+    return (found / count).double()

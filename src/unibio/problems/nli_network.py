@@ -1,0 +1,156 @@
+"""The recurrent network on the pairs of one split: weighted losses and their derivatives on minibatches.
+
+Pairs lie as word ids on the device; a minibatch is one gather. What a pass over a minibatch computed is kept until
+another point or minibatch is asked for: several products at one point and sample then share its forward and backward
+pass, and a variance-reduced method that asks for one sample at two points packs its sentences once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unibio.data import Split
+from unibio.models.packing import Packing
+from unibio.models.pair_rnn import Architecture, At, Pairs, predict
+
+#: Pairs in one pass; a larger batch is cut into several, whose results add up.
+AT_ONCE = 512
+#: States (tokens × width) of one pass without derivatives.
+STATES_AT_ONCE = 1 << 24
+
+
+class Sentences:
+    """The pairs of a split, ready to be gathered.
+
+    Args:
+        split: n pairs.
+        vectors: float32 (words, d).
+    """
+
+    def __init__(self, split: Split, vectors: Tensor):
+        sides = (split.premise, split.hypothesis)
+        longest = max(side.shape[1] for side in sides)
+        self._ids = torch.cat([torch.nn.functional.pad(side, (0, longest - side.shape[1])) for side in sides])
+        self._lengths = torch.cat([split.premise_length, split.hypothesis_length]).long()
+        self._vectors = vectors
+        self.count = len(split)
+        self.longest = longest
+
+    def to(self, like: Tensor) -> Sentences:
+        """The same on another device and with vectors of another type."""
+        if self._vectors.device == like.device and self._vectors.dtype == like.dtype:
+            return self
+        moved = Sentences.__new__(Sentences)
+        moved.__dict__ |= self.__dict__
+        moved._ids = self._ids.to(like.device)
+        moved._vectors = self._vectors.to(like.device, like.dtype)
+        return moved
+
+    def pairs(self, index: Tensor, label: Tensor) -> Pairs:
+        """Some pairs, packed.
+
+        Args:
+            index: int64 (B,).
+            label: int64 (B,), on the device of the vectors.
+        """
+        rows = index.cpu()
+        rows = torch.cat((rows, rows + self.count))
+        packing = Packing.of(self._lengths[rows], self._ids.device)
+        rows = rows.to(self._ids.device)
+        ids = self._ids[rows[packing.order][packing.sequence], packing.time]
+        return Pairs(torch.nn.functional.embedding(ids, self._vectors), packing, label)
+
+    def tokens(self) -> float:
+        """Mean tokens of a pair."""
+        return float(self._lengths.sum()) / self.count
+
+
+class _Seen:
+    """Recognises a tensor, or another view of the same numbers, as long as nobody has written into it."""
+
+    def __init__(self, tensor: Tensor):
+        self._tensor, self._version = tensor, tensor._version  # holding it keeps its memory from being used again
+
+    def is_(self, other: Tensor) -> bool:
+        """Whether ``other`` is the tensor as it was."""
+        own = self._tensor
+        same = own.data_ptr() == other.data_ptr() and own.shape == other.shape and own.stride() == other.stride()
+        return same and own.dtype == other.dtype and self._version == other._version
+
+
+@dataclass
+class _Kept:
+    """A minibatch and, once it was asked for, the network at a point of it."""
+
+    index: _Seen
+    label: _Seen
+    pairs: list[Pairs]
+    y: _Seen | None = None
+    at: At | None = None
+
+
+class Network:
+    """The network's loss on minibatches of one split. A row of weights at a time: networks are large.
+
+    Args:
+        net: sizes.
+        sentences: of the split.
+    """
+
+    def __init__(self, net: Architecture, sentences: Sentences):
+        self.net = net
+        self._sentences = sentences
+        self._kept: _Kept | None = None
+
+    def _batch(self, like: Tensor, index: Tensor, label: Tensor) -> _Kept:
+        kept = self._kept
+        moved = self._sentences.to(like)
+        if kept is None or moved is not self._sentences or not (kept.index.is_(index) and kept.label.is_(label)):
+            self._sentences = moved
+            parts = zip(index.split(AT_ONCE), label.split(AT_ONCE), strict=True)
+            self._kept = kept = _Kept(_Seen(index), _Seen(label), [moved.pairs(*part) for part in parts])
+        return kept
+
+    def at(self, y: Tensor, index: Tensor, label: Tensor) -> list[At]:
+        """The network at weights (size,) on a minibatch, in parts of up to ``AT_ONCE`` pairs."""
+        kept = self._batch(y, index, label)
+        if len(kept.pairs) > 1:
+            return [At(self.net, y, pairs) for pairs in kept.pairs]
+        if kept.at is None or kept.y is None or not kept.y.is_(y):
+            kept.at = None  # two passes at once would double the memory
+            kept.y, kept.at = _Seen(y), At(self.net, y, kept.pairs[0])
+        return [kept.at]
+
+    def losses(self, y: Tensor, index: Tensor, label: Tensor) -> Tensor:
+        """Cross-entropy of every pair: (B,)."""
+        kept = self._batch(y, index, label)
+        logits = torch.cat([predict(self.net, y, pairs) for pairs in kept.pairs])
+        return torch.nn.functional.cross_entropy(logits, label, reduction="none")
+
+    def gradient(self, y: Tensor, index: Tensor, label: Tensor, weights: Tensor) -> Tensor:
+        """∇ Σ_i weights_i CE_i: (size,)."""
+        parts = self.at(y, index, label)
+        found = [at.gradient(w) for at, w in zip(parts, weights.split(AT_ONCE), strict=True)]
+        return found[0] if len(found) == 1 else torch.stack(found).sum(0)
+
+    def hvp(self, y: Tensor, index: Tensor, label: Tensor, weights: Tensor, v: Tensor) -> Tensor:
+        """∇² Σ_i weights_i CE_i · v: (size,)."""
+        parts = self.at(y, index, label)
+        found = [at.hvp(w, v) for at, w in zip(parts, weights.split(AT_ONCE), strict=True)]
+        return found[0] if len(found) == 1 else torch.stack(found).sum(0)
+
+    def tangent(self, y: Tensor, index: Tensor, label: Tensor, v: Tensor) -> Tensor:
+        """∇CE_i · v of every pair: (B,)."""
+        return torch.cat([at.tangent(v) for at in self.at(y, index, label)])
+
+    def logits(self, y: Tensor) -> Tensor:
+        """Logits of every pair of the split, (n, 3), in large parts and without touching what is kept."""
+        self._sentences = sentences = self._sentences.to(y)
+        size = max(64, int(STATES_AT_ONCE / (sentences.tokens() * self.net.width)))
+        blank = torch.zeros(sentences.count, dtype=torch.int64, device=y.device)
+        every = torch.arange(sentences.count)
+        parts = zip(every.split(size), blank.split(size), strict=True)
+        return torch.cat([predict(self.net, y, sentences.pairs(*part)) for part in parts])
