@@ -24,9 +24,15 @@ from unibio.algorithms.unibio import PlainUniBiO, UniBiO
 from unibio.algorithms.vrbo import VRBO
 from unibio.errors import unknown
 from unibio.problem import ProblemSpec
+from unibio.problems.corrupted_labels import CorruptedLabels
+from unibio.problems.double_well import DoubleWell
 from unibio.problems.example3 import Coordinatewise, Example3
+from unibio.problems.linear_models import LinearCleaning, RepresentationLearning
+from unibio.problems.lower_bound import LowerBound
 from unibio.problems.lp_regression import LpRegression
+from unibio.problems.nasty import Nasty
 from unibio.problems.nli_cleaning import NLICleaning
+from unibio.problems.noisy_quadratic import NoisyQuadratic
 from unibio.problems.quadratic import Quadratic
 
 ALGORITHMS: dict[str, type[Algorithm]] = {
@@ -58,7 +64,21 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
 #: Deviations of the released code from what is published: to be run by the study of them, not listed as methods.
 VARIANTS: dict[str, type[Algorithm]] = {cls.name: cls for cls in variants.VARIANTS}
 PROBLEMS: dict[str, type[ProblemSpec]] = {
-    cls.name: cls for cls in (Example3, Coordinatewise, Quadratic, LpRegression, NLICleaning)
+    cls.name: cls
+    for cls in (
+        Example3,
+        Coordinatewise,
+        Quadratic,
+        NoisyQuadratic,
+        LpRegression,
+        NLICleaning,
+        CorruptedLabels,
+        RepresentationLearning,
+        LinearCleaning,
+        DoubleWell,
+        Nasty,
+        LowerBound,
+    )
 }
 
 

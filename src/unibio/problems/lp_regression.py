@@ -28,11 +28,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unibio.draw import Draw
 from unibio.parameters import hyper
-from unibio.problem import ClosedForm, Problem, ProblemSpec, Sampler
+from unibio.problem import ClosedForm, Problem, ProblemSpec
 from unibio.problems import digits
 from unibio.problems.power_sums import Powers, Weighted
+from unibio.problems.randomness import minibatches
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ class LpRegression(ProblemSpec):
             upper=lambda x, w, batch: validation.loss(w, batch),
             lower=lower.loss,
             exponent=p,
-            sample_upper=_sampler(self.size_upper),
-            sample_lower=_sampler(self.size_lower),
+            sample_upper=minibatches(self.size_upper),
+            sample_lower=minibatches(self.size_lower),
             size_upper=self.size_upper,
             size_lower=self.size_lower,
             metrics=_Metrics(lower, validation, data),
@@ -122,15 +122,6 @@ class LpRegression(ProblemSpec):
             batched=True,
             name=self.name,
         )
-
-
-def _sampler(n: int) -> Sampler:
-    """Indices of a minibatch per row, (runs, size); None stands for all data points."""
-
-    def sample(draw: Draw) -> Tensor | None:
-        return None if draw.size is None or draw.size >= n else draw.minibatch(n)
-
-    return sample
 
 
 def _hypergradient(lower: Weighted, validation: Powers, x: Tensor, w: Tensor) -> Tensor:
