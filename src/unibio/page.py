@@ -94,7 +94,8 @@ class _Writer:
 
     def contents(self) -> str:
         """Links to the headings of levels 2 and 3 written so far, the latter below the former."""
-        lines, below = [], False
+        lines: list[str] = []
+        below = False
         for level, text, anchor in self._entries:
             name = _inline(text).replace("_", "_<wbr>")  # names of figures are long
             link = f'<a href="#{anchor}">{name}</a>'
@@ -132,15 +133,14 @@ class _Writer:
 
 def _table(table: Table) -> str:
     numeric = [_is_numeric([row[i] for row in table.rows]) for i in range(len(table.header))]
-    head = "".join(
-        f'<th scope="col"{_number(right)}>{_inline(name)}</th>'
-        for name, right in zip(table.header, numeric, strict=True)
-    )
-    stacked = table.filter_by is not None
+    columns = zip(table.header, numeric, strict=True)
+    head = "".join(f'<th scope="col"{_number(right)}>{_inline(name)}</th>' for name, right in columns)
     names = [html.escape(re.sub(r"[`*]", "", name)) for name in table.header]
-    lines = "\n".join(_row(row, names if stacked else None) for row in table.rows)
-    # Roles are said because a narrow screen shows such a table as blocks, and browsers then forget that it is one.
-    kind = f' class="stacked" role="table" data-filter="{list(table.header).index(table.filter_by)}"' if stacked else ""
+    kind = ""
+    if table.filter_by is not None:
+        # Roles are said because a narrow screen shows such a table as blocks; browsers then forget that it is one.
+        kind = f' class="stacked" role="table" data-filter="{list(table.header).index(table.filter_by)}"'
+    lines = "\n".join(_row(row, names if kind else None) for row in table.rows)
     return (
         f'<div class="wide" role="region" tabindex="0" aria-label="Table of {", ".join(filter(None, names))}">'
         f"<table{kind}><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table></div>"
@@ -152,13 +152,29 @@ def _is_numeric(cells: Sequence[Any]) -> bool:
 
 
 def _row(row: Sequence[Any], names: Sequence[str] | None) -> str:
-    cells = [_badge(cell) if isinstance(cell, Badge) else _inline(shown(cell)) for cell in row]
+    cells = [_badge(cell) if isinstance(cell, Badge) else _inline(_INTERVAL.sub(_whole, shown(cell))) for cell in row]
     if names is not None:
         labelled = zip(names, cells, strict=True)
         inside = "".join(f'<td role="cell" data-name="{name}">{cell}</td>' for name, cell in labelled)
         return f'<tr role="row">{inside}</tr>'
-    pairs = zip(row, cells, strict=True)
-    return "<tr>" + "".join(f"<td{_number(not isinstance(c, str | Badge))}>{text}</td>" for c, text in pairs) + "</tr>"
+    return "<tr>" + "".join(f"<td{_look(c)}>{text}</td>" for c, text in zip(row, cells, strict=True)) + "</tr>"
+
+
+def _look(cell: Any) -> str:
+    """Numbers are on the right; long text gets room, or it would be a tall column of words."""
+    if not isinstance(cell, str | Badge):
+        return _number(True)
+    return " class=long" if isinstance(cell, str) and len(cell) > _LONG else ""
+
+
+def _whole(interval: re.Match[str]) -> str:
+    return interval[0].replace(" ", "\u00a0")
+
+
+#: An interval, [low, high], which a narrow cell must not break.
+_INTERVAL = re.compile(r"\[[^\]]{1,20}\](?!\()")
+#: Characters of text that are not broken into words one below the other.
+_LONG = 30
 
 
 def _number(right: bool) -> str:
