@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import synthetic
+from unibio.analysis.discrepancies import PUBLISHED
 
 EXPONENTS = (2, 4, 6, 8)
 UPPER, LOWER = (0.005, 0.02, 0.08, 0.3, 1.0), (0.01, 0.1, 1.0)
@@ -77,6 +78,6 @@ def whole(scale: str, steps: int) -> dict[str, list[synthetic.FakeRecord]]:
     common: dict[str, Any] = {"scale": scale, "steps": steps}
     tall = [one for d in (10, 100) for one in study(dimension=d, **common)]
     noisy = study(noise=1.0, **{**common, "seeds": 2})
-    names = ("stocbio", "stocbio_headless", "ttsa", "ttsa_bare", "saba", "sustain", "vrbo")
+    names = dict.fromkeys([*PUBLISHED.values(), *PUBLISHED])
     deviating = [synthetic.record(2, {"upper_step": UPPER}, name=name, **{**common, "seeds": 1}) for name in names]
     return {"e1": study(**common), "e1_noise": noisy, "e1_coordinatewise": tall, "discrepancies": deviating}

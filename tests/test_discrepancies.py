@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synthetic import record, study
+from synthetic import FakeRecord, record, study
 from unibio.algorithms.variants import VARIANTS
-from unibio.analysis import discrepancies
+from unibio.analysis import claims as rules
+from unibio.analysis import discrepancies, discrepancy_claims
+from unibio.analysis.statements import CLAIMS, judge
 
 
-def test_every_variant_but_unibio_s_has_its_published_method():
+def test_every_variant_has_its_published_method():
     pairs = {variant.name: published.name for variant, published in VARIANTS.items()}
-    assert pairs.pop("unibio_transposed") == "unibio"  # no deviation for p = 2
     assert pairs == discrepancies.PUBLISHED
 
 
@@ -32,3 +33,64 @@ def test_bias_stability_and_first_hits():
     assert table["bias over published"].tolist() == pytest.approx([1, 5])
     assert table["largest stable step"].tolist() == [1.0, 0.3]
     assert table["fewest iterations to target"].tolist() == [10, 34]
+
+
+# Verdicts ------------------------------------------------------------------------------------------------------------
+
+STEPS = {"upper_step": [0.1, 0.3, 1.0]}
+
+
+def pair(
+    variant: str, own: float = 0.01, level: float = 0.01, *, up_to: float = 9.0, late: float = 1.0
+) -> list[FakeRecord]:
+    """A published method that rests at ``own``, and a variant that rests at ``level``, stays finite at steps below
+    ``up_to`` and takes ``late`` times the iterations."""
+
+    def rests_at(end: float, after: float):
+        return lambda cell, seed, t: np.where(t < after / cell["upper_step"], 1.0, end)
+
+    def status(cell, seed):
+        return "completed" if cell["upper_step"] < up_to else "diverged"
+
+    published = record(2, STEPS, rests_at(own, 10), name=discrepancies.PUBLISHED[variant])
+    return [published, record(2, STEPS, rests_at(level, 10 * late), name=variant, status=status)]
+
+
+def outcome(id, **other):  # noqa: A002
+    """Of records in which every variant does as its claim says, but for ``other``: {variant: records}."""
+    biased = {name: pair(name, level=0.05) for name in discrepancy_claims.BIASED}
+    slowed = {name: pair(name, up_to=0.5) for name in discrepancy_claims.SLOWED}
+    found = [one for records in (biased | slowed | other).values() for one in records]
+    distinct = {(one.config["algorithm"]["name"]): one for one in found}
+    claim = next(claim for claim in CLAIMS if claim.id == id)
+    return judge(claim, study(discrepancies=list(distinct.values())))[0]
+
+
+@pytest.mark.parametrize("id", ["released-bias", "released-speed"])
+def test_deviations_do_what_is_said(id):  # noqa: A002
+    assert outcome(id).verdict == rules.REPRODUCED
+
+
+@pytest.mark.parametrize("name", discrepancy_claims.BIASED)
+def test_a_deviation_that_rests_where_the_method_does_is_no_bias(name):
+    found = outcome("released-bias", **{name: pair(name, level=0.015)})
+    assert found.verdict == rules.NOT_REPRODUCED
+    assert found.explanation.endswith(f"not so: {name}")
+
+
+@pytest.mark.parametrize("name", discrepancy_claims.SLOWED)
+def test_other_deviations_must_cost_something_and_bias_nothing(name):
+    harmless = outcome("released-speed", **{name: pair(name)})
+    assert harmless.verdict == rules.NOT_REPRODUCED
+    assert f"{name}: no worse" in harmless.explanation
+    biased = outcome("released-speed", **{name: pair(name, level=0.05, up_to=0.5)})
+    assert biased.verdict == rules.NOT_REPRODUCED
+    assert "but biased" in biased.explanation
+    for cost in ({"up_to": 0.5}, {"late": 2.0}, {"level": 0.015}):
+        assert outcome("released-speed", **{name: pair(name, **cost)}).verdict == rules.REPRODUCED
+
+
+@pytest.mark.parametrize(("id", "name"), [("released-bias", "ttsa_bare"), ("released-speed", "vrbo_stale")])
+def test_deviations_without_records_or_finite_runs(id, name):  # noqa: A002
+    assert outcome(id, **{name: []}).verdict == rules.NOT_RUN
+    assert outcome(id, **{name: pair(name, up_to=0.0)}).verdict == rules.NOT_TESTABLE

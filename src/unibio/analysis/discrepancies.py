@@ -1,7 +1,8 @@
 """What local deviations of the released code do: each variant beside the method it deviates from, from records.
 
 A method that has come to rest moves along a direction of 0. Full batch, ‖∇φ‖ at its rest is therefore the bias of its
-hypergradient there; the published method's own rest tells how much of it is the estimator's (a finite Neumann sum).
+hypergradient there; the published method's own rest tells how much of it is the estimator's (a finite Neumann sum, a
+random length) or the step's (UniBiO's is normalised and never rests: it circles at a distance of about a step).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ PUBLISHED = {
     "sustain_lagging": "sustain",
     "sustain_two_lengths": "sustain",
     "vrbo_stale": "vrbo",
+    "unibio_transposed": "unibio",
 }
 METRIC = "hypergradient_norm"
 

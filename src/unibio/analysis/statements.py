@@ -26,6 +26,7 @@ from unibio.analysis.claims import (
     slower,
     theorem,
 )
+from unibio.analysis.discrepancy_claims import costs_without_bias, moves_the_rest
 from unibio.analysis.e1 import PAPER_METHODS
 from unibio.analysis.e1_claims import first, lower_level_matters, robust_to_steps, trouble_at_zero, tuned_converges
 from unibio.analysis.lp_claims import better_classifier, less_inner_work, lowest_value, ranking_changes, separates
@@ -250,6 +251,26 @@ CLAIMS: tuple[Claim, ...] = (
         ("e1_coordinatewise",),
         "e1_coordinatewise_ranking",
         first("e1_coordinatewise", None),
+    ),
+    Claim(
+        "released-bias",
+        "The released code's Neumann sums without their first term, TTSA without its factor, SABA's sign and UniBiO's "
+        "D H⁻¹ D⁻¹ bias the hypergradient: on a quadratic they rest where ∇φ is not 0.",
+        "ours: what local deviations of the released code do",
+        ("discrepancies",),
+        "discrepancies",
+        moves_the_rest,
+        exponents=(2,),
+    ),
+    Claim(
+        "released-speed",
+        "Its other local deviations (accumulating lower gradients, SABA's history, SUSTAIN's lag and two lengths, "
+        "VRBO's zero first correction) bias nothing on a quadratic, but cost stability, iterations or accuracy.",
+        "ours: what local deviations of the released code do",
+        ("discrepancies",),
+        "discrepancies",
+        costs_without_bias,
+        exponents=(2,),
     ),
     *(_lowest(p) for p in LP_EXPONENTS),
     _lp(

@@ -3,7 +3,8 @@
     g(x, y) = 1/n Σ_i  ½ yᵀA_i y + ½ xᵀB_i x + xᵀC_i y + a_iᵀy + b_iᵀx,            f likewise with m terms
 
 With a bar for means over a level: y*(x) = −Ā⁻¹(C̄ᵀx + ā), φ is a quadratic, and ∇φ(x) = Kx + k with K and k computed
-once. p = 2, so the lower level is strongly convex with condition number κ(Ā).
+once. The lower level is strongly convex with condition number κ(Ā), so p = 2. On a bounded set a strongly convex
+function is uniformly convex with every exponent, and a larger one may be stated: it changes what methods do, not g.
 
 Per-sample matrices are either given (arrays, for small dimensions) or a shared matrix plus low-rank parts,
 M_i = M + L_i R_iᵀ, which take O(n d r) memory instead of O(n d²): n = 1,024 samples at d = 1,000 fit in 0.2 GB.
@@ -78,6 +79,7 @@ class Quadratic(ProblemSpec):
     name: ClassVar[str] = "quadratic"
     averaged: ClassVar[tuple[str, ...]] = ("hypergradient_norm",)
 
+    exponent: int = hyper(2, "exponent of uniform convexity that methods are told", symbol="p", at_least=2)
     path: str = hyper("", "npz file with the arrays of quadratic.KEYS; empty generates a problem")
     dimension_x: int = hyper(10, "upper-level dimension", symbol="d_x", at_least=1)
     dimension_y: int = hyper(20, "lower-level dimension", symbol="d_y", at_least=1)
@@ -92,11 +94,11 @@ class Quadratic(ProblemSpec):
 
     def build(self) -> Problem:
         if self.path:
-            return from_arrays(_load(Path(self.path)))
+            return from_arrays(_load(Path(self.path)), self.exponent)
         rng = np.random.Generator(np.random.Philox(self.data_seed))
         lower = self._level(rng, self.size_lower, low=1 / self.condition, coupling=self.coupling)
         upper = self._level(rng, self.size_upper, low=0.5, coupling=0.1)
-        return _build(lower, upper, -2 * np.ones(self.dimension_x), np.zeros(self.dimension_y))
+        return _build(lower, upper, -2 * np.ones(self.dimension_x), np.zeros(self.dimension_y), self.exponent)
 
     def fingerprint(self) -> str | None:
         if not self.path:
@@ -128,8 +130,12 @@ class Quadratic(ProblemSpec):
         return Level(A, B, C, a, b, n)
 
 
-def from_arrays(arrays: Mapping[str, np.ndarray]) -> Problem:
+def from_arrays(arrays: Mapping[str, np.ndarray], exponent: int = 2) -> Problem:
     """The problem of given per-sample arrays, with keys g_… and f_… of :data:`KEYS` and optionally x0, y0.
+
+    Args:
+        arrays: by key.
+        exponent: p ≥ 2, as of :class:`Quadratic`.
 
     Raises:
         InputError: missing keys, shapes that do not fit, values that are not finite, Hessians that are not symmetric,
@@ -151,7 +157,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Problem:
         raise InputError(f"problem.path: g has (d_x, d_y) = {(dx, dy)}, f has {upper.C.mean.shape}; they must agree")
     x0 = np.asarray(arrays["x0"] if "x0" in arrays else -2 * np.ones(dx), dtype=np.float64)
     y0 = np.asarray(arrays["y0"] if "y0" in arrays else np.zeros(dy), dtype=np.float64)
-    return _build(lower, upper, x0, y0)
+    return _build(lower, upper, x0, y0, exponent)
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
@@ -177,7 +183,7 @@ def _check_arrays(level: str, parts: dict[str, np.ndarray]) -> None:
             raise InputError(f"problem.path: {level}_{key} must be symmetric in its last two axes")
 
 
-def _build(lower: Level, upper: Level, x0: np.ndarray, y0: np.ndarray) -> Problem:
+def _build(lower: Level, upper: Level, x0: np.ndarray, y0: np.ndarray, exponent: int) -> Problem:
     A, a = lower.A.mean, lower.a.mean
     if float(torch.linalg.eigvalsh(A)[0]) <= 0:
         raise InputError("problem.path: the mean of g_hess_y is not positive definite, so y*(x) does not exist")
@@ -212,7 +218,7 @@ def _build(lower: Level, upper: Level, x0: np.ndarray, y0: np.ndarray) -> Proble
     return Problem(
         upper=upper.loss,
         lower=lower.loss,
-        exponent=2,
+        exponent=exponent,
         sample_upper=upper.sampler(),
         sample_lower=lower.sampler(),
         size_upper=upper.size,
