@@ -60,8 +60,8 @@ def _part(heading: str, text: str, table: pd.DataFrame) -> tuple[Block, ...]:
 _DISCREPANCIES = (
     "Full-batch quadratic. `bias`: the smallest ‖∇φ‖ a method comes to over the upper steps, which is the bias of its "
     "hypergradient where it rests; of a published method, that of its finite Neumann sum and of its random lengths. "
-    "UniBiO's deviation is none at p = 2: there both are told p = 3, and their normalised steps circle at a distance of "
-    "about a step, so that their smallest step decides."
+    "UniBiO's deviation is none at p = 2: there both are told p = 3, and their normalised steps circle at a distance "
+    "of about a step, so that their smallest step decides."
 )
 _CROSSING = (
     f"Band |x| ≤ {crossing.BAND:g}; a run passes it, slows to less than {crossing.SLOW:g} times its pace before, "
