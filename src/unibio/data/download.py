@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 import urllib.error
 import urllib.request
@@ -28,7 +29,7 @@ def reachable(url: str) -> str | None:
                 said.append(None)
         except urllib.error.HTTPError:
             said.append(None)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             said.append(str(getattr(error, "reason", error)))
 
     asking = threading.Thread(target=ask, daemon=True)
@@ -64,7 +65,7 @@ def fetch(url: str, path: Path, key: str, otherwise: str, progress: Progress) ->
         if size and part.stat().st_size != size:
             raise OSError(f"{part.stat().st_size} of {size} bytes arrived")
         part.replace(path)
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise InputError(f"{key}: the download of {url} broke off ({error}); try again, or {otherwise}") from None
     finally:
         part.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from unibio.data.settings import DataSettings
 from unibio.errors import InputError
 
 #: To be raised with every change of what :func:`unibio.data.prepare.prepare` or a source makes of the same settings.
-FORMAT = 1
+FORMAT = 2
 
 
 def load_pairs(settings: DataSettings, progress: bool = False) -> PairData:

