@@ -322,6 +322,16 @@ def penalised_lower(reference, x, penalty):
     )
 
 
+def test_lower_only_leaves_x_alone():
+    """Gradient descent on the lower level, to its solution at the start, by T lower gradients an iteration."""
+    problem, reference, x0, y0 = pair(kappa=3.0)
+    result = solve(problem, "lower_only", x0, y0, steps=40, log_points=2, lower_step=1.0, lower_iterations=2)
+    assert np.array_equal(result.x.numpy(), x0)
+    np.testing.assert_allclose(result.y, reference.lower_solution(x0), atol=1e-8)
+    row = result.runs.iloc[0]
+    assert {kind: int(row[kind]) for kind in KINDS} == dict.fromkeys(KINDS, 0) | {"grad_lower": 80}
+
+
 def test_unknown_schedules_are_refused():
     with pytest.raises(InputError, match="exact, upper, both"):
         solve(Quadratic(), "f2sa", steps=1, schedule="noisy")

@@ -10,6 +10,7 @@ from unibio.algorithms.bome import BOME
 from unibio.algorithms.f2ba import F2BA
 from unibio.algorithms.f2sa import F2SA
 from unibio.algorithms.f3sa import F3SA
+from unibio.algorithms.lower_only import LowerOnly
 from unibio.algorithms.ma_soba import MASOBA
 from unibio.algorithms.mrbo import MRBO
 from unibio.algorithms.pbgd import PBGD
@@ -59,6 +60,7 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
         ProximalMomentum,
         BOME,
         PBGD,
+        LowerOnly,
     )
 }
 #: Deviations of the released code from what is published: to be run by the study of them, not listed as methods.
