@@ -87,7 +87,7 @@ def test_penalty_function_of_the_nasty_example():
 
 
 def test_the_nasty_example_by_its_losses():
-    problem = Nasty(start_x=torch.tensor([[0.5], [-0.2]]).double(), start_y=0.1).build()
+    problem = Nasty(start_x=torch.tensor([[0.5], [-0.2]], dtype=torch.float64), start_y=0.1).build()
     assert problem.start[0].tolist() == [[0.5], [-0.2]]
     assert problem.start[1].flatten().tolist() == pytest.approx([0.1, 0.1])
     x, y = torch.tensor([[0.6]]).double(), torch.tensor([[-0.5]]).double()
