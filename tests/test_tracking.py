@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from unibio import tracking
 from unibio.config import Job
 from unibio.pool import finish_job
 from unibio.sweep import composer, expand
-from unibio.tracking import _curves, _flat, track
+from unibio.tracking import curves, flat, run_id, slopes, track
+
+
+@pytest.fixture(autouse=True)
+def _nothing_has_failed() -> Iterator[None]:
+    tracking._failed.clear()
+    yield
+    tracking._failed.clear()
 
 
 def make(root: Path, *overrides: str) -> Job:
@@ -21,17 +30,22 @@ def make(root: Path, *overrides: str) -> Job:
     return job
 
 
-def test_an_offline_run_holds_the_curves_and_the_summary(tmp_path: Path) -> None:
-    job = make(tmp_path, "tracker=offline", "+grid.seed={count: 3}", "+grid.algorithm.upper_step=[0.03,0.1]")
-    record = finish_job(job).record
-    (file,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
-    rows = read(file)
-    last = rows[-1]
-    for step in (0.03, 0.1):
-        mine = record.history[(record.history["upper_step"] == step) & (record.history["iteration"] == 12)]
-        assert last[f"hypergradient_norm/upper_step={step:g}"] == pytest.approx(mine["hypergradient_norm"].median())
-    assert last["oracle_calls"] == record.history["oracle_calls"].max()
-    assert len(rows) == record.history["iteration"].nunique()
+def test_a_grid_is_one_offline_run_per_curve_with_medians_over_seeds(tmp_path: Path) -> None:
+    """Two step sizes with three seeds are two runs; each says its step, and its last row is the median."""
+    words = ["tracker=offline", "problem.noise=1", "+grid.seed={count: 3}", "+grid.algorithm.upper_step=[0.03,0.1]"]
+    record = finish_job(make(tmp_path, *words)).record
+    files = {file.stem.removeprefix("run-"): file for file in (tmp_path / "wandb").glob("offline-run-*/*.wandb")}
+    found = curves(record, most=8)
+    assert sorted(files) == sorted(run_id(record, curve) for curve in found)
+    assert [curve.label for curve in found] == ["upper_step=0.03", "upper_step=0.1"]
+    for curve in found:
+        rows = read(files[run_id(record, curve)])
+        mine = record.history[record.history["upper_step"] == curve.values["upper_step"]]
+        last = mine[mine["iteration"] == 12]
+        assert rows[-1]["hypergradient_norm"] == pytest.approx(last["hypergradient_norm"].median())
+        assert rows[-1]["oracle_calls"] == last["oracle_calls"].median()
+        assert [row["iteration"] for row in rows] == sorted(record.history["iteration"].unique())
+        assert curve.runs == 3
 
 
 def read(file: Path) -> list[dict]:
@@ -42,16 +56,21 @@ def read(file: Path) -> list[dict]:
     return [record["history"]["item"] for record in found if record.get("type") == "history"]
 
 
-def test_a_failing_tracker_warns_and_the_record_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_tracker_warns_once_and_the_records_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import wandb
 
+    tries = []
+
     def no_key(*_: object, **__: object) -> None:
+        tries.append(1)
         raise wandb.errors.UsageError("api_key not configured")
 
     monkeypatch.setattr(wandb, "init", no_key)
-    with pytest.warns(UserWarning, match="api_key not configured.*its record is complete"):
+    with pytest.warns(UserWarning, match=r"api_key not configured.*records are complete"):
         outcome = finish_job(make(tmp_path, "tracker=online"))
-    assert outcome.record.summary["status"] == "completed"
+    again = finish_job(make(tmp_path, "tracker=online", "seed=1"))
+    assert [one.record.summary["status"] for one in (outcome, again)] == ["completed"] * 2
+    assert tries == [1]
 
 
 def test_no_tracker_means_no_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,15 +81,34 @@ def test_no_tracker_means_no_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         track(outcome.record, {"mode": "offline", "project": "unibio"}, tmp_path)
 
 
-def test_a_large_grid_is_shown_in_part(tmp_path: Path) -> None:
+def test_of_a_search_the_best_curves_are_shown(tmp_path: Path) -> None:
     job = make(tmp_path, "tracker=none", "+grid.algorithm.upper_step={log: [0.001, 1, 30]}")
-    history = finish_job(job).record.history
-    rows = _curves(history, ["upper_step"], most=4)
-    assert len([key for key in rows[0] if key.startswith("hypergradient_norm/")]) == 4
+    record = finish_job(job).record
+    shown = {curve.values["upper_step"] for curve in curves(record, most=4)}
+    last = record.history[record.history["iteration"] == 12].sort_values("hypergradient_norm")
+    assert shown == set(last["upper_step"].head(4))
 
 
-def test_configuration_is_flat_and_without_paths(tmp_path: Path) -> None:
-    flat = _flat(make(tmp_path, "+grid.seed={count: 3}").config)
-    assert flat["algorithm.upper_step"] == 0.03
-    assert flat["grid.seed"] == 3
-    assert "records" not in flat
+def test_diverged_runs_are_counted_and_not_chosen(tmp_path: Path) -> None:
+    job = make(tmp_path, "tracker=none", "algorithm.first_radius=1e12", "+grid.algorithm.lower_step=[1.0,1e9]")
+    record = finish_job(job).record
+    assert [curve.diverged for curve in curves(record, most=8)] == [0, 1]
+    assert [curve.values["lower_step"] for curve in curves(record, most=1)] == [1.0]
+
+
+def test_slopes_are_those_of_a_power_law() -> None:
+    import pandas as pd
+
+    iterations = [0, 1, 3, 10, 30, 100, 300, 1000]
+    table = pd.DataFrame({"norm_mean": [5 * max(t, 1) ** -0.25 for t in iterations], "norm": 1.0}, index=iterations)
+    assert slopes(table) == {"norm_mean": pytest.approx(-0.25)}
+
+
+def test_configuration_is_flat_has_the_papers_symbols_and_no_paths(tmp_path: Path) -> None:
+    config = make(tmp_path, "+grid.algorithm.upper_step=[0.1,0.2]", "experiment=fig1", "problem.exponent=6").config
+    named = flat(config, {"upper_step": 0.2, "noise": 10})
+    assert named["η (upper_step)"] == 0.2
+    assert named["p (exponent)"] == 6
+    assert (named["algorithm"], named["problem"], named["experiment"]) == ("unibio", "example3", "fig1")
+    assert not any(str(tmp_path) in str(value) for value in named.values())
+    assert not any(isinstance(value, dict) for value in named.values())

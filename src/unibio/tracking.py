@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,104 +16,161 @@ import pandas as pd
 
 from unibio.oracle import KINDS, POINTS
 from unibio.records import Record
+from unibio.registry import algorithm_class, problem_class
 
 #: Columns of a history that are not metrics.
 _NOT_METRICS = {"run", "iteration", "oracle_calls", "seconds", "seed", *KINDS, *POINTS}
 
-#: Rows logged of a run's ~200: each costs two milliseconds, and a chart shows no more.
-POINTS = 80
+#: Columns that a chart can have as its x axis; oracle calls are what it starts with.
+_STEPS = ("oracle_calls", "iteration", "seconds")
+
+#: Rows logged of a curve's ~200: a chart shows no more.
+ROWS = 80
+
+#: Modes that have failed in this process: a dashboard out of reach is waited for once, not once a job.
+_failed: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a reader looks at: one combination of a grid's axes, as medians over its seeds.
+
+    Attributes:
+        values: {axis: value}, empty where the grid has seeds only.
+        table: per logged iteration the medians, indexed by iteration.
+        runs, diverged: how many runs it is the median of, and how many of them diverged.
+    """
+
+    values: dict[str, float]
+    table: pd.DataFrame
+    runs: int
+    diverged: int
+
+    @property
+    def label(self) -> str:
+        """ "axis=value, …"."""
+        return ", ".join(f"{axis}={value:g}" for axis, value in self.values.items())
 
 
 def track(record: Record, tracker: Mapping[str, Any], root: Path) -> None:
-    """Show a finished record to the tracker.
+    """Show a finished record to the tracker: one wandb run per curve, at most ``max_curves`` of a grid.
 
-    One wandb run a job: a deterministic id, group = experiment/algorithm, job type = problem, metrics against oracle
-    calls. A batched grid is shown as the median over seeds of each curve, at most ``max_curves`` of them.
+    Every run has a deterministic id, so that logging a record again replaces and does not double. Its group is the
+    experiment, its job type the algorithm; its configuration is flat and says both our names and the paper's symbols.
 
     Args:
         record: complete.
         tracker: mode none | offline | online, project, entity, max_curves.
         root: the records directory; offline files go to its ``wandb`` folder.
     """
-    if tracker.get("mode", "none") == "none":
+    mode = tracker.get("mode", "none")
+    if mode == "none" or mode in _failed:
         return
     try:
-        _log(record, tracker, root)
+        for curve in curves(record, int(tracker.get("max_curves", 8))):
+            _log(record, curve, tracker, root)
     except Exception as error:  # no network, no key, a full disk: the record is safe, the view is not worth a run
-        warnings.warn(f"wandb: {record.name} was not logged ({error}); its record is complete", stacklevel=2)
+        _failed.add(mode)
+        warnings.warn(
+            f"wandb: {record.name} was not logged ({error}), nor will this process log others; records are complete",
+            stacklevel=2,
+        )
 
 
-def _log(record: Record, tracker: Mapping[str, Any], root: Path) -> None:
+def _log(record: Record, curve: Curve, tracker: Mapping[str, Any], root: Path) -> None:
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 
     config = record.config
     problem, algorithm = config["problem"], config["algorithm"]
-    experiment = config.get("experiment") or "single"
+    tags = [problem["name"], algorithm["name"], config["scale"].get("name", "custom")]
+    if "exponent" in problem:
+        tags.append(f"p={curve.values.get('exponent', problem['exponent']):g}")
     (root / "wandb").mkdir(parents=True, exist_ok=True)
     with wandb.init(
         project=tracker["project"],
         entity=tracker.get("entity"),
         mode=tracker["mode"],
         dir=str(root),
-        id=record.name.rsplit("-", 1)[-1],
-        name=record.name,
-        group=f"{experiment}/{algorithm['name']}",
-        job_type=problem["name"],
-        tags=[problem["name"], algorithm["name"], config["scale"].get("name", "custom")],
-        config=_flat(config),
-        settings=wandb.Settings(console="off", x_disable_stats=True, x_save_requirements=False),
+        id=run_id(record, curve),
+        name=f"{record.name.rsplit('-', 1)[0]} {curve.label}".strip(),
+        group=config.get("experiment") or "single",
+        job_type=algorithm["name"],
+        tags=tags,
+        config=flat(config, curve.values) | {"runs": curve.runs, "record": record.name},
+        settings=wandb.Settings(console="off", x_disable_stats=True, x_save_requirements=False, init_timeout=20),
     ) as run:
-        run.define_metric("oracle_calls")
-        run.define_metric("*", step_metric="oracle_calls")
-        for row in _curves(record.history, list(_axes(config)), int(tracker.get("max_curves", 16))):
+        for step in _STEPS:
+            run.define_metric(step)
+        run.define_metric("*", step_metric=_STEPS[0])
+        for row in curve.table.reset_index().to_dict("records"):
             run.log(row)
-        run.summary.update(record.summary["metrics"])
-        run.summary.update({key: record.summary[key] for key in ("statuses", "oracle_calls", "seconds")})
-        for metric, slope in _slopes(record.history).items():
-            run.summary[f"rate/{metric}"] = slope
+        last = curve.table.iloc[-1]
+        run.summary.update({name: float(value) for name, value in last.items()})
+        run.summary.update({"diverged": curve.diverged, "record_seconds": record.summary["seconds"]})
+        run.summary.update({f"rate/{metric}": slope for metric, slope in slopes(curve.table).items()})
 
 
-def _axes(config: Mapping[str, Any]) -> list[str]:
-    return [key.split(".")[-1] for key in config["grid"] if key != "seed"]
+def run_id(record: Record, curve: Curve) -> str:
+    """A curve's id: the record's digest and, in a grid, one of the curve's axis values."""
+    base = record.name.rsplit("-", 1)[-1]
+    return f"{base}-{hashlib.sha256(curve.label.encode()).hexdigest()[:8]}" if curve.values else base
 
 
-def _curves(history: pd.DataFrame, axes: list[str], most: int) -> list[dict[str, Any]]:
-    """Rows to log: per iteration the median over seeds of every metric and curve."""
+def curves(record: Record, most: int) -> list[Curve]:
+    """A record's curves, at most ``most`` of them: of a search over step sizes, those that end lowest.
+
+    Low is meant in the hypergradient's norm; without that metric the choice is spread evenly over the grid.
+    """
+    axes = [key.split(".")[-1] for key in record.config["grid"] if key != "seed"]
+    history, runs = record.history, record.runs
     metrics = [name for name in history.columns if name not in _NOT_METRICS | set(axes)]
     logged = np.sort(history["iteration"].unique())
-    logged = logged[np.unique(np.linspace(0, len(logged) - 1, POINTS).round().astype(int))]
+    logged = logged[np.unique(np.linspace(0, len(logged) - 1, ROWS).round().astype(int))]
     part = history[history["iteration"].isin(logged)]
-    curves: Any = part.groupby(axes, sort=False) if axes else [((), part)]
-    rows: dict[int, dict[str, Any]] = {int(iteration): {"iteration": int(iteration)} for iteration in logged}
-    for values, curve in list(curves)[:most]:
-        label = ",".join(f"{axis}={value:g}" for axis, value in zip(axes, values, strict=True))
-        medians = curve.groupby("iteration")[["oracle_calls", *metrics]].median()
-        for iteration, numbers in zip(medians.index, medians.to_dict("records"), strict=True):
-            rows[int(iteration)]["oracle_calls"] = numbers.pop("oracle_calls")
-            rows[int(iteration)] |= {f"{name}/{label}" if label else name: value for name, value in numbers.items()}
-    return list(rows.values())
+    diverged = runs.assign(diverged=runs["status"] == "diverged")
+    groups: Any = part.groupby(axes, sort=False) if axes else [((), part)]
+    ends: Any = {values: rows["diverged"] for values, rows in diverged.groupby(axes)} if axes else {}
+    found = []
+    for values, rows in groups:
+        table = rows.groupby("iteration")[["oracle_calls", "seconds", *metrics]].median()
+        ended = ends[values] if axes else diverged["diverged"]
+        found.append(Curve(dict(zip(axes, values, strict=True)), table, len(ended), int(ended.sum())))
+    if len(found) <= most:
+        return found
+    if "hypergradient_norm" in metrics:
+        norms = [curve.table["hypergradient_norm"].iloc[-1] if not curve.diverged else np.inf for curve in found]
+        return [found[index] for index in np.argsort(norms, kind="stable")[:most]]
+    return [found[index] for index in np.unique(np.linspace(0, len(found) - 1, most).round().astype(int))]
 
 
-def _slopes(history: pd.DataFrame) -> dict[str, float]:
-    """Log–log slope of every averaged metric's median over the last decade of iterations."""
-    slopes = {}
-    for metric in (name for name in history.columns if name.endswith("_mean")):
-        medians = history.groupby("iteration")[metric].median()
-        tail = medians[(medians.index > 0) & (medians.index >= medians.index.max() / 10)]
+def slopes(table: pd.DataFrame) -> dict[str, float]:
+    """Log–log slope of every averaged metric of a curve over the last decade of its iterations."""
+    fitted = {}
+    for metric in (name for name in table.columns if name.endswith("_mean")):
+        tail = table.loc[(table.index > 0) & (table.index >= table.index.max() / 10), metric]
         if len(tail) >= 3 and (tail > 0).all():
-            slopes[metric] = float(np.polyfit(np.log(tail.index.to_numpy(dtype=float)), np.log(tail.to_numpy()), 1)[0])
-    return slopes
+            fitted[metric] = float(np.polyfit(np.log(tail.index.to_numpy(dtype=float)), np.log(tail.to_numpy()), 1)[0])
+    return fitted
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"algorithm.upper_step": …}; a grid's axes are named with their number of values, not spelled out."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if key == "grid":
-            flat |= {f"grid.{axis}": len(values) for axis, values in value.items()}
-        elif isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif key not in ("records", "progress", "checkpoint_seconds"):
-            flat[prefix + key] = value
-    return flat
+def flat(config: Mapping[str, Any], values: Mapping[str, float]) -> dict[str, Any]:
+    """A curve's configuration without nesting: {"problem": "example3", "p (exponent)": 4, "η (upper_step)": 0.03, …}.
+
+    Parameters with a symbol in the paper carry it. Paths and other harness keys are left out.
+
+    Args:
+        config: the record's.
+        values: of the grid's axes, which replace the configured ones.
+    """
+    named: dict[str, Any] = {}
+    for role, find in (("problem", problem_class), ("algorithm", algorithm_class)):
+        cls: Any = find(config[role]["name"])
+        symbols = {spec.name: spec.metadata.get("symbol", "") for spec in dataclasses.fields(cls)}
+        named[role] = config[role]["name"]
+        for key, value in config[role].items():
+            if key != "name":
+                label = f"{symbols[key]} ({key})" if symbols.get(key) else key
+                named[label if label not in named else f"{role}.{label}"] = values.get(key, value)
+    kept = ("experiment", "steps", "budget", "seed", "dtype", "device", "data", "data_hash")
+    return named | {key: config[key] for key in kept if config.get(key) is not None}
