@@ -3,9 +3,9 @@
     min over x, y of y   subject to   y ∈ argmin over z of ½(z − F(x))²,        F(x) = Σ_i x_i²/(1 + x_i²)
 
 so φ = F. Whatever λ, y*_λ(x) = F(x) − 1/λ and ∇𝓛*_λ = λ(g_x(x, y*_λ) − g_x(x, y*)) = ∇F(x): the penalty has no bias in
-x, but its direction is λ times a difference of two noisy gradients, of variance 2λ²σ² in every coordinate. To have y
-within ε of F takes λ ~ 1/ε, hence ε^{−2} samples for a direction of variance O(1), and ε^{−6} in all. One sample for both
-points cancels additive noise, and leaves of noise θyΣx_i only λθ(y − z) = O(θ): ε^{−4}.
+x, but its direction is λ times a difference of two noisy gradients, of variance 2λ²σ² in every coordinate. For y within
+ε of F, λ ~ 1/ε, hence ε^{−2} samples for a direction of variance O(1), and ε^{−6} in all. One sample for both points
+cancels additive noise, and leaves of noise θyΣx_i only λθ(y − z) = O(θ): ε^{−4}.
 """
 
 from __future__ import annotations
