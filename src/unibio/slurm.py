@@ -13,18 +13,22 @@ import subprocess
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from unibio import records
+from unibio import heartbeat, records
 from unibio.config import Job, job_from
 from unibio.errors import InputError
-from unibio.job import Busy, existing, note_killed
+from unibio.job import existing, note_killed
 from unibio.launchers import slurm_parameters
 from unibio.pool import Failure, Finished, finish_job
 from unibio.run import Interrupted
+from unibio.status import state_of
+
+#: How often a job is submitted that dies before it begins: a signal may come while Python is still starting.
+SUBMISSIONS = 3
 
 #: SLURM's default MaxArraySize is 1001.
 LARGEST_ARRAY = 1000
@@ -92,54 +96,79 @@ def submit(jobs: Sequence[Job], finished: Finished) -> list[Failure]:
         root / ".slurm" / "%j", cluster="slurm", slurm_max_num_timeout=launcher.get("max_num_timeout", 100)
     )
     executor.update_parameters(name="unibio", **slurm_parameters(launcher))
-    waiting: list[tuple[Any, Job]] = []
+    failures: list[Failure] = []
+    waiting = list(jobs)
+    for left in reversed(range(SUBMISSIONS)):
+        handles = _submitted(executor, waiting, root)
+        unborn, failed = _wait(handles, finished)
+        failures += failed
+        waiting = [job for job, _ in unborn]
+        if not left:
+            failures += [Failure(job, f"{reason} before it began, {SUBMISSIONS} times") for job, reason in unborn]
+        if not waiting:
+            break
+        print(f"unibio: {len(waiting)} SLURM jobs ended before they began", flush=True)
+    return failures
+
+
+def _submitted(executor: Any, jobs: Sequence[Job], root: Path) -> list[tuple[Any, Job]]:
+    import submitit
+
+    handles: list[tuple[Any, Job]] = []
     try:
         for start in range(0, len(jobs), LARGEST_ARRAY):
             part = jobs[start : start + LARGEST_ARRAY]
             configs = [job.portable() | {"records": str(root)} for job in part]
-            waiting += zip(executor.map_array(Task(), configs), part, strict=True)
+            handles += zip(executor.map_array(Task(), configs), part, strict=True)
     except submitit.core.utils.FailedJobError as error:
         said = [line for line in str(error).splitlines() if line.strip()]
         raise InputError(f"SLURM refuses the jobs: {said[-1] if said else error}") from None
-    arrays = sorted({handle.job_id.partition("_")[0] for handle, _ in waiting})
+    arrays = sorted({handle.job_id.partition("_")[0] for handle, _ in handles})
     print(f"unibio: SLURM jobs {', '.join(arrays)}; output in {root}/.slurm", flush=True)
+    return handles
+
+
+def _wait(
+    waiting: list[tuple[Any, Job]], finished: Finished, pause: float = 1.0
+) -> tuple[list[tuple[Job, str]], list[Failure]]:
+    """Wait for SLURM jobs; returns those that died before they began, with how, and those that failed."""
+    unborn: list[tuple[Job, str]] = []
+    failures: list[Failure] = []
+    arrays = sorted({handle.job_id.partition("_")[0] for handle, _ in waiting})
     try:
-        return _wait(waiting, finished)
+        with tqdm(total=len(waiting), unit="job", disable=None) as bar:
+            while waiting:
+                ended = [(handle, job) for handle, job in waiting if handle.done()]
+                waiting = [pair for pair in waiting if pair not in ended]
+                for handle, job in ended:
+                    bar.update()
+                    reason = _outcome(handle, job)
+                    if reason is None:
+                        finished(job, True)
+                    elif state_of(job.root / records.record_name(job.config)).state == "to do":
+                        unborn.append((job, reason))
+                    else:
+                        failures.append(Failure(job, reason))
+                if waiting:
+                    time.sleep(pause)
     except KeyboardInterrupt:
         raise Interrupted(
             f"no longer waiting; the jobs go on in SLURM (unibio status shows, scancel {' '.join(arrays)} ends them)"
         ) from None
-
-
-def _wait(waiting: list[tuple[Any, Job]], finished: Finished, pause: float = 1.0) -> list[Failure]:
-    failures: list[Failure] = []
-    with tqdm(total=len(waiting), unit="job", disable=None) as bar:
-        while waiting:
-            ended = [(handle, job) for handle, job in waiting if handle.done()]
-            waiting = [pair for pair in waiting if pair not in ended]
-            for handle, job in ended:
-                bar.update()
-                reason = _outcome(handle, job)
-                if reason is None:
-                    finished(job, True)
-                else:
-                    failures.append(Failure(job, reason))
-            if waiting:
-                time.sleep(pause)
-    return failures
+    return unborn, failures
 
 
 def _outcome(handle: Any, job: Job) -> str | None:
-    """Why an ended SLURM job left no record; None if it left one. Where it could not say why itself, that is noted."""
+    """Why an ended SLURM job left no record; None if it left one. Where it died in the middle, that is noted."""
     import submitit
 
+    path = job.root / records.record_name(job.config)
     try:
         said = handle.result()
     except submitit.core.utils.FailedJobError as error:  # its process raised, which is Interrupted: it was cancelled
         return f"SLURM job {handle.job_id}: {str(error).strip().splitlines()[-1]}"
     except submitit.core.utils.UncompletedJobError:  # its process died without a word
         said = f"SLURM job {handle.job_id} was killed (its state: {handle.state}); output in {handle.paths.stderr}"
-        if existing(job) is None and records.failure(job.root / records.record_name(job.config)) is None:
-            with suppress(Busy):
-                note_killed(job, said)
+        if heartbeat.read(path) is not None:
+            note_killed(job, said)
     return None if existing(job) is not None else said or "it left no record"
