@@ -198,6 +198,27 @@ def test_a_change_of_the_vector_file_is_seen(tmp_path) -> None:
         load_pairs(chosen)
 
 
+def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch) -> None:
+    """Reading from it needs no lock and no permission; preparing does, and is refused before any work."""
+    chosen = files.settings(files.small(tmp_path / "in"), tmp_path / "cache")
+    first = load_pairs(chosen)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    monkeypatch.setattr("unibio.checkpoint.save", refuse)
+    forbid(monkeypatch)
+    assert same(load_pairs(chosen), first)
+    os.utime(tmp_path / "in" / "dev.jsonl.gz", ns=(1, 1))
+    assert same(load_pairs(chosen), first)
+    with pytest.raises(InputError, match=r"data\.cache = .* cannot be written \(read-only\)"):
+        load_pairs(dataclasses.replace(chosen, train=3))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"data\.cache = .*file cannot be written"):
+        load_pairs(dataclasses.replace(chosen, cache=str(tmp_path / "file")))
+
+
 def test_one_of_many_prepares(tmp_path, monkeypatch) -> None:
     from unibio.data import prepare
 

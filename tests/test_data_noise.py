@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from unibio import checkpoint
 from unibio.data import flip_labels, flip_with, redrawn_labels, stored_flips
 from unibio.errors import InputError
 
@@ -73,8 +74,6 @@ def test_the_flipped_set_is_stored_and_checked(tmp_path) -> None:
     noisy, flipped = stored_flips(tmp_path / "cache", LABELS, 0.1, 3)
     (path,) = (tmp_path / "cache").glob("noise-0.1-seed3-*.pt")
     assert torch.equal(noisy, flip_labels(LABELS, 0.1, 3)[0])
-    from unibio import checkpoint
-
     stored = checkpoint.load(path)
     assert stored is not None
     assert torch.equal(stored["flipped"], flipped)
@@ -89,3 +88,6 @@ def test_the_flipped_set_is_stored_and_checked(tmp_path) -> None:
     checkpoint.save(path, stored | {"noisy": LABELS})
     with pytest.raises(InputError, match="other flips"):
         stored_flips(tmp_path / "cache", LABELS, 0.1, 3)
+    (tmp_path / "file").write_text("")
+    with pytest.warns(UserWarning, match="used but not stored"):
+        assert torch.equal(stored_flips(tmp_path / "file" / "cache", LABELS, 0.1, 3)[1], flipped)

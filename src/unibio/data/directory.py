@@ -69,16 +69,17 @@ def _verify(folder: Path, files: list[Path]) -> None:
     except ValueError:
         raise InputError(f"data.dir: {sums} is not a list of sha256 sums and file names; repair or remove it") from None
     for path in files:
-        with path.open("rb") as file:
-            if path.name in promised and hashlib.file_digest(file, "sha256").hexdigest() != promised[path.name]:
-                raise InputError(f"data.dir: {path} is damaged, as its sha256 is not that of {SUMS}; get it again")
-        if path.suffix == ".gz":
-            try:
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest() if path.name in promised else None
+            if path.suffix == ".gz":
                 with gzip.open(path) as stream:
                     while stream.read(1 << 20):
                         pass
-            except (OSError, EOFError, zlib.error) as error:
-                raise InputError(f"data.dir: {path} is damaged ({error}); get the file again") from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"data.dir: {path} is damaged or cannot be read ({error}); get it again") from None
+        if digest != promised.get(path.name):
+            raise InputError(f"data.dir: {path} is damaged, as its sha256 is not that of {SUMS}; get it again")
 
 
 def _read(path: Path) -> Iterator[Pair]:

@@ -6,6 +6,8 @@ import dataclasses
 import hashlib
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +34,14 @@ def load_pairs(settings: DataSettings, progress: bool = False) -> PairData:
 
     Raises:
         InputError: the source cannot be reached or read, its files have changed since the data were prepared, it has
-            too few pairs, or the content is not the one that ``settings.content`` demands.
+            too few pairs, the content is not the one that ``settings.content`` demands, or the cache cannot be written.
     """
     path = cache_path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.stem}.lock")):
-        held = _read(path)
-        if held is None:
-            held = _made(settings, Progress(progress))
-            checkpoint.save(path, held)
-        elif _check_files(held["files"], path):
+    held = _read(path)
+    if held is None:
+        held = _kept(settings, path, Progress(progress))
+    elif _check_files(held["files"], path):
+        with suppress(OSError):  # a cache that cannot be written only means that the files are read again next time
             checkpoint.save(path, held)
     data = _unpacked(held)
     if settings.content and data.content != settings.content:
@@ -60,12 +60,41 @@ def cache_path(settings: DataSettings) -> Path:
     return Path(settings.cache) / f"{settings.source}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path, warn: bool = False) -> dict[str, Any] | None:
+    """What the cache holds; None where it holds nothing, or something damaged or unreadable."""
     try:
         return checkpoint.load(path)
     except checkpoint.DamagedCheckpoint as error:
-        warnings.warn(f"{error}; it is not used, the data are prepared again", stacklevel=3)
-        return None
+        if warn:
+            warnings.warn(f"{error}; it is not used, the data are prepared again", stacklevel=4)
+    except OSError:
+        pass
+    return None
+
+
+def _kept(settings: DataSettings, path: Path, progress: Progress) -> dict[str, Any]:
+    """Prepared data that the cache now has, made here or by another process meanwhile."""
+    lock = FileLock(path.with_name(f".{path.stem}.lock"))
+    with _writing(settings):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        held = _read(path, warn=True)
+        if held is None:
+            held = _made(settings, progress)
+            with _writing(settings):
+                checkpoint.save(path, held)
+        return held
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _writing(settings: DataSettings) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"data.cache = {settings.cache} cannot be written ({error}); name another directory") from None
 
 
 def _made(settings: DataSettings, progress: Progress) -> dict[str, Any]:

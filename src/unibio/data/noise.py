@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,14 @@ def stored_flips(cache: Path | str, labels: Tensor, rate: float, seed: int) -> t
     path = Path(cache) / f"noise-{float(rate)!r}-seed{seed}-{clean[:12]}.pt"
     try:
         stored = checkpoint.load(path)
-    except checkpoint.DamagedCheckpoint:
+    except (checkpoint.DamagedCheckpoint, OSError):
         stored = None
     if stored is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(path, content)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.save(path, content)
+        except OSError as error:
+            warnings.warn(f"the flipped set is used but not stored: {error}", stacklevel=2)
     elif not torch.equal(stored["noisy"], content["noisy"]):
         raise InputError(f"{path} holds other flips than this installation draws; remove it if they are not needed")
     return noisy, flipped

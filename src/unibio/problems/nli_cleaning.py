@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from unibio.data import DataSettings, PairData, flip_labels, load_pairs, redrawn_labels
+from unibio.data import DataSettings, PairData, load_pairs, redrawn_labels, stored_flips
 from unibio.draw import Draw
 from unibio.models.pair_rnn import Architecture
 from unibio.parameters import hyper
@@ -134,7 +134,7 @@ class Labels:
     def __init__(self, spec: NLICleaning, data: PairData):
         self.spec = spec
         self.true = {"train": data.train.label, "valid": data.valid.label}
-        self.noisy, self.flipped = flip_labels(data.train.label, spec.noise_rate, spec.noise_seed)
+        self.noisy, self.flipped = stored_flips(spec.pairs.cache, data.train.label, spec.noise_rate, spec.noise_seed)
         self._given = self.true | ({"train": self.noisy} if spec.noise == "once" else {})
 
     def sampler(self, split: str) -> Callable[[Draw], tuple[Tensor, Tensor]]:
