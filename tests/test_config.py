@@ -140,6 +140,12 @@ def test_a_command_line_sweep_replaces_the_experiments_own() -> None:
     assert [job.config["problem"]["exponent"] for job in jobs] == [2, 6]
 
 
+def test_one_method_of_a_comparison_on_the_command_line() -> None:
+    jobs = jobs_of("experiment=lp_regression", "+experiment/lp_regression=soba")
+    assert {job.config["algorithm"]["name"] for job in jobs} == {"soba"}
+    assert [job.config["problem"]["exponent"] for job in jobs] == [2, 3, 4, 6]
+
+
 @pytest.mark.parametrize("name", ["theorem_schedule", "discrepancies"])
 def test_values_set_after_composing_are_what_hydra_composes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep composes once per choice of files and sets values on it; composing every job gives the same."""

@@ -94,7 +94,7 @@ def expand(overrides: Sequence[str], compose_one: Compose) -> list[Job]:
     params = OmegaConf.to_container(base.hydra.sweeper.params) if base.hydra.sweeper.params else {}
     assert isinstance(params, dict)
     named = {o.key_or_group for o in given}
-    swept = _parsed([f"{key!s}={value}" for key, value in params.items() if key not in named])
+    swept = _parsed([f"{key!s}={value}" for key, value in params.items() if str(key).lstrip("+") not in named])
     swept += [o for o in given if o.is_sweep_override()]
     if not swept:
         return [job_from(base)]
