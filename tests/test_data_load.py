@@ -188,6 +188,25 @@ def test_files_that_changed_since_are_refused(tmp_path, monkeypatch) -> None:
     assert same(load_pairs(chosen), first)
 
 
+def test_a_relative_path_of_vectors_is_not_another_file_of_that_name(tmp_path, monkeypatch) -> None:
+    folder = files.small(tmp_path / "in")
+    rows = []
+    for place in ("one", "other"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "v.txt").write_text(f"man {len(place)} 2 3\n")
+        monkeypatch.chdir(tmp_path / place)
+        data = load_pairs(files.settings(folder, tmp_path / "cache", vectors="v.txt", dimension=None))
+        rows.append(data.vectors[data.words.index("man")].tolist())
+    assert rows == [[3, 2, 3], [5, 2, 3]]
+
+
+def test_padding_is_no_word(tmp_path) -> None:
+    marked = [("neutral", f"a <pad> <unk> {k}", "b") for k in range(3)]
+    folder = files.write(tmp_path / "in", train=marked[:1], dev=marked[1:2], test=marked[2:])
+    data = load_pairs(files.settings(folder, tmp_path / "cache"))
+    assert text(data, data.train) == [("a <pad> <unk> 0", "b", 1)]
+
+
 def test_a_change_of_the_vector_file_is_seen(tmp_path) -> None:
     vectors = tmp_path / "v.txt"
     vectors.write_text("man 1 2 3\n")

@@ -86,6 +86,10 @@ TAXONOMIES: dict[str, dict[str, Any]] = {
 }
 #: What animals do; the rest, and clothes, is for people.
 ANIMAL_ACTIVITIES = ("moving", "resting", "eating")
+#: What the grammar's sentence forms add.
+FUNCTION_WORDS = ("a", "an", "the", "is", "there", "here", "we", "see", ",", ".")
+#: Size of a word's own part of its vector against what its meanings give: synonyms then have a cosine of about 0.8.
+OWN = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +113,9 @@ def nodes(facet: str) -> tuple[Node, ...]:
         place = len(found)
         below = children if isinstance(children, dict) else dict.fromkeys(children, ())
         covered = [add(name, further, path) for name, further in below.items()]
-        leaves = frozenset[str]().union(*covered) if covered else frozenset({phrases[0]})
-        found.insert(place, Node(facet, phrases, leaves, path))
-        return leaves
+        meant = frozenset[str]().union(*covered) if covered else frozenset({phrases[0]})
+        found.insert(place, Node(facet, phrases, meant, path))
+        return meant
 
     for label, children in TAXONOMIES[facet].items():
         add(label, children, ())
@@ -155,9 +159,3 @@ def vectors(words: list[str], dimension: int, seed: int) -> np.ndarray:
 def _normal(stream: Streams, purpose: str, keys: list[Any], dimension: int) -> dict[Any, np.ndarray]:
     numbers = stream.block(f"vectors/{purpose}", "normal", 0, len(keys) * dimension)
     return dict(zip(keys, numbers.view(len(keys), dimension).numpy(), strict=True))
-
-
-#: Size of a word's own part of its vector against what its meanings give: synonyms then have a cosine of about 0.8.
-OWN = 0.5
-#: What the grammar's sentence forms add.
-FUNCTION_WORDS = ("a", "an", "the", "is", "there", "here", "we", "see", ",", ".")

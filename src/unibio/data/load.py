@@ -16,7 +16,7 @@ from filelock import FileLock
 from unibio import checkpoint
 from unibio.data.pairs import SPLITS, PairData, Source, Split
 from unibio.data.progress import Progress
-from unibio.data.settings import DataSettings
+from unibio.data.settings import VECTORS, DataSettings
 from unibio.errors import InputError
 
 #: To be raised with every change of what :func:`unibio.data.prepare.prepare` or a source makes of the same settings.
@@ -55,7 +55,10 @@ def load_pairs(settings: DataSettings, progress: bool = False) -> PairData:
 def cache_path(settings: DataSettings) -> Path:
     """The file of the prepared data of some settings."""
     key = dataclasses.asdict(settings) | {"cache": "", "content": "", "format": FORMAT}
-    key["dir"] = str(Path(settings.dir).expanduser().resolve()) if settings.dir else ""
+    if settings.dir:
+        key["dir"] = str(Path(settings.dir).expanduser().resolve())
+    if settings.vectors not in VECTORS:
+        key["vectors"] = str(Path(settings.vectors).expanduser().resolve())
     text = json.dumps(key, sort_keys=True)
     return Path(settings.cache) / f"{settings.source}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
 

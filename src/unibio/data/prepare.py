@@ -62,7 +62,7 @@ def prepare(
     data = PairData(
         **splits,
         vectors=vectors.table,
-        words=("", *words[1:]),
+        words=tuple(words),
         source=source.name,
         content=content_hash(splits, vectors.table),
         coverage=known / counts.total(),

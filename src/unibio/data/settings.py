@@ -9,7 +9,7 @@ from unibio.errors import InputError
 from unibio.parameters import Configured, hyper
 
 SOURCES = ("generated", "snli", "directory")
-#: Names of vectors; anything else is the path of a vector file.
+#: Vectors by name; anything else is the path of a vector file.
 VECTORS = ("own", "glove50", "glove", "random")
 #: Components of vectors that we make ourselves, where the settings leave it open.
 DIMENSION = 50

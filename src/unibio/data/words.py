@@ -22,8 +22,8 @@ from torch import Tensor
 from unibio.data.progress import Progress
 from unibio.errors import InputError
 
-#: The word of row 0 of every vocabulary.
-PADDING = "<pad>"
+#: The word of row 0 of every vocabulary; no token is empty.
+PADDING = ""
 
 
 def tokenizer() -> Callable[[str], list[str]]:
