@@ -193,7 +193,7 @@ class At:
 
     def hvp(self, weights: Tensor, direction: Tensor) -> Tensor:
         """∇² Σ_i weights_i CE_i · direction: (size,)."""
-        if self._weights is None or not torch.equal(self._weights, weights):
+        if self._weights is not weights and (self._weights is None or not torch.equal(self._weights, weights)):
             self.gradient(weights)
         logits, features, states = self._push(direction)
         toward = self.net.split(direction)
