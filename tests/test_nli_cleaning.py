@@ -278,7 +278,7 @@ def test_full_size_shapes_and_memory_on_the_meta_device() -> None:
     assert at.gradient(weights).shape == (net.size,)
     assert at.tangent(direction).shape == (128,)
     assert at.hvp(weights, direction).shape == (net.size,)
-    gib = nli_memory.estimate(net, 22, 80, 4) / 2**30
+    gib = nli_memory.estimate(net, 22, 4) / 2**30
     assert 2 < gib < 48
 
 

@@ -61,8 +61,20 @@ class Packing:
 
     def winners(self, states: Tensor) -> Tensor:
         """For every sequence and column, the packed place of its largest entry over its own tokens: (S, h) int64."""
-        padded = states.new_full((len(self.counts), self.counts[0], states.shape[1]), -torch.inf)
-        padded[self.time, self.sequence] = states
+        best = states[: self.counts[0]].clone()
+        time = torch.zeros(best.shape, dtype=torch.int16, device=states.device)
+        # Comparing time by time takes an eighth of what argmax over a padded array does.
+        for t, (start, count) in enumerate(zip(self.starts, self.counts, strict=True)):
+            now, largest = states[start : start + count], best[:count]
+            time[:count].masked_fill_(now > largest, t)
+            torch.maximum(largest, now, out=largest)
         starts = torch.tensor(self.starts, device=states.device)
         rank = torch.arange(self.counts[0], device=states.device)
-        return starts[padded.argmax(0)] + rank[:, None]
+        return starts[time.long()] + rank[:, None]
+
+    def largest(self, states: Tensor) -> Tensor:
+        """For every sequence, in the given order, the maximum over its own tokens: (S, h)."""
+        best = states[: self.counts[0]].clone()
+        for start, count in zip(self.starts, self.counts, strict=True):
+            torch.maximum(best[:count], states[start : start + count], out=best[:count])
+        return best[self.place]

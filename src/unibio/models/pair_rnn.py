@@ -240,7 +240,7 @@ def predict(net: Architecture, flat: Tensor, pairs: Pairs) -> Tensor:
     states = pairs.inputs
     for W, U, b in _threes(weights):
         states = _recur(torch.addmm(b, states, W.t()), U, pairs.packing)
-    u, v = states.gather(0, pairs.packing.winners(states)[pairs.packing.place]).chunk(2)
+    u, v = pairs.packing.largest(states).chunk(2)
     return torch.addmm(weights[-1], torch.cat((u, v, (u - v).abs(), u * v), 1), weights[-2].t())
 
 

@@ -24,19 +24,17 @@ STATES = 9
 BATCH = 128
 
 
-def estimate(net: Architecture, tokens: float, longest: int, element: int) -> int:
+def estimate(net: Architecture, tokens: float, element: int) -> int:
     """Bytes that a step needs, without the tables of SABA, which has a check of its own.
 
     Args:
         net: sizes.
         tokens: mean number of tokens of a pair.
-        longest: tokens of the longest sentence.
         element: bytes of a number.
     """
     weights = VECTORS * net.size
     states = BATCH * tokens * (STATES * net.layers * net.width + net.dimension)
-    pooling = 2 * BATCH * longest * net.width
-    return int(element * (weights + states + pooling))
+    return int(element * (weights + states))
 
 
 def check_memory(net: Architecture, data: PairData) -> Callable[[Tensor], None]:
@@ -46,11 +44,11 @@ def check_memory(net: Architecture, data: PairData) -> Callable[[Tensor], None]:
         InputError: (the check) it does not.
     """
     lengths = torch.cat((data.train.premise_length, data.train.hypothesis_length))
-    tokens, longest = 2 * float(lengths.double().mean()), int(lengths.max())
+    tokens = 2 * float(lengths.double().mean())
 
     @cache
     def check(device: torch.device, element: int) -> None:
-        needed, there = estimate(net, tokens, longest, element), _memory(device)
+        needed, there = estimate(net, tokens, element), _memory(device)
         if needed > there:
             raise InputError(
                 f"problem.width = {net.width} needs about {needed / GIB:.3g} GiB for its {net.size:,} weights, and "
