@@ -132,6 +132,7 @@ def study(**given: Sequence[FakeRecord]) -> Study:
 def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> dict[str, list[FakeRecord]]:
     """Every experiment of the synthetic study, small; not to be written into."""
     import synthetic_e1  # which builds on this module
+    import synthetic_first_order
     import synthetic_lp
 
     noises, etas = [0.0, 0.01, 1.0, 10.0], list(PAPER.values())
@@ -167,6 +168,7 @@ def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> dict[
         "runtime": [record(p, noise=1.0, **{**common, "seeds": 1}) for p in EXPONENTS],
         **synthetic_e1.whole(scale, steps),
         **synthetic_lp.whole(scale),
+        **synthetic_first_order.whole(scale, steps),
     }
 
 

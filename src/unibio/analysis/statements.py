@@ -31,6 +31,7 @@ from unibio.analysis.e1 import PAPER_METHODS
 from unibio.analysis.e1_claims import first, lower_level_matters, robust_to_steps, trouble_at_zero, tuned_converges
 from unibio.analysis.lp_claims import better_classifier, less_inner_work, lowest_value, ranking_changes, separates
 from unibio.analysis.lp_regression import EXPONENTS as LP_EXPONENTS
+from unibio.analysis.penalty_rates import BOUNDS, CASES, FIXED, NAMES, SCHEDULED, rate_rule
 from unibio.analysis.study import MissingRecordsError, Study, exponent, scale
 from unibio.errors import InputError
 
@@ -103,6 +104,19 @@ def _lp(
     exponents: Sequence[int] = LP_EXPONENTS,
 ) -> Claim:
     return Claim(id, statement, source, ("lp_regression",), figure, rule, exponents)
+
+
+def _penalty_rate(method: str, case: str) -> Claim:
+    exponent_of = f"K^({BOUNDS[method][case]:.3f})".replace("-", "−")
+    return Claim(
+        f"rate-{method}-{case}",
+        f"{NAMES[method]} with {CASES[case]}: the averaged ‖∇φ‖ falls at least as fast as {exponent_of}.",
+        "slides, Fully First-Order Methods for Bilevel Optimization",
+        (FIXED if method == "f2ba" else SCHEDULED,),
+        "penalty_rates",
+        rate_rule(method, case),
+        exponents=(2,),
+    )
 
 
 _COORDINATES = ("fig1_coordinatewise", "fig1_coordinatewise_equal")
@@ -300,4 +314,5 @@ CLAIMS: tuple[Claim, ...] = (
         "ours: what the lower-level work is worth",
         less_inner_work,
     ),
+    *(_penalty_rate(method, case) for method in BOUNDS for case in CASES),
 )

@@ -10,7 +10,18 @@ from pathlib import Path
 from unibio.analysis.comparisons import costs
 from unibio.analysis.study import MissingRecordsError, Study
 from unibio.errors import InputError, unknown
-from unibio.figures import e1, equal_step, fig1, fig5, lp_regression, lr_search, released, sensitivity, theorem_schedule
+from unibio.figures import (
+    e1,
+    equal_step,
+    fig1,
+    fig5,
+    lp_regression,
+    lr_search,
+    penalty_rates,
+    released,
+    sensitivity,
+    theorem_schedule,
+)
 from unibio.figures.drawing import Drawing, Drawn
 
 
@@ -83,6 +94,7 @@ FIGURES: dict[str, Drawing] = {
         ),
         *e1.drawings(),
         *lp_regression.drawings(),
+        *penalty_rates.drawings(),
         Drawing("runtime", "Running time and average inner iterations per p (a table).", ("runtime",), _runtime),
     )
 }
