@@ -10,6 +10,8 @@ from typing import Any
 
 import matplotlib
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -49,20 +51,27 @@ class Drawing:
             drawn = self.draw(study)
             written = []
             if drawn.figure is not None:
-                layout = drawn.figure.get_layout_engine()
-                if layout is not None:
-                    layout.execute(drawn.figure)
-                    drawn.figure.set_layout_engine("none")  # once for both formats: it is half the time
-                for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
-                    path, picture = out / "figures" / f"{self.name}.{suffix}", BytesIO()
-                    drawn.figure.savefig(picture, format=suffix, metadata=metadata)
-                    write_bytes(path, _with_palette(picture) if suffix == "png" else picture.getvalue())
-                    written.append(path)
+                for suffix, content in zip(("png", "pdf"), _pictures(drawn.figure), strict=True):
+                    written.append(out / "figures" / f"{self.name}.{suffix}")
+                    write_bytes(written[-1], content)
         for name, table in drawn.tables.items():
             path = out / "tables" / f"{name}.csv"
             write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
             written.append(path)
         return written
+
+
+def _pictures(figure: Figure) -> tuple[bytes, bytes]:
+    """PNG and PDF of a figure: what ``savefig`` writes, which would lay the figure out twice and draw it four times."""
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
+    png, pdf = BytesIO(), BytesIO()
+    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+    FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None})
+    return _with_palette(png), pdf.getvalue()
 
 
 def _with_palette(picture: BytesIO) -> bytes:
