@@ -17,6 +17,8 @@ PIP_ARGS ?=
 SCALE ?= paper
 ## DATA=...      generated (default), snli or directory: the sentence pairs of make data
 DATA ?= generated
+## RECORDS=...   directory of records that make dashboard shows (default runs)
+RECORDS ?= runs
 ## ARGS=...      more arguments for pytest, reproduce or bench, e.g. make test ARGS="-k epoch"
 ARGS ?=
 
@@ -24,7 +26,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env reproduce reproduce-all data figures publish test lint bench clean
+.PHONY: help env reproduce reproduce-all data figures publish test stress slurm-test dashboard lint bench clean
 
 help:  ## this text
 	@echo "make TARGET [NAME=value ...]"; echo
@@ -71,6 +73,20 @@ publish: $(STAMP)  ## copy results/ to results/published/, the copy under versio
 test: $(STAMP)  ## all tests; every skip is printed with its reason
 	@echo "→ running the tests"
 	@$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+stress: $(STAMP)  ## minutes: kills at random times, wrong configurations, damaged files, full disks; prints what it did
+	@echo "→ killing, misconfiguring, damaging and filling up"
+	@$(PY) -m pytest -s -p no:cacheprovider tests/stress --ignore tests/stress/test_slurm.py $(ARGS)
+
+slurm-test: $(STAMP)  ## launcher=slurm on a SLURM of one node that is installed (root, apt), started and stopped for it
+	@echo "→ starting a SLURM of one node on loopback and running a sweep on it"
+	@$(PY) -m pytest -s -p no:cacheprovider tests/stress/test_slurm.py $(ARGS)
+
+dashboard: $(STAMP)  ## the offline wandb runs of RECORDS (default runs) in the terminal; says how to upload them
+	@if [ ! -d "$(RECORDS)/wandb" ]; then echo "error: no $(RECORDS)/wandb: runs with tracker=offline (the default) write it;" \
+		"make dashboard RECORDS=DIR looks elsewhere" >&2; exit 1; fi
+	@echo "→ opening $(RECORDS)/wandb; to upload it: $(VENV)/bin/wandb login, then $(VENV)/bin/wandb sync $(RECORDS)/wandb/offline-run-*"
+	@$(VENV)/bin/wandb leet "$(RECORDS)/wandb"
 
 lint: $(STAMP)  ## ruff (rules and format) and mypy
 	@echo "→ ruff check";  $(PY) -m ruff check .

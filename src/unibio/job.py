@@ -126,10 +126,7 @@ def _attempt(job: Job, path: Path, circumstances: dict[str, Any], progress: Call
             note("failed", traceback=traceback.format_exc())
             raise
         note("interrupted")
-        raise InputError(
-            f"records = {job.root} cannot be written: {os.strerror(error.errno)}; make room and give the same command, "
-            "which goes on from the last checkpoint, or choose another directory with records=DIR"
-        ) from None
+        raise unwritable(job.root, error) from None
     except Exception:
         note("failed", traceback=traceback.format_exc())
         raise
@@ -276,9 +273,16 @@ def check_writable(root: Path) -> None:
         probe.write_text("")
         probe.unlink()
     except OSError as error:
-        raise InputError(
-            f"records = {root} cannot be written: {error.strerror}; choose another with records=DIR"
-        ) from None
+        raise unwritable(root, error) from None
+
+
+def unwritable(root: Path, error: OSError) -> InputError:
+    """What is said of a records directory that cannot be written."""
+    room = "make room and give the same command, which goes on from the last checkpoint, or "
+    return InputError(
+        f"records = {root} cannot be written: {os.strerror(error.errno) if error.errno else error}; "
+        f"{room if error.errno in _NO_ROOM else ''}choose another directory with records=DIR"
+    )
 
 
 def _final_metrics(history: pd.DataFrame, axes: set[str]) -> dict[str, float]:

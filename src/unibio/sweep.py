@@ -26,7 +26,7 @@ from unibio import config as configuration
 from unibio import records
 from unibio.config import Job, job_from
 from unibio.errors import InputError, unknown
-from unibio.job import check_writable, existing, simulation
+from unibio.job import check_writable, existing, simulation, unwritable
 from unibio.oracle import KINDS
 from unibio.run import Interrupted
 
@@ -44,12 +44,18 @@ def _parsed(overrides: Sequence[str]) -> list[Override]:
 def composer() -> Iterator[Compose]:
     """A function that composes the project's configuration with overrides, outside ``hydra.main``."""
     configuration.register()
+    composed: dict[tuple[str, ...], DictConfig] = {}
 
     def compose_one(overrides: list[str]) -> DictConfig:
+        key = tuple(overrides)
         try:
-            return compose("config", overrides, return_hydra_config=True)
+            if key not in composed:
+                composed[key] = compose("config", overrides, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise InputError(_explain(error, overrides)) from None
+        except ValueError as error:  # a number where the name of a file of conf/ belongs
+            raise InputError(f"{' '.join(overrides)}: {str(error).splitlines()[0]}") from None
+        return composed[key]
 
     with initialize_config_dir(version_base="1.3", config_dir=str(configuration.conf_dir().resolve())):
         yield compose_one
@@ -220,13 +226,14 @@ def announce(jobs: list[Job], command: str, workers: int = 1) -> Plan:
     for job in jobs:
         experiments.setdefault(job.config["experiment"], []).append(records.record_name(job.config))
     for experiment, names in experiments.items():
-        if experiment is None:
-            if len(names) == 1:
-                continue
-            label = "sweep-" + hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:8]
-            records.write_manifest(jobs[0].root, label, names, command)
-        else:
-            records.write_manifest(jobs[0].root, experiment, names, command.replace("*", experiment))
+        if experiment is None and len(names) == 1:
+            continue
+        label = experiment or "sweep-" + hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:8]
+        again = command if experiment is None else command.replace("*", experiment)
+        try:
+            records.write_manifest(jobs[0].root, label, names, again)
+        except OSError as error:
+            raise unwritable(jobs[0].root, error) from None
     planned = plan(jobs)
     print(f"unibio: {planned.describe(workers)}; records in {jobs[0].root}", flush=True)
     return planned

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import slurm_node
 
+from stress import slurm_node
 from unibio import heartbeat, records
 from unibio.config import Job
 from unibio.job import existing, run_job
