@@ -134,6 +134,7 @@ def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> dict[
     import synthetic_e1  # which builds on this module
     import synthetic_first_order
     import synthetic_lp
+    import synthetic_nli
 
     noises, etas = [0.0, 0.01, 1.0, 10.0], list(PAPER.values())
     ten = [eta * 10**0.5 for eta in etas]
@@ -168,6 +169,7 @@ def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> dict[
         "runtime": [record(p, noise=1.0, **{**common, "seeds": 1}) for p in EXPONENTS],
         **synthetic_e1.whole(scale, steps),
         **synthetic_lp.whole(scale),
+        **synthetic_nli.whole(scale),
         **synthetic_first_order.whole(scale, steps),
     }
 

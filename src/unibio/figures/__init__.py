@@ -17,6 +17,7 @@ from unibio.figures import (
     fig5,
     lp_regression,
     lr_search,
+    nli,
     penalty_rates,
     released,
     sensitivity,
@@ -94,6 +95,7 @@ FIGURES: dict[str, Drawing] = {
         ),
         *e1.drawings(),
         *lp_regression.drawings(),
+        *nli.drawings(),
         *penalty_rates.drawings(),
         Drawing("runtime", "Running time and average inner iterations per p (a table).", ("runtime",), _runtime),
     )

@@ -22,7 +22,7 @@ from unibio.document import Block, Bullets, Code, Folded, Heading, Paragraph, ma
 from unibio.figures import FIGURES
 from unibio.page import page
 from unibio.records import write_text
-from unibio.report import claims, e1, first_order, lp_regression, synthetic
+from unibio.report import claims, e1, first_order, lp_regression, nli, synthetic
 from unibio.report.claims import Judged
 from unibio.report.figures import figure_blocks
 from unibio.report.provenance import provenance
@@ -31,7 +31,7 @@ from unibio.report.section import Section
 TITLE = "UniBiO: what is reproduced"
 
 #: The studies of the report, in its order.
-SECTIONS: tuple[Section, ...] = (synthetic.SECTION, e1.SECTION, lp_regression.SECTION, first_order.SECTION)
+SECTIONS: tuple[Section, ...] = (synthetic.SECTION, e1.SECTION, lp_regression.SECTION, nli.SECTION, first_order.SECTION)
 
 
 def write(records_root: Path, out: Path, study: Study | None = None) -> Path:

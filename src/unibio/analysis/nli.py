@@ -1,0 +1,231 @@
+"""Hyper-cleaning of sentence pairs: every method with learned weights beside its twin with frozen ones.
+
+A *group* is what shares everything but the seed: method, exponent, noise, learned or frozen weights. Every seed has its
+own label noise, initial weights and minibatches. Differences between a group and its twin are taken seed by seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from unibio.analysis.curves import Array
+from unibio.analysis.lp_regression import CONFIDENCE, NAMES, auc_error
+from unibio.analysis.study import Study, exponent
+from unibio.records import Record
+
+MAIN, NOISE, EXPONENTS, CONTROLS = "nli", "nli_noise", "nli_exponents", "nli_controls"
+TUNING, RELEASED, FLOOR = "nli_tuning", "nli_released", "nli_floor"
+#: Experiments whose groups are compared with each other.
+COMPARED = (MAIN, NOISE, EXPONENTS)
+ACCURACY, AUC, SPREAD = "test_accuracy", "cleaning_auc", "weight_spread"
+#: What data a source stands for, in words.
+SOURCES = {
+    "generated": "generated pairs, not SNLI",
+    "snli": "SNLI",
+    "directory": "pairs from files",
+}
+#: Methods by name, UniBiO's two forms first.
+LABELS = {"unibio": "UniBiO", "unibio_plain": "UniBiO, plain steps"} | {
+    name: NAMES[name] for name in ("stocbio", "ttsa", "saba", "ma_soba", "sustain", "vrbo", "bo_rep")
+}
+OWN = ("unibio", "unibio_plain")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one setting, one per seed.
+
+    Attributes:
+        method: name of the algorithm.
+        exponent, rate, noise, weights: of the problem's configuration.
+        source: of the data.
+        pairs: training pairs.
+        last: (seeds, …) final values, indexed by seed; accuracies are NaN in a diverged run.
+        histories: of the same runs.
+    """
+
+    method: str
+    exponent: int
+    rate: float
+    noise: str
+    weights: str
+    source: str
+    pairs: int
+    last: pd.DataFrame
+    histories: tuple[pd.DataFrame, ...]
+    records: tuple[Record, ...]
+
+    @property
+    def label(self) -> str:
+        """The method as tables name it."""
+        return LABELS.get(self.method, self.method)
+
+    @property
+    def seeds(self) -> int:
+        return len(self.last)
+
+    def final(self, column: str = ACCURACY) -> pd.Series:
+        """A metric at the end, by seed; NaN where it was not recorded."""
+        return self.last[column] if column in self.last else pd.Series(np.nan, index=self.last.index)
+
+    def auc_interval(self) -> tuple[float, float]:
+        """Interval of the mean AUC over the seeds: nan where there is none.
+
+        Its error is the larger of two: that of the seeds' spread, and that of a mean of as many AUCs over pairs
+        (Hanley and McNeil), whose flips are drawn for every seed alone.
+        """
+        values = self.final(AUC).dropna().to_numpy(dtype=float)
+        wrong = round(self.rate * self.pairs)
+        if not len(values) or not 0 < wrong < self.pairs:
+            return math.nan, math.nan
+        over_pairs = float(np.sqrt(np.mean(auc_error(values, self.pairs - wrong, wrong) ** 2)))
+        over_seeds = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        error = max(over_pairs, over_seeds) / math.sqrt(len(values))
+        width = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error
+        return float(values.mean()) - width, float(values.mean()) + width
+
+    def separates(self) -> bool:
+        """Whether the weights tell clean from flipped pairs: AUC above ½ beyond its interval."""
+        return self.auc_interval()[0] > 0.5
+
+    def curve(self, metric: str, against: str) -> pd.DataFrame:
+        """Median, least and largest of a metric over the seeds at the logged places: x, median, min, max.
+
+        Args:
+            metric: a column of the history.
+            against: "epoch", "oracle_calls" or "seconds"; x is its median over the seeds.
+        """
+        count = min(len(history) for history in self.histories)
+        values = np.array([history[metric].to_numpy(dtype=float)[:count] for history in self.histories])
+        if against == "epoch":
+            places = [history["lower_samples"].to_numpy(dtype=float)[:count] / self.pairs for history in self.histories]
+        else:
+            places = [history[against].to_numpy(dtype=float)[:count] for history in self.histories]
+        ends = {"median": np.median(values, 0), "min": values.min(0), "max": values.max(0)}
+        return pd.DataFrame({"x": np.median(places, axis=0), **ends})
+
+
+def groups(study: Study, experiment: str) -> list[Group]:
+    """The groups of an experiment, UniBiO's forms first.
+
+    Raises:
+        MissingRecordsError: it was not run.
+    """
+    found: dict[tuple[Any, ...], list[Record]] = {}
+    for record in study.require(experiment):
+        problem = record.config["problem"]
+        key = (record.config["algorithm"]["name"], exponent(record), float(problem["noise_rate"]))
+        found.setdefault((*key, problem["noise"], problem["weights"]), []).append(record)
+    order = list(LABELS)
+    result = [_group(key, sorted(records, key=lambda one: one.config["seed"])) for key, records in found.items()]
+    place = {group.method: order.index(group.method) if group.method in order else len(order) for group in result}
+    return sorted(result, key=lambda g: (g.exponent, g.rate, place[g.method], g.weights != "learned"))
+
+
+def _group(key: tuple[Any, ...], records: Sequence[Record]) -> Group:
+    method, p, rate, noise, weights = key
+    last = []
+    for record in records:
+        row = record.history.iloc[-1].copy()
+        if record.runs["status"].iloc[0] != "completed":
+            row[[name for name in row.index if name.endswith("_accuracy")]] = np.nan
+        last.append(row)
+    data = records[0].config["data"]
+    table = pd.DataFrame(last, index=[int(record.config["seed"]) for record in records])
+    histories = tuple(record.history for record in records)
+    return Group(method, p, rate, noise, weights, data["source"], int(data["train"]), table, histories, tuple(records))
+
+
+def compared(study: Study) -> list[Group]:
+    """The groups of every comparison that was run."""
+    return [group for name in COMPARED if study.records(name) for group in groups(study, name)]
+
+
+def twin(group: Group, among: Iterable[Group]) -> Group | None:
+    """The same with frozen weights."""
+    same = (
+        other
+        for other in among
+        if other.weights == "frozen"
+        and (other.method, other.exponent, other.rate, other.noise, other.source, other.pairs)
+        == (group.method, group.exponent, group.rate, group.noise, group.source, group.pairs)
+    )
+    return next(same, None)
+
+
+def gain(group: Group, frozen: Group | None) -> Array:
+    """Final test accuracy over the frozen twin's, (seeds in both,); NaN where one of them diverged."""
+    if frozen is None:
+        return np.empty(0)
+    return (group.final() - frozen.final()).dropna().to_numpy(dtype=float)
+
+
+def summary(found: Sequence[Group]) -> pd.DataFrame:
+    """One row per group with learned weights: accuracies, gain over the frozen twin, AUC, precision, spread, costs."""
+    rows = []
+    for group in found:
+        if group.weights != "learned":
+            continue
+        frozen = twin(group, found)
+        gains, accuracy = gain(group, frozen), group.final()
+        low, high = group.auc_interval()
+        row: dict[str, Any] = {"p": group.exponent, "noise_rate": group.rate, "method": group.label}
+        row |= {ACCURACY: accuracy.median(), f"{ACCURACY}_min": accuracy.min(), f"{ACCURACY}_max": accuracy.max()}
+        row |= {"frozen_test_accuracy": math.nan if frozen is None else frozen.final().median()}
+        row |= {"gain": float(np.median(gains)) if len(gains) else math.nan}
+        row |= {"gain_min": float(gains.min(initial=np.inf)), "gain_max": float(gains.max(initial=-np.inf))}
+        for column in ("valid_accuracy", "train_accuracy", "noisy_accuracy"):
+            row[column] = group.final(column).median()
+        row |= {AUC: group.final(AUC).mean(), f"{AUC}_low": low, f"{AUC}_high": high}
+        row |= {"cleaning_precision": group.final("cleaning_precision").mean(), SPREAD: group.final(SPREAD).median()}
+        for column in ("oracle_calls", "samples", "iteration", "seconds"):
+            row[column] = group.final(column).median()
+        rows.append(row | {"seeds": group.seeds, "diverged": int(accuracy.isna().sum())})
+    return pd.DataFrame(rows)
+
+
+def controls(study: Study) -> pd.DataFrame:
+    """Plain training: one row per kind of labels (noisy, clean) with its final accuracies."""
+    rows = []
+    for group in groups(study, CONTROLS):
+        row: dict[str, Any] = {"labels": "noisy" if group.noise == "once" else "clean", "noise_rate": group.rate}
+        for column in (ACCURACY, "valid_accuracy", "train_accuracy"):
+            values = group.final(column)
+            row |= {column: values.median(), f"{column}_min": values.min(), f"{column}_max": values.max()}
+        rows.append(row | {"seeds": group.seeds})
+    return pd.DataFrame(rows)
+
+
+def tuning(study: Study) -> pd.DataFrame:
+    """Every pair of steps that was tried: method, steps, final validation accuracy, and whether it is the best."""
+    tables = []
+    for record in study.require(TUNING):
+        ends = record.history.groupby("run").last()
+        table = record.runs[["upper_step", "lower_step", "status"]].copy()
+        accuracy = ends["valid_accuracy"].reindex(table.index)
+        table["valid_accuracy"] = accuracy.where(table["status"] == "completed")
+        table["cleaning_auc"] = ends["cleaning_auc"].reindex(table.index)
+        table.insert(0, "method", LABELS.get(record.config["algorithm"]["name"], record.config["algorithm"]["name"]))
+        best = table["valid_accuracy"].max()
+        table["chosen"] = table["valid_accuracy"].eq(best) & ~table["valid_accuracy"].eq(best).duplicated()
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def floors(study: Study) -> pd.DataFrame:
+    """What D's floor does: λ_max(D⁻¹∇²_yy g) at the start and where the run ends, by floor and Neumann step."""
+    rows = []
+    for record in study.require(FLOOR):
+        algorithm, last = record.config["algorithm"], record.history.iloc[-1]
+        row = {"floor": algorithm["floor"], "neumann_step": algorithm["neumann_step"], "seed": record.config["seed"]}
+        row |= {"lambda_max": record.runs["neumann_lambda_max"].iloc[0]}
+        rows.append(row | {name: last[name] for name in ("valid_accuracy", AUC, SPREAD)})
+    table = pd.DataFrame(rows)
+    return table.groupby(["floor", "neumann_step"], as_index=False).median().drop(columns="seed")

@@ -1,0 +1,118 @@
+"""Made-up records of hyper-cleaning of sentence pairs: accuracy and AUC rise to chosen ends."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import synthetic
+from unibio import records
+
+METHODS = ("unibio", "unibio_plain", "stocbio", "ttsa", "saba", "ma_soba", "sustain", "vrbo", "bo_rep")
+PAIRS = 2000
+
+
+def record(
+    method: str,
+    accuracy: float = 0.55,
+    *,
+    auc: float = 0.6,
+    seed: int = 0,
+    weights: str = "learned",
+    rate: float = 0.2,
+    p: int = 3,
+    noise: str = "once",
+    source: str = "snli",
+    scale: str = "paper",
+    valid: float | None = None,
+    status: str = "completed",
+    points: int = 6,
+) -> synthetic.FakeRecord:
+    """One job; a seed changes accuracies by a thousandth."""
+    part = np.linspace(0, 1, points)
+    frozen = weights == "frozen"
+    metrics = {
+        "train_accuracy": 1 / 3 + (accuracy + 0.05 - 1 / 3) * part,
+        "valid_accuracy": 1 / 3 + ((accuracy if valid is None else valid) - 1 / 3) * part,
+        "valid_loss": 1.1 - 0.1 * part,
+        "test_accuracy": 1 / 3 + (accuracy + 0.001 * seed - 1 / 3) * part,
+        "weight_spread": 0.0 * part if frozen else 0.2 * part,
+    }
+    if noise == "once":
+        metrics |= {"noisy_accuracy": 1 / 3 + 0.1 * part}
+        metrics |= {"cleaning_auc": 0.5 + (0 if frozen else auc - 0.5) * part}
+        metrics |= {"cleaning_precision": rate + (0 if frozen else auc - 0.5) * part}
+    calls = (part * 900).astype(int)
+    head = {"run": 0, "iteration": (part * 300).astype(int), "oracle_calls": calls, "samples": calls * 64}
+    head |= {"lower_samples": (part * 10 * PAIRS).astype(int), "seconds": part * 20}
+    history = pd.DataFrame({name: np.broadcast_to(column, part.shape) for name, column in (head | metrics).items()})
+    problem = {"name": "nli_cleaning", "exponent": p, "noise_rate": rate, "noise": noise, "weights": weights}
+    problem |= {"width": 32, "layers": 2}
+    algorithm = {"name": method, "upper_step": 1.0, "lower_step": 0.3, "batch_size": 64}
+    data = {"source": source, "train": PAIRS, "valid": 2000, "test": 4000, "vectors": "glove50", "dir": ""}
+    config = {"problem": problem, "algorithm": algorithm, "steps": None, "budget": None, "epochs": 10.0, "seed": seed}
+    config |= {"grid": {}, "data": data, "data_hash": "ab" * 32, "scale": {"name": scale}}
+    summary = {"status": "completed", "seconds": 20.0, "modules": [], "warnings": []}
+    runs = pd.DataFrame({"status": [status], "stopped_at": [300]})
+    return synthetic.FakeRecord(records.record_name(config), config, summary, history, runs)
+
+
+def pair(method: str, accuracy: float, gain: float = 0.02, seeds: int = 3, **settings: Any) -> list:
+    """A method's runs and its frozen twin's."""
+    found = [record(method, accuracy, seed=seed, **settings) for seed in range(seeds)]
+    settings.pop("auc", None)
+    return found + [record(method, accuracy - gain, seed=seed, weights="frozen", **settings) for seed in range(seeds)]
+
+
+def everyone(**settings: Any) -> list:
+    """All methods; the last is the best."""
+    return [one for k, name in enumerate(METHODS) for one in pair(name, 0.5 + 0.01 * k, **settings)]
+
+
+def controls(noisy: float = 0.5, clean: float = 0.55, **settings: Any) -> list:
+    """Plain training on both kinds of labels."""
+    kinds = (("once", noisy), ("none", clean))
+    return [
+        record("stocbio", accuracy, noise=noise, seed=seed, weights="frozen", **settings)
+        for (noise, accuracy), seed in itertools.product(kinds, range(3))
+    ]
+
+
+def tuning(method: str, best: int = 3, scale: str = "paper") -> synthetic.FakeRecord:
+    """A record of the search: 3 × 2 pairs of steps."""
+    one = record(method, scale=scale, seed=1000)
+    steps = list(itertools.product((0.3, 1.0, 3.0), (0.1, 0.3)))
+    histories = [
+        one.history.drop(columns="test_accuracy").assign(run=k, valid_accuracy=0.4 + 0.05 * (k == best))
+        for k in range(len(steps))
+    ]
+    runs = pd.DataFrame(steps, columns=["upper_step", "lower_step"]).assign(status="completed", stopped_at=300)
+    return synthetic.FakeRecord(one.name, one.config, one.summary, pd.concat(histories, ignore_index=True), runs)
+
+
+def floor(delta: float, step: float, scale: str = "paper") -> synthetic.FakeRecord:
+    """A record of the study of D's floor."""
+    one = record("unibio_plain", scale=scale)
+    one.config["algorithm"] |= {"floor": delta, "neumann_step": step}
+    runs = one.runs.assign(neumann_lambda_max=3.0 / delta)
+    return synthetic.FakeRecord(records.record_name(one.config), one.config, one.summary, one.history, runs)
+
+
+def whole(scale: str = "paper") -> dict[str, list]:
+    """Every experiment."""
+    return {
+        "nli": everyone(scale=scale),
+        "nli_noise": [one for rate in (0.1, 0.4) for one in everyone(rate=rate, scale=scale)],
+        "nli_exponents": [
+            one
+            for p in (2, 4)
+            for name in ("unibio", "unibio_plain", "ma_soba")
+            for one in pair(name, 0.5, p=p, scale=scale)
+        ],
+        "nli_controls": controls(scale=scale),
+        "nli_tuning": [tuning(name, scale=scale) for name in METHODS],
+        "nli_floor": [floor(delta, step, scale) for delta in (0.001, 0.5) for step in (0.01, 0.3)],
+    }
