@@ -112,8 +112,8 @@ def weighting_helps(study: Study) -> Outcome:
         return Outcome(NOT_RUN, f"no frozen twin of {', '.join(absent)}")
     separating = [g for g in learned if g.separates()]
     said = [f"{g.label} {np.median(gains[g.label]):+.3f}" for g in separating]
-    numbers = {"gain": {label: float(np.median(values)) for label, values in gains.items()}}
-    numbers["separating"] = [g.label for g in separating]
+    medians = {label: float(np.median(values)) for label, values in gains.items()}
+    numbers = {"gain": medians, "separating": [g.label for g in separating]}
     if not separating:
         return Outcome(NOT_TESTABLE, "no method's weights tell clean from flipped pairs", numbers)
     helped = [g for g in separating if len(gains[g.label]) > 1 and (gains[g.label] > 0).all()]
