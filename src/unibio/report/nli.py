@@ -36,8 +36,8 @@ def blocks(study: Study) -> Iterable[Block]:
         yield Paragraph(
             "UniBiO with plain steps, p = 3: λ_max(D⁻¹∇²_yy g) at the first iterate, where a Neumann step c is stable "
             "below 2/λ_max, and where the run ends. Medians over the seeds. With D_δ = (p−1)·max(|w|, δ)^{p−2} and "
-            "δ = ½, D is 1 wherever |w| < ½, that is nearly everywhere, and c means what it means for p = 2, where D is "
-            "1 whatever δ; smaller floors divide by weights that happen to be near 0."
+            "δ = ½, D is 1 wherever |w| < ½, nearly everywhere, and c means what it means for p = 2, where D is 1 "
+            "whatever δ; smaller floors divide by weights that happen to be near 0."
         )
         yield Table(*_plain(nli.floors(study)))
     if study.records(nli.TUNING):
