@@ -142,6 +142,38 @@ def test_first(id):  # noqa: A002
     assert of(methods=("unibio",)) == rules.NOT_RUN
 
 
+def test_first_among_pairs_that_solve_the_lower_level():
+    """Others win with lower steps that leave y alone; where y must be solved they have slow pairs only."""
+
+    def of(own, others, error=lambda cell: 0.0):
+        found = fake.study(own=own, others=others)
+        for p in fake.EXPONENTS:
+            found.append(fake.record(p, "amigo", quick, seeds=1, points=40, lower_error=error))
+        return study(e1=found)
+
+    def lazy(cell):
+        return 1.0
+
+    ahead = of(quick, fake.lengths, lazy)
+    assert judge(BY_ID["e1-first-solved"], ahead)[0].verdict == rules.REPRODUCED
+    behind = of(fake.lengths, fake.descent)
+    assert judge(BY_ID["e1-first-solved"], behind)[0].verdict != rules.REPRODUCED
+    table = e1.summary(e1.searches(ahead, "e1")).set_index(["p", "method"])
+    assert table.loc[(2, "amigo"), "rank"] == 1
+    assert table.loc[(2, "amigo"), "criterion, y solved"] == math.inf
+    assert table.loc[(2, "amigo"), "rank, y solved"] > 1
+
+
+def test_a_method_that_never_solves_the_lower_level_is_not_first():
+    found = fake.study(own=quick, others=fake.lengths)
+    for one in found:
+        if one.config["algorithm"]["name"] == "unibio":
+            one.history["lower_error"] = 1.0
+    outcome, _ = judge(BY_ID["e1-first-solved"], study(e1=found))
+    assert outcome.verdict == rules.NOT_REPRODUCED
+    assert set(outcome.numbers["criterion_over_best"].values()) == {None}
+
+
 def test_the_paper_s_methods_are_all_needed():
     assert verdict("e1-first", e1=fake.study(methods=("unibio", "stocbio", "soba"))) == rules.NOT_RUN
 

@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 
 from unibio.analysis.curves import Array
-from unibio.analysis.e1 import MethodSearch, record_rows
+from unibio.analysis.e1 import MethodSearch, record_rows, searches
+from unibio.analysis.study import Study
 
 #: Half-width of the band; the classical Hessian (p−1)|x|^((p−2)/(p−1)) of p = 4 is 1.2 at its edge, 2.7 at the start.
 BAND = 0.25
@@ -91,6 +92,15 @@ def shares(found: list[MethodSearch]) -> pd.DataFrame:
         row = {"p": one.exponent, "method": one.method, "pairs": len(kinds)}
         rows.append(row | {kind: kinds.count(kind) / max(1, len(kinds)) for kind in KINDS})
     return pd.DataFrame(rows)
+
+
+def shares_of(study: Study) -> pd.DataFrame:
+    """:func:`shares` of Appendix E.1 without noise."""
+    return study.once(_shares_of).copy()
+
+
+def _shares_of(study: Study) -> pd.DataFrame:
+    return shares(searches(study, "e1"))
 
 
 def one_finite(one: MethodSearch, upper: Array) -> Array:

@@ -70,24 +70,31 @@ class MethodSearch:
         """(a,) the upper steps as caps see them, per coordinate where the method is normalised."""
         return self.upper / math.sqrt(self.dimension) if self.method in NORMALISED else self.upper
 
-    def best(self, cap: float = math.inf) -> tuple[int, int] | None:
-        """Indices of the chosen pair among upper steps up to a cap; None where none of them is finite."""
-        allowed = np.where((self.caps <= cap * (1 + 1e-9))[:, None], self.chosen_by, np.inf)
+    def allowed(self, cap: float = math.inf, solved: bool = False) -> Array:
+        """(a, b) the choosing criterion, inf beyond a cap on the upper step, and where the lower level is not solved if
+        it must be."""
+        inside = np.where((self.caps <= cap * (1 + 1e-9))[:, None], self.chosen_by, np.inf)
+        return np.where(self.solved, inside, np.inf) if solved else inside
+
+    def best(self, cap: float = math.inf, solved: bool = False) -> tuple[int, int] | None:
+        """Indices of the chosen pair among those allowed; None where none of them is finite."""
+        allowed = self.allowed(cap, solved)
         if not np.isfinite(allowed).any():
             return None
         i, j = np.unravel_index(int(allowed.argmin()), allowed.shape)
         return int(i), int(j)
 
-    def score(self, cap: float = math.inf) -> float:
+    def score(self, cap: float = math.inf, solved: bool = False) -> float:
         """The reported criterion of the chosen pair; inf where there is none."""
-        at = self.best(cap)
+        at = self.best(cap, solved)
         return math.inf if at is None else float(self.criterion[at])
 
-    def axes(self) -> dict[str, Axis]:
+    def axes(self, solved: bool = False) -> dict[str, Axis]:
         """What the region tied with the best does along both axes, by the rule of the learning-rate search."""
-        if self.best() is None:
+        allowed = self.allowed(solved=solved)
+        if not np.isfinite(allowed).any():
             raise InputError(f"{self.record.name}: no pair of steps has a finite criterion")
-        tied = self.chosen_by <= (1 + TIE) * self.chosen_by.min()
+        tied = allowed <= (1 + TIE) * allowed.min()
         return {"upper_step": judge(self.upper, tied.any(axis=1)), "lower_step": judge(self.lower, tied.any(axis=0))}
 
     def runs(self, at: tuple[int, int]) -> NDArray[np.bool_]:
@@ -110,7 +117,11 @@ def searches(study: Study, experiment: str, methods: Iterable[str] | None = None
         InputError: a record that is not a full grid of both steps.
     """
     wanted = None if methods is None else set(methods)
-    found = [search_of(r) for r in study.require(experiment) if wanted is None or method(r) in wanted]
+    return [one for one in study.once(_all_searches, experiment) if wanted is None or one.method in wanted]
+
+
+def _all_searches(study: Study, experiment: str) -> list[MethodSearch]:
+    found = [search_of(record) for record in study.require(experiment)]
     return sorted(found, key=lambda one: (*one.problem, place(one.method)))
 
 
@@ -165,6 +176,7 @@ def late(record: Record, column: str) -> Array:
 def summary(found: Sequence[MethodSearch]) -> pd.DataFrame:
     """One row per method and problem: the best pair, its criterion, ranks with and without a cap, sensitivity."""
     ranked = {cap: ranking(found, [cap]).set_index(["d", "p", "method"]) for cap in (SMALL_CAP, math.inf)}
+    solving = ranking(found, [math.inf], solved=True).set_index(["d", "p", "method"])
     rows = []
     for one in found:
         at, key = one.best(), (one.dimension, one.exponent, one.method)
@@ -178,9 +190,19 @@ def summary(found: Sequence[MethodSearch]) -> pd.DataFrame:
         row |= {f"rank, η ≤ {SMALL_CAP:g}": int(ranked[SMALL_CAP].loc[key, "rank"])}
         row |= {"converging": float(one.converged.mean()), "converging, y solved": float(one.solved.mean())}
         row |= {"y solved at best": at is not None and bool(one.solved[at])}
+        row |= {"criterion, y solved": one.score(solved=True), "rank, y solved": int(solving.loc[key, "rank"])}
         row |= {name: "diverged" if at is None else axis.describe() for name, axis in _named(one, at)}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def summary_of(study: Study, experiment: str) -> pd.DataFrame:
+    """:func:`summary` of all methods of an experiment; raises as :func:`searches` does."""
+    return study.once(_summary_of, experiment).copy()
+
+
+def _summary_of(study: Study, experiment: str) -> pd.DataFrame:
+    return summary(searches(study, experiment))
 
 
 def _named(one: MethodSearch, at: tuple[int, int] | None) -> list[tuple[str, Axis]]:
@@ -193,14 +215,15 @@ def caps_of(found: Sequence[MethodSearch]) -> list[float]:
     return sorted({float(f"{cap:.6g}") for one in found for cap in one.caps if cap >= least})
 
 
-def ranking(found: Sequence[MethodSearch], caps: Sequence[float]) -> pd.DataFrame:
-    """One row per problem, cap and method: criterion of its best pair up to the cap, rank (1 + how many are better by
-    more than a tie), and whether it is within ``TIE`` of the best."""
+def ranking(found: Sequence[MethodSearch], caps: Sequence[float], solved: bool = False) -> pd.DataFrame:
+    """One row per problem, cap and method: criterion of its best pair up to the cap (of those that solve the lower
+    level if they must), rank (1 + how many are better by more than a tie), and whether it is within ``TIE`` of the
+    best."""
     rows = []
     for problem in sorted({one.problem for one in found}):
         here = [one for one in found if one.problem == problem]
         for cap in caps:
-            scores = np.array([one.score(cap) for one in here])
+            scores = np.array([one.score(cap, solved) for one in here])
             for one, score in zip(here, scores, strict=True):
                 rank = 1 + int((scores * (1 + TIE) < score).sum())
                 first = bool(np.isfinite(score)) and bool(score <= (1 + TIE) * scores.min())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,10 +14,11 @@ from unibio.analysis.lr_search import TIE
 from unibio.analysis.study import Study
 
 
-def first(experiment: str, methods: Sequence[str] | None) -> Callable[[Study], Outcome]:
+def first(experiment: str, methods: Sequence[str] | None, solved: bool = False) -> Callable[[Study], Outcome]:
     """UniBiO is best or tied on every problem: at all caps' widest, only below some cap, or never.
 
-    Not testable where UniBiO is behind while its own best upper step lies at the edge of what was searched.
+    Not testable where UniBiO is behind while its own best upper step lies at the edge of what was searched. ``solved``:
+    among the pairs of steps that solve the lower level only.
     """
 
     def rule(study: Study) -> Outcome:
@@ -25,7 +27,7 @@ def first(experiment: str, methods: Sequence[str] | None) -> Callable[[Study], O
         if absent or len({one.method for one in found}) < 2:
             return Outcome(NOT_RUN, f"{experiment} holds no records of {', '.join(sorted(absent)) or 'other methods'}")
         caps = e1.caps_of(found)
-        table = e1.ranking(found, caps)
+        table = e1.ranking(found, caps, solved)
         own = table[table["method"] == "unibio"].pivot_table(index="cap", columns=["d", "p"], values="first")
         leads = own.astype(bool).all(axis=1)
         widest, where = bool(leads.iloc[-1]), list(leads.index[leads])
@@ -35,13 +37,14 @@ def first(experiment: str, methods: Sequence[str] | None) -> Callable[[Study], O
             free[free["method"] == "unibio"].set_index(["d", "p"])["criterion"]
             / free.groupby(["d", "p"])["criterion"].min()
         )
-        numbers["criterion_over_best"] = {_problem(key): float(v) for key, v in behind.items()}
+        over = {_problem(key): float(v) if math.isfinite(v) else None for key, v in behind.items()}  # JSON holds no inf
+        numbers["criterion_over_best"] = over
         winners = free[free["first"]].groupby(["d", "p"])["method"].agg(lambda names: ", ".join(sorted(names)))
         numbers["first_at_the_widest_cap"] = {_problem(key): names for key, names in winners.items()}
         edges = [
             f"{one.method} ({_problem(one.problem)})"
             for one in found
-            if one.best() is not None and one.axes()["upper_step"].kind == "edge"
+            if one.best(solved=solved) is not None and one.axes(solved)["upper_step"].kind == "edge"
         ]
         numbers["upper_step_at_an_edge"] = edges
         span = f"for largest η {where[0]:.3g} to {where[-1]:.3g}" if where else "for no largest η"
@@ -81,7 +84,7 @@ def tuned_converges(study: Study) -> Outcome:
 
 def robust_to_steps(study: Study) -> Outcome:
     """UniBiO converges at a larger part of the searched pairs than every other method, y solved too, for every p."""
-    table = e1.summary(e1.searches(study, "e1")).set_index(["p", "method"])
+    table = e1.summary_of(study, "e1").set_index(["p", "method"])
     share = table["converging, y solved"].unstack()
     if "unibio" not in share or len(share.columns) < 2:
         return Outcome(NOT_RUN, "e1 holds no records of UniBiO and another method")
@@ -104,7 +107,7 @@ def trouble_at_zero(study: Study) -> Outcome:
     "Mostly" is more than half of its pairs of steps in the crossing's window. Confounded where some methods do and some
     do not: it is then the method, not the vanishing Hessian alone.
     """
-    table = crossing.shares(e1.searches(study, "e1"))
+    table = crossing.shares_of(study)
     table = table[(table["method"] != "unibio") & (table["pairs"] > 0)]
     if table.empty:
         return Outcome(NOT_RUN, "e1 holds no pairs of steps of other methods within the crossing's window")
@@ -122,7 +125,7 @@ def trouble_at_zero(study: Study) -> Outcome:
 
 def lower_level_matters(study: Study) -> Outcome:
     """Whether every method's best pair solves the lower level, so that the search compares bilevel methods at all."""
-    table: pd.DataFrame = e1.summary(e1.searches(study, "e1"))
+    table: pd.DataFrame = e1.summary_of(study, "e1")
     ignored = table[~table["y solved at best"].astype(bool)]
     by_p = {int(str(p)): sorted(rows["method"]) for p, rows in ignored.groupby("p")}
     text = "methods whose best pair leaves ‖y − y*(x)‖ large: "

@@ -159,8 +159,11 @@ def tuned(study: Study, p: int | None = None) -> list[Tuned]:
         MissingRecordsError: the experiment was not run.
         InputError: a record that is not a full grid of both steps and the seeds.
     """
-    found = [tune(record) for record in study.require(EXPERIMENT) if p is None or exponent(record) == p]
-    return sorted(found, key=lambda one: (one.exponent, place(one)))
+    return [one for one in study.once(_all_tuned) if p is None or one.exponent == p]
+
+
+def _all_tuned(study: Study) -> list[Tuned]:
+    return sorted(map(tune, study.require(EXPERIMENT)), key=lambda one: (one.exponent, place(one)))
 
 
 def tune(record: Record) -> Tuned:

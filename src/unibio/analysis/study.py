@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from unibio import records
 from unibio.records import Record
+
+T = TypeVar("T")
 
 
 class MissingRecordsError(Exception):
@@ -21,7 +23,7 @@ class MissingRecordsError(Exception):
 
 
 class Study:
-    """Every experiment's records below one directory, each read once.
+    """Every experiment's records below one directory, each read once, and what is computed from them, once.
 
     Args:
         root: directory of records; None where ``given`` holds everything.
@@ -34,6 +36,7 @@ class Study:
     def __init__(self, root: Path | None, given: Mapping[str, Sequence[Record]] | None = None):
         self.root = root
         self._found = {name: _sorted(found) for name, found in (given or {}).items()}
+        self._computed: dict[tuple[Any, ...], Any] = {}
         self.notes: list[str] = []
 
     def records(self, experiment: str) -> list[Record]:
@@ -56,6 +59,21 @@ class Study:
         if not found:
             raise MissingRecordsError(experiment, self.command(experiment), self.root)
         return found
+
+    def once(self, function: Callable[..., T], *arguments: Any) -> T:
+        """``function(self, *arguments)``, computed at the first call; what it raises is not kept.
+
+        Figures, claims and report tables rest on the same analysis. All callers get the same object: none may change
+        it.
+
+        Args:
+            function: of the study, at the top of a module.
+            arguments: hashable.
+        """
+        key = (function, *arguments)
+        if key not in self._computed:
+            self._computed[key] = function(self, *arguments)
+        return self._computed[key]
 
     def command(self, experiment: str) -> str:
         """The command that computed the experiment's records, or would."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from unibio.analysis import discrepancies
+from unibio.analysis.lp_regression import NAMES
 from unibio.analysis.study import Study
 from unibio.figures import style
 from unibio.figures.drawing import Drawing, Drawn
@@ -17,17 +20,18 @@ def draw(study: Study) -> Drawn:
     table = discrepancies.by_step(study)
     names = list(table["published"].unique())
     columns = min(3, len(names))
-    figure, axes = style.panels(-(-len(names) // columns), columns, 5.2, sharex=True, sharey=True)
+    figure, axes = style.panels(-(-len(names) // columns), columns, 5.2, sharex=True)
     for panel, name in zip(axes.flat, names, strict=False):
-        here = table[table["published"] == name]
+        here, low, high = table[table["published"] == name], math.inf, _FLOOR
         for i, method in enumerate(here["method"].unique()):
             mine = here[here["method"] == method]
             end = np.clip(mine["final"].to_numpy(dtype=float), _FLOOR, None)
             end = np.where((end < 1e3) & (mine["finite"] == 1), end, np.nan)
             label = "as published" if method == name else str(method).removeprefix(f"{name}_").replace("_", " ")
             panel.plot(mine["upper_step"], end, label=label, **style.of_index(i))
-        panel.set(xscale="log", yscale="log", ylim=(_FLOOR / 3, 1e10))
-        panel.set_title(name, loc="left")
+            low, high = min(low, *end[np.isfinite(end)], 1.0), max(high, *end[np.isfinite(end)])
+        panel.set(xscale="log", yscale="log", ylim=(low / 10, 10 * high * (high / low) ** 0.6))  # and the legend
+        panel.set_title(NAMES[name], loc="left")
         panel.legend(loc="upper left", handlelength=2.5)
     for panel in axes.flat[len(names) :]:
         panel.set_visible(False)

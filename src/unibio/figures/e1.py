@@ -10,13 +10,11 @@ import numpy as np
 import pandas as pd
 
 from unibio.analysis import crossing, e1
+from unibio.analysis.lp_regression import NAMES
 from unibio.analysis.study import Study
 from unibio.figures import discrepancies, style
 from unibio.figures.drawing import Drawing, Drawn
 
-#: What the report and the legends call the methods.
-LABELS = {"unibio": "UniBiO", "stocbio": "StocBiO", "ttsa": "TTSA", "ma_soba": "MA-SOBA", "amigo": "AmIGO"}
-LABELS |= {"bo_rep": "BO-REP", "soba": "SOBA", "bsa": "BSA", "sustain": "SUSTAIN", "mrbo": "MRBO", "vrbo": "VRBO"}
 _OTHERS: dict[str, Any] = {"color": "#aaaaaa", "linestyle": "-", "linewidth": 0.9, "zorder": 1}
 
 
@@ -28,7 +26,7 @@ def _look(name: str) -> dict[str, Any]:
 
 
 def _legend(figure: Any) -> None:
-    handles = [style.handle(LABELS[name], **_look(name)) for name in e1.PAPER_METHODS]
+    handles = [style.handle(NAMES[name], **_look(name)) for name in e1.PAPER_METHODS]
     style.legend_above(figure, [*handles, style.handle("the others", **_OTHERS)], 5)
 
 
@@ -65,7 +63,7 @@ def draw_curves(study: Study, experiment: str = "e1") -> Drawn:
         panel.set_ylabel("|∇φ|")
     _legend(figure)
     table = pd.concat(tables[::-1], ignore_index=True)
-    return Drawn(figure, {"e1_curves": table, "e1_tuned": e1.summary(found)})
+    return Drawn(figure, {"e1_curves": table, "e1_curves_tuned": e1.summary_of(study, experiment)})
 
 
 #: Values below are drawn here: what is smaller has converged for every purpose.
@@ -95,7 +93,7 @@ def draw_ranking(study: Study, experiment: str = "e1", name: str = "e1_ranking")
         panel.set_ylabel("mean of |∇φ|")
     _tidy(axes)
     _legend(figure)
-    return Drawn(figure, {name: table, f"{name}_tuned": e1.summary(found)})
+    return Drawn(figure, {name: table, f"{name}_tuned": e1.summary_of(study, experiment)})
 
 
 def _tidy(axes: Any) -> None:
@@ -110,8 +108,7 @@ def _tidy(axes: Any) -> None:
 
 def draw_sensitivity(study: Study) -> Drawn:
     """The part of each method's pairs of steps that converges (filled), and that also solves the lower level (open)."""
-    found = e1.searches(study, "e1")
-    table = e1.summary(found)[["p", "method", "converging", "converging, y solved"]]
+    table = e1.summary_of(study, "e1")[["p", "method", "converging", "converging, y solved"]]
     names = sorted(table["method"].unique(), key=e1.place, reverse=True)
     figure, axes = style.panels(1, 2, 3.6, sharex=True, sharey=True)
     titles = ("|∇φ| small at the end", "|∇φ| and the lower error small")
@@ -121,7 +118,7 @@ def draw_sensitivity(study: Study) -> Drawn:
             panel.plot(here[column], y, **{**style.of_exponent(float(str(p))), "linestyle": ""})
         panel.set_title(title, loc="left")
         panel.set_xlabel("part of the searched pairs")
-        panel.set_yticks(range(len(names)), labels=[LABELS[name] for name in names])
+        panel.set_yticks(range(len(names)), labels=[NAMES[name] for name in names])
     axes[0, 0].set_ylabel("method")
     axes[0, 0].set_xlim(-0.02, max(0.6, 1.05 * float(table["converging"].max())))
     handles = [style.handle(f"p = {p}", **{**style.of_exponent(p), "linestyle": ""}) for p in sorted(set(table["p"]))]
@@ -172,8 +169,7 @@ _KINDS = dict(
 
 def draw_crossing(study: Study) -> Drawn:
     """What each method does at x = 0, as parts of its pairs of steps within ``crossing.WINDOW``."""
-    found = e1.searches(study, "e1")
-    table = crossing.shares(found)
+    table = crossing.shares_of(study)
     names = sorted(table["method"].unique(), key=e1.place, reverse=True)
     exponents = sorted(table["p"].unique())
     figure, axes = style.panels(1, len(exponents), 3.9, sharex=True, sharey=True)
@@ -185,7 +181,7 @@ def draw_crossing(study: Study) -> Drawn:
             panel.barh(range(len(names)), width, left=left, color=colour, height=0.75, edgecolor="white", linewidth=0.5)
             left += np.nan_to_num(width)
         panel.set_title(f"p = {p}", loc="left")
-        panel.set_yticks(range(len(names)), labels=[LABELS[name] for name in names])
+        panel.set_yticks(range(len(names)), labels=[NAMES[name] for name in names])
         panel.set_xticks([0, 0.5, 1], labels=["0", "½", "1"])
         panel.set_xlim(0, 1)
         panel.grid(False)
