@@ -87,10 +87,10 @@ def sheets(rows: Mapping[str, Row]) -> list[Sheet]:
         [name, f"{_millions(row)} M" if row.unit.endswith("/s") and row.value is not None else number(row.value),
          row.unit, row.note]
         for name, row in rows.items()
-        if name.split("/")[0] in ("agreement", "random", "history", "memory", "compiled", "bench")
+        if name.split("/")[0] in ("agreement", "random", "history", "memory", "harness", "compiled", "bench")
     ]  # fmt: skip
     result.append(
-        Sheet("Agreement, random numbers, history, memory, compilation", ["what", "value", "unit", "how"], lines)
+        Sheet("Agreement, random numbers, history, memory, sweeps, compilation", ["what", "value", "unit", "how"], lines)
     )
     if any(name.startswith("overhead/") for name in rows):
         result.append(_methods(rows))

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 import compiled
+import harness
 import machine
 import memory
 import methods
@@ -52,6 +53,7 @@ class Scale:
         memory_runs: sizes of the memory runs.
         compile_limit: seconds that compilation may take; 0 leaves it out.
         methods: how large the problems are on which methods are compared with their oracles.
+        harness: how many jobs are run and listed to see what sweeps cost.
     """
 
     runs: int = 10_000
@@ -63,9 +65,10 @@ class Scale:
     memory_runs: tuple[int, ...] = (2_500, 5_000, 10_000, 20_000)
     compile_limit: float = 60.0
     methods: methods.Scale = field(default_factory=methods.Scale)
+    harness: harness.Scale = field(default_factory=harness.Scale)
 
 
-TINY = Scale(64, 4, 2, 1, 1, (4,), (100, 200), 0.0, methods.Scale(20, 100, (2,), 1))
+TINY = Scale(64, 4, 2, 1, 1, (4,), (100, 200), 0.0, methods.Scale(20, 100, (2,), 1), harness.Scale(2, 20, False))
 
 
 def agreement(scale: Scale) -> dict[str, Row]:
@@ -200,6 +203,7 @@ def measure(scale: Scale) -> dict[str, Row]:
     stages.append(("shares, seeds", lambda: shares.rows(distinct_seeds(s, scale.runs, 1.0), "seeds")))
     stages.append(("shares, grid", lambda: shares.rows(grid(s, scale.runs, 1.0), "grid")))
     stages.append(("methods over their oracles", lambda: methods.rows(scale.methods)))
+    stages.append(("sweeps", lambda: harness.rows(scale.harness)))
     stages.append(("memory", lambda: memory.rows(list(scale.memory_runs), min(scale.steps, 250))))
     if scale.compile_limit:
         stages.append(("torch.compile", lambda: compiled.rows(scale.runs, scale.compile_limit)))
