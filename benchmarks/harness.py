@@ -46,9 +46,7 @@ def rows(scale: Scale) -> dict[str, Row]:
         if scale.dashboards:
             _sweep(root / "warm", 1, "offline")  # imports wandb and starts its service
             shown = _sweep(root / "offline", scale.jobs, "offline")[0]
-            table["harness/wandb"] = Row(
-                shown - bare, "s", note="more a job with tracker=offline, after wandb's import"
-            )
+            table["harness/wandb"] = Row(shown - bare, "s", note="more a job with tracker=offline, wandb imported")
         seconds = _status(jobs[0], root / "many", scale.recorded)
         what = f"unibio status over {scale.recorded} finished jobs, as a command, imports included"
         table["harness/status"] = _at_most(seconds, 5.0, what)

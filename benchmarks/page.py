@@ -90,7 +90,7 @@ def sheets(rows: Mapping[str, Row]) -> list[Sheet]:
         if name.split("/")[0] in ("agreement", "random", "history", "memory", "harness", "compiled", "bench")
     ]  # fmt: skip
     result.append(
-        Sheet("Agreement, random numbers, history, memory, sweeps, compilation", ["what", "value", "unit", "how"], lines)
+        Sheet("Agreement, random numbers, history, sweeps, memory, compiling", ["what", "value", "unit", "how"], lines)
     )
     if any(name.startswith("overhead/") for name in rows):
         result.append(_methods(rows))

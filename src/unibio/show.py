@@ -28,7 +28,8 @@ def find_record(root: Path, name: str) -> Record:
     directories = [p for p in sorted(root.iterdir()) if p.is_dir()] if root.is_dir() else []
     names = [p.name for p in directories if not p.name.startswith(".") and p.name != "wandb"]
     wanted = Path(name).name  # a path is accepted, too
-    fits = [n for n in names if n == wanted] or [n for n in names if n.startswith(wanted) or n.endswith(f"-{wanted}")]
+    fits = [n for n in names if n == wanted]
+    fits = fits or [n for n in names if n.startswith(wanted) or n.rpartition("-")[2].startswith(wanted)]
     if not fits:
         raise unknown(f"record in {root},", wanted, names[:20])
     if len(fits) > 1:
