@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results"), help="where to write (default: results)")
     options = parser.parse_args()
     try:
-        for path in draw_all(options.records, options.out, options.names or None):
+        for path in draw_all(options.records, options.out, options.names or None, workers=os.cpu_count() or 1):
             print(path)
     except InputError as error:
         print(f"plot: {error}", file=sys.stderr)

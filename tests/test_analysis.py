@@ -160,3 +160,22 @@ def test_scale_of_records():
 def test_records_come_by_exponent_and_length():
     found = study(fig1=[record(8), record(2, steps=900), record(2, steps=90)]).records("fig1")
     assert [(r.config["problem"]["exponent"], r.config["steps"]) for r in found] == [(2, 90), (2, 900), (8, 400)]
+
+
+def test_a_study_computes_once_what_does_not_raise():
+    calls = []
+
+    def counted(study, factor):
+        calls.append(factor)
+        if factor < 0:
+            raise InputError("negative")
+        return [factor]
+
+    mine, other = Study(None, {}), Study(None, {})
+    assert mine.once(counted, 2) is mine.once(counted, 2)
+    assert other.once(counted, 2) == [2]
+    assert mine.once(counted, 3) == [3]
+    for _ in range(2):
+        with pytest.raises(InputError):
+            mine.once(counted, -1)
+    assert calls == [2, 2, 3, -1, -1]

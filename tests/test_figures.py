@@ -104,6 +104,20 @@ def test_figures_need_neither_torch_nor_hydra(tmp_path):
     assert (tmp_path / "figures" / "lr_search.png").is_file()
 
 
+def test_several_processes_write_the_same_files(tmp_path, capsys):
+    root = tmp_path / "runs"
+    write_study(root, {name: whole_study()[name] for name in ("theorem_schedule", "runtime")})
+    (root / ".experiments" / "fig5.json").write_text('{"command": "again", "records": ["gone"]}', encoding="utf-8")
+    one, many = ([p.relative_to(tmp_path / w) for p in draw_all(root, tmp_path / w, workers=int(w))] for w in "12")
+    assert one == many
+    assert {path.stem for path in one} == {"theorem_schedule", "theorem_schedule_fit", "runtime"}
+    assert all((tmp_path / "1" / path).read_bytes() == (tmp_path / "2" / path).read_bytes() for path in one)
+    said = capsys.readouterr().err.splitlines()
+    assert sorted(said[: len(said) // 2]) == sorted(said[len(said) // 2 :])
+    assert any("1 of 1 records missing or damaged (first: gone); rerun: again" in line for line in said)
+    assert any(line.startswith("unibio: figure fig1 left out") for line in said)
+
+
 def test_figures_without_records_are_left_out_with_a_reason(tmp_path, capsys):
     root = tmp_path / "runs"
     write_study(root, {"runtime": whole_study()["runtime"]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -184,7 +185,7 @@ def _from_records(command: str, arguments: Sequence[str]) -> None:
         if command == "figures":
             from unibio.figures import draw_all
 
-            for path in draw_all(options.records, options.out, options.names or None):
+            for path in draw_all(options.records, options.out, options.names or None, workers=os.cpu_count() or 1):
                 print(path)
         else:
             from unibio import report

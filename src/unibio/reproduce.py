@@ -90,7 +90,7 @@ def publish(root: Path, out: Path) -> list[Path]:
         print(f"unibio: figures and report in {out} are up to date", flush=True)
         return paths
     print("unibio: drawing figures and writing the report", flush=True)
-    paths = [*draw_all(root, out), report.write(root, out)]
+    paths = [*draw_all(root, out, workers=os.cpu_count() or 1), report.write(root, out)]
     records.write_text(stamp, "\n".join([now, *(os.path.relpath(path, out) for path in paths)]) + "\n")
     return paths
 

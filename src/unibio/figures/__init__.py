@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from unibio.figures import (
     equal_step,
     fig1,
     fig5,
+    first_order_convexity,
     lp_regression,
     lr_search,
     nli,
@@ -24,6 +28,7 @@ from unibio.figures import (
     theorem_schedule,
 )
 from unibio.figures.drawing import Drawing, Drawn
+from unibio.records import manifest
 
 
 def _runtime(study: Study) -> Drawn:
@@ -97,13 +102,18 @@ FIGURES: dict[str, Drawing] = {
         *lp_regression.drawings(),
         *nli.drawings(),
         *penalty_rates.drawings(),
+        *first_order_convexity.drawings(),
         Drawing("runtime", "Running time and average inner iterations per p (a table).", ("runtime",), _runtime),
     )
 }
 
 
 def draw_all(
-    records_root: Path, out: Path, names: Sequence[str] | None = None, study: Study | None = None
+    records_root: Path,
+    out: Path,
+    names: Sequence[str] | None = None,
+    study: Study | None = None,
+    workers: int = 1,
 ) -> list[Path]:
     """Draw figures and write the tables they plot.
 
@@ -111,7 +121,8 @@ def draw_all(
         records_root: directory of records.
         out: figures go to ``out``/figures, tables to ``out``/tables.
         names: figures to draw; None draws all whose records are there, and says on stderr which are not.
-        study: records already loaded, instead of ``records_root``.
+        study: records already loaded, instead of ``records_root``; they are drawn in this process.
+        workers: processes; more than one needs a main module that can be imported again (a script with a guard).
 
     Returns:
         The files written.
@@ -122,18 +133,63 @@ def draw_all(
     for name in names or ():
         if name not in FIGURES:
             raise unknown("figure", name, FIGURES)
-    study = study or Study(Path(records_root))
-    written: list[Path] = []
-    missing: dict[str, str] = {}
-    for name in names or FIGURES:
-        try:
-            written += FIGURES[name].write(study, Path(out))
-        except (MissingRecordsError, InputError) as error:
-            missing[name] = str(error)
-    for note in study.notes:
+    asked = list(names or FIGURES)
+    groups = _groups(Path(records_root), asked) if workers > 1 and study is None else []
+    if len(groups) > 1:
+        done = _in_processes(Path(records_root), Path(out), groups, workers)
+    else:
+        done = [_draw(study or Study(Path(records_root)), Path(out), asked)]
+    written = {name: paths for drawn, _, _ in done for name, paths in drawn.items()}
+    missing = {name: why for _, absent, _ in done for name, why in absent.items()}
+    for note in dict.fromkeys(note for _, _, notes in done for note in notes):
         print(f"unibio: {note}", file=sys.stderr)
     if missing and (names or not written):
-        raise InputError("; ".join(f"figure {name}: {why}" for name, why in missing.items()))
-    for name, why in missing.items():
-        print(f"unibio: figure {name} left out: {why}", file=sys.stderr)
-    return written
+        raise InputError("; ".join(f"figure {name}: {missing[name]}" for name in asked if name in missing))
+    for name in asked:
+        if name in missing:
+            print(f"unibio: figure {name} left out: {missing[name]}", file=sys.stderr)
+    return [path for name in asked for path in written.get(name, ())]
+
+
+#: Files by figure, why others are missing, and what was found wrong on loading.
+Done = tuple[dict[str, list[Path]], dict[str, str], list[str]]
+
+
+def _draw(study: Study, out: Path, names: Sequence[str]) -> Done:
+    written: dict[str, list[Path]] = {}
+    missing: dict[str, str] = {}
+    for name in names:
+        try:
+            written[name] = FIGURES[name].write(study, out)
+        except (MissingRecordsError, InputError) as error:
+            missing[name] = str(error)
+    return written, missing, study.notes
+
+
+def _groups(root: Path, names: Sequence[str]) -> list[list[str]]:
+    """Figures of the same records, which are then read and analysed once; those without any with the first."""
+    groups: dict[str, list[str]] = {}
+    absent = []
+    for name in names:
+        experiment = FIGURES[name].experiments[0]
+        if manifest(root, experiment) is None:
+            absent.append(name)
+        else:
+            groups.setdefault(experiment, []).append(name)
+    found = sorted(groups.values(), key=len, reverse=True)  # the longest first, so that none is waited for alone
+    return [found[0] + absent, *found[1:]] if found else []
+
+
+def _in_processes(root: Path, out: Path, groups: Sequence[Sequence[str]], workers: int) -> list[Done]:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(groups)), mp_context=context) as pool:
+        return list(pool.map(partial(_draw_group, root, out), groups))
+
+
+def _draw_group(root: Path, out: Path, names: Sequence[str]) -> Done:
+    gc.disable()  # a figure is a web of small objects that the collector walks again and again while it is drawn
+    try:
+        return _draw(Study(root), out, names)
+    finally:
+        gc.enable()
+        gc.collect()

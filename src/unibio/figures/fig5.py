@@ -99,6 +99,10 @@ def fits(study: Study) -> pd.DataFrame:
         p, noise, upper_step, paper_step (is it the paper's), low, high, slope, error, interval_low, interval_high,
         bound.
     """
+    return study.once(_fits).copy()
+
+
+def _fits(study: Study) -> pd.DataFrame:
     tables = []
     for record in study.require("fig5"):
         for curve in curves(record, "hypergradient_norm_mean"):

@@ -29,7 +29,7 @@ def blocks(study: Study) -> Iterable[Block]:
             continue
         try:
             found = e1.searches(study, experiment)
-            table = e1.summary(found)
+            table = e1.summary_of(study, experiment)
         except InputError as error:
             yield from (Heading(3, f"Appendix E.1 on {where}"), Paragraph(str(error)))
             continue
@@ -37,8 +37,9 @@ def blocks(study: Study) -> Iterable[Block]:
             "Every method at its best pair of steps. Criterion: hypergradient norm averaged over the run; ranks count "
             f"the methods that are better by more than {TIE:.0%}. `converging`: part of the searched pairs after which "
             "|∇φ| stays small, and of those that keep ‖y − y*(x)‖ small, too; a best pair that does not was found by "
-            "leaving the lower level aside. The paper's step is known for UniBiO only. A range that the best region "
-            "leaves at an edge was not searched far enough. SABA is left out: without samples it is SOBA."
+            "leaving the lower level aside, and `rank, y solved` is that among the pairs that do. The paper's step is "
+            "known for UniBiO only. A range that the best region leaves at an edge was not searched far enough. SABA "
+            "is left out: without samples it is SOBA."
         )
         if experiment == "e1_noise":
             text += " The pair is chosen on the first half of the seeds, the criterion is that of the second."
@@ -47,7 +48,7 @@ def blocks(study: Study) -> Iterable[Block]:
             kinds = pd.concat([crossing.table(found, cap) for cap in (e1.SMALL_CAP, math.inf)], ignore_index=True)
             kinds["cap"] = kinds["cap"].map(lambda cap: "none" if math.isinf(cap) else f"{cap:g}")
             yield from _part("The crossing of x = 0 at the best pairs", _CROSSING, kinds)
-            yield from _part("The crossing of x = 0 over pairs of steps", _SHARES, crossing.shares(found))
+            yield from _part("The crossing of x = 0 over pairs of steps", _SHARES, crossing.shares_of(study))
     if study.records("discrepancies"):
         deviations = discrepancies.summary(discrepancies.by_step(study))
         yield from _part("Deviations of the released code", _DISCREPANCIES, deviations)
