@@ -82,7 +82,7 @@ def test_a_deviation_that_rests_where_the_method_does_is_no_bias(name):
 def test_other_deviations_must_cost_something_and_bias_nothing(name):
     harmless = outcome("released-speed", **{name: pair(name)})
     assert harmless.verdict == rules.NOT_REPRODUCED
-    assert f"{name}: no worse" in harmless.explanation
+    assert f"{name} (no worse)" in harmless.explanation
     biased = outcome("released-speed", **{name: pair(name, level=0.05, up_to=0.5)})
     assert biased.verdict == rules.NOT_REPRODUCED
     assert "but biased" in biased.explanation
