@@ -29,8 +29,15 @@ def test_every_file_of_a_group_composes(group: str) -> None:
         assert len(jobs_of(f"{group}={name}")) == 1
 
 
-@pytest.mark.parametrize("name", files("experiment"))
-@pytest.mark.parametrize("scale", files("scale"))
+def experiments_at_scales() -> list[tuple[str, str]]:
+    """Every experiment in the shortest form and, but for the network's many, in the full one; two at every scale."""
+    names = files("experiment")
+    cases = [(name, "smoke") for name in names]
+    cases += [(name, "paper") for name in names if not name.startswith("nli")]
+    return cases + [(name, scale) for name in ("fig1", "nli_controls") for scale in files("scale") if scale != "smoke"]
+
+
+@pytest.mark.parametrize(("name", "scale"), sorted(set(experiments_at_scales())))
 def test_every_experiment_composes_and_is_a_complete_command(name: str, scale: str) -> None:
     with composer() as compose_one:
         overrides = [f"experiment={name}", f"scale={scale}"]
@@ -70,6 +77,28 @@ def test_paper_settings_of_figure_1() -> None:
         assert job.config["grid"]["problem.noise"] == [0, 0.01, 1, 10]
         assert job.config["grid"]["seed"] == list(range(100))
         assert job.config["problem"]["noise_reading"] == "variance"
+
+
+def test_paper_settings_of_figure_4() -> None:
+    """Paper, Section 6 and released code: sizes, lengths and the steps (upper, lower) of every method."""
+    jobs = jobs_of(
+        "experiment=nli", "scale=paper", "seed=0", "problem.weights=learned",
+        "data.train=60", "data.valid=30", "data.test=30",
+    )  # fmt: skip
+    found = {job.config["algorithm"]["name"]: job.config for job in jobs}
+    steps = {name: (c["algorithm"]["upper_step"], c["algorithm"]["lower_step"]) for name, c in found.items()}
+    assert steps == {
+        "stocbio": (1e-2, 2e-3), "ttsa": (1e-3, 2e-2), "saba": (5e-2, 2e-2), "ma_soba": (1e-2, 1e-2),
+        "sustain": (5e-2, 5e-2), "vrbo": (1e-1, 5e-2), "unibio": (5e-2, 2e-2), "unibio_plain": (5e-2, 2e-2),
+        "bo_rep": (5e-2, 2e-2),
+    }  # fmt: skip
+    for config in found.values():
+        assert (config["epochs"], config["problem"]["width"], config["problem"]["exponent"]) == (20, 4096, 3)
+        assert (config["problem"]["regulariser"], config["algorithm"]["batch_size"]) == (1e-4, 128)
+        assert config["algorithm"].get("neumann_terms", 3) == 3
+        assert config["algorithm"].get("neumann_step", 0.01) == config["algorithm"].get("auxiliary_step", 0.01) == 0.01
+    assert found["vrbo"]["algorithm"]["checkpoint_batch_size"] == 256
+    assert found["sustain"]["algorithm"]["momentum"] == pytest.approx(0.1)
 
 
 def test_theorem_schedule_follows_the_horizon() -> None:
