@@ -105,11 +105,13 @@ def _attempt(job: Job, path: Path, circumstances: dict[str, Any], progress: Call
 
     def note(status: str, **more: Any) -> None:
         with suppress(OSError):  # the reason may be the disk itself
+            _sweep_up(path)
             records.write_unfinished(path, job.config, {"status": status, **more, **circumstances})
 
     try:
         path.mkdir(parents=True, exist_ok=True)
         (path / "summary.json").unlink(missing_ok=True)  # of an earlier attempt
+        _sweep_up(path)
         with Heartbeat(path, job.config["steps"]) as beat:
 
             def tell(finished: int) -> None:
@@ -130,6 +132,12 @@ def _attempt(job: Job, path: Path, circumstances: dict[str, Any], progress: Call
     except Exception:
         note("failed", traceback=traceback.format_exc())
         raise
+
+
+def _sweep_up(path: Path) -> None:
+    """Remove what writes that were cut off left; nobody else writes there, since this process has the lock."""
+    for leftover in path.glob(".*"):
+        leftover.unlink(missing_ok=True)
 
 
 def note_killed(job: Job, reason: str) -> None:
@@ -281,7 +289,7 @@ def unwritable(root: Path, error: OSError) -> InputError:
     room = "make room and give the same command, which goes on from the last checkpoint, or "
     return InputError(
         f"records = {root} cannot be written: {os.strerror(error.errno) if error.errno else error}; "
-        f"{room if error.errno in _NO_ROOM else ''}choose another directory with records=DIR"
+        f"{room if error.errno in (errno.ENOSPC, errno.EDQUOT) else ''}choose another directory with records=DIR"
     )
 
 

@@ -18,6 +18,7 @@ import torch
 from tqdm import tqdm
 
 from unibio.config import Job, job_from
+from unibio.errors import InputError
 from unibio.job import Busy, FailedBefore, Outcome, note_killed, pick_device, run_job, stop_requests
 from unibio.run import Interrupted
 from unibio.tracking import track
@@ -91,7 +92,7 @@ def _in_turn(jobs: Sequence[Job], bar: tqdm, finished: Finished) -> list[Failure
 
 
 def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, FailedBefore) else traceback.format_exc()
+    return str(error) if isinstance(error, (FailedBefore, InputError)) else traceback.format_exc()
 
 
 def _serve(wire: Any) -> None:

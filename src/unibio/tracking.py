@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import os
 import warnings
 from collections.abc import Mapping
@@ -66,6 +67,8 @@ def track(record: Record, tracker: Mapping[str, Any], root: Path) -> None:
     mode = tracker.get("mode", "none")
     if mode == "none" or mode in _failed:
         return
+    loud = logging.raiseExceptions
+    logging.raiseExceptions = False  # or wandb's own log, on a full disk, prints a traceback per line
     try:
         for curve in curves(record, int(tracker.get("max_curves", 8))):
             _log(record, curve, tracker, root)
@@ -75,6 +78,8 @@ def track(record: Record, tracker: Mapping[str, Any], root: Path) -> None:
             f"wandb: {record.name} was not logged ({error}), nor will this process log others; records are complete",
             stacklevel=2,
         )
+    finally:
+        logging.raiseExceptions = loud
 
 
 def _log(record: Record, curve: Curve, tracker: Mapping[str, Any], root: Path) -> None:

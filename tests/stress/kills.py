@@ -121,7 +121,8 @@ def campaign(job_in: Callable[[Path], Job], root: Path, kills: int, in_writes: i
         assert record is not None
         assert record.history.drop(columns="seconds").equals(reference.history.drop(columns="seconds"))
         assert record.runs.equals(reference.runs)
-        assert not list(path.glob("checkpoint-*.pt"))
+        left = sorted(file.name for file in path.iterdir())
+        assert left == sorted([*records.FILES, "done"]), "no checkpoint and no half of a file remains"
     return done
 
 
