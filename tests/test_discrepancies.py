@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,7 @@ def test_bias_stability_and_first_hits():
 STEPS = {"upper_step": [0.1, 0.3, 1.0]}
 
 
+@cache
 def pair(
     variant: str, own: float = 0.01, level: float = 0.01, *, up_to: float = 9.0, late: float = 1.0
 ) -> list[FakeRecord]:
