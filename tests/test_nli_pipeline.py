@@ -1,0 +1,86 @@
+"""The network experiments from configuration to verdicts, on generated pairs, in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from unibio.analysis import nli
+from unibio.analysis.statements import CLAIMS, judge
+from unibio.analysis.study import Study
+from unibio.document import markdown
+from unibio.figures import FIGURES
+from unibio.job import run_job
+from unibio.report import nli as report_nli
+from unibio.sweep import announce, composer, expand
+
+#: Part of every experiment: each kind of method once.
+RUN = {
+    "nli": ["+experiment/nli=unibio,unibio_plain,ma_soba", "seed=0,1"],
+    "nli_controls": ["seed=0"],
+    "nli_tuning": ["+experiment/nli=unibio_plain"],
+    "nli_floor": ["seed=0", "algorithm.floor=0.001,0.5", "algorithm.neumann_step=0.01"],
+    "nli_released": ["+experiment/nli=unibio_plain", "seed=0"],
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nli")
+    common = ["scale=smoke", f"data.cache={folder}/data", f"records={folder}/runs", "tracker=none", "device=cpu"]
+    with composer() as compose_one:
+        for name, overrides in RUN.items():
+            jobs = expand([f"experiment={name}", *common, *overrides], compose_one)
+            announce(jobs, f"python -m unibio experiment={name}")
+            for job in jobs:
+                run_job(job)
+    return folder / "runs"
+
+
+def test_records_of_every_method_with_its_twin(root: Path) -> None:
+    found = nli.groups(Study(root), "nli")
+    assert [(g.method, g.weights, g.seeds) for g in found] == [
+        (name, weights, 2) for name in ("unibio", "unibio_plain", "ma_soba") for weights in ("learned", "frozen")
+    ]
+    for group in found:
+        for history in group.histories:
+            points = history["lower_samples"].to_numpy()
+            assert points[-1] >= 2 * 120 > points[-2]
+            assert len(history) <= 11
+        frozen = group.weights == "frozen"
+        assert (group.final(nli.SPREAD) < 1e-6).all() == frozen
+        assert (group.final(nli.AUC) == 0.5).all() == frozen
+    table = nli.summary(found)
+    assert len(table) == 3
+    assert table["gain"].notna().all()
+
+
+def test_twins_share_what_the_lower_level_draws(root: Path) -> None:
+    found = nli.groups(Study(root), "nli")
+    for learned, frozen in zip(found[::2], found[1::2], strict=True):
+        for one, other in zip(learned.histories, frozen.histories, strict=True):
+            columns = ["iteration", "grad_lower", "lower_samples", "samples", "oracle_calls"]
+            pd.testing.assert_frame_equal(one[columns], other[columns])
+            assert one["train_accuracy"].iloc[0] == other["train_accuracy"].iloc[0]
+
+
+def test_tuning_does_not_look_at_the_test_split(root: Path) -> None:
+    (record,) = Study(root).require("nli_tuning")
+    assert "test_accuracy" not in record.history
+    assert len(record.runs) == 6
+    assert "test_accuracy" in Study(root).require("nli")[0].history
+
+
+def test_figures_section_and_verdicts(root: Path) -> None:
+    study = Study(root)
+    for name in report_nli.SECTION.figures:
+        if all(study.records(experiment) for experiment in FIGURES[name].experiments):
+            assert FIGURES[name].draw(study).tables
+    text = markdown(list(report_nli.blocks(study)))
+    assert "They are not SNLI" in text
+    outcomes = {claim.id: judge(claim, study) for claim in CLAIMS if claim.id.startswith("nli-")}
+    assert outcomes["nli-highest-0.2-p3"][0].verdict == "not testable here"
+    assert outcomes["nli-highest-0.2-p3"][1] == "smoke"
+    assert outcomes["nli-highest-0.4-p3"][0].verdict == "not yet run"
