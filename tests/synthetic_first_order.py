@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 import synthetic
+from unibio.analysis.first_order_convexity import NAMES, SCALED
 from unibio.analysis.penalty_rates import BOUNDS, CASES
 
 #: (method, case) -> slope of the averaged norm.
@@ -51,6 +53,46 @@ def fixed(slope: Slope = as_bounded, horizons=(300, 1000, 3000, 10000), **settin
     return found
 
 
+def example3(p: int, name: str, calls: Callable[[float], float], **settings):
+    """A record of first_order_example3: φ is at its minimum from ``calls(step along ∇φ)`` on; a scaled method's steps
+    are ten times larger, its penalty 10."""
+    axes = {"upper_step": [0.01, 0.1, 1.0]}
+    if name in SCALED:
+        axes = {"upper_step": [0.1, 1.0, 10.0], "penalty": [10.0]}
+    made = synthetic.record(p, axes, name=name, seeds=1, **settings)
+    steps = made.history["upper_step"] / made.history.get("penalty", 1.0)
+    late = made.history["oracle_calls"] >= steps.map(lambda step: calls(round(float(step), 9)))
+    made.history["value"] = np.where(late, -math.sin(1.0), 0.05)
+    return made
+
+
+def convexity(calls: Callable[[str, int, float], float], names: Sequence[str] = tuple(NAMES), **settings):
+    """Records of first_order_example3 for every p."""
+    return [
+        example3(p, name.split()[0], lambda step, n=name, p=p: calls(n, p, step), **_update(name), **settings)
+        for p in synthetic.EXPONENTS
+        for name in names
+    ]
+
+
+def regression(end: Callable[[str, int], float], seeds: int = 2, **settings):
+    """Records of first_order_lp whose best run ends at ``end(method, p)``, seeds a little apart."""
+    found = []
+    for p in synthetic.EXPONENTS:
+        for name in NAMES:
+            axes = {"upper_step": [0.1, 1.0], "lower_step": [0.1, 1.0]}
+            made = synthetic.record(p, axes, name=name.split()[0], seeds=seeds, points=8, **_update(name), **settings)
+            history = made.history
+            history["value"] = end(name, p) + 0.1 * (history["upper_step"] < 1) + 1e-4 * history["seed"]
+            history["test_accuracy"] = 0.9
+            found.append(made)
+    return found
+
+
+def _update(name: str) -> dict[str, str]:
+    return {"update": name.split()[1]} if " " in name else {}
+
+
 def whole(scale: str = "paper", steps: int = 400):
     """Every experiment of the first-order studies, small."""
     small = {"scale": scale, "points": 60}
@@ -58,4 +100,10 @@ def whole(scale: str = "paper", steps: int = 400):
     return {
         "penalty_rates": scheduled(steps=10 * steps, **small),
         "penalty_rates_fixed": fixed(horizons=horizons, scale=scale),
+        "first_order_example3": convexity(
+            lambda name, p, step: math.inf if name == "bome" and p > 2 else 20 * p / step, steps=steps, scale=scale
+        ),
+        "first_order_lp": regression(
+            lambda name, p: 0.3 + 0.01 * list(NAMES).index(name), seeds=2 if scale == "paper" else 1, scale=scale
+        ),
     }

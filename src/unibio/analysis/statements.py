@@ -29,6 +29,15 @@ from unibio.analysis.claims import (
 from unibio.analysis.discrepancy_claims import costs_without_bias, moves_the_rest
 from unibio.analysis.e1 import PAPER_METHODS
 from unibio.analysis.e1_claims import first, lower_level_matters, robust_to_steps, trouble_at_zero, tuned_converges
+from unibio.analysis.first_order_convexity import (
+    EXAMPLE3,
+    FIRST_ORDER,
+    REGRESSION,
+    UNAFFECTED,
+    crosses,
+    lower_than_second_order,
+    unaffected,
+)
 from unibio.analysis.lp_claims import better_classifier, less_inner_work, lowest_value, ranking_changes, separates
 from unibio.analysis.lp_regression import EXPONENTS as LP_EXPONENTS
 from unibio.analysis.nli_claims import (
@@ -129,6 +138,17 @@ def _nli_highest(experiment: str, figure: str, rate: float, p: int, source: str)
     text = f"UniBiO has the highest test accuracy of all methods on noisy SNLI, noise rate {rate:g}, p = {p}."
     rule = highest_accuracy(experiment, rate, p)
     return _nli(f"nli-highest-{rate:g}-p{p}", text, source, rule, figure, experiment, p)
+
+
+def _crosses(name: str) -> Claim:
+    return Claim(
+        f"crosses-{name.replace(' ', '-').replace('_', '-')}",
+        f"{FIRST_ORDER[name]} crosses the vanishing Hessian of Example 3 with small steps, for p = 4, 6, 8.",
+        "pilot study: first-order methods under uniform convexity",
+        (EXAMPLE3,),
+        "first_order_example3",
+        crosses(name),
+    )
 
 
 def _penalty_rate(method: str, case: str) -> Claim:
@@ -382,4 +402,22 @@ CLAIMS: tuple[Claim, ...] = (
         "fig4",
     ),
     *(_penalty_rate(method, case) for method in BOUNDS for case in CASES),
+    *(_crosses(name) for name in FIRST_ORDER if name != "f3sa"),
+    Claim(
+        "first-order-unaffected",
+        "Without second derivatives, p does not matter on Example 3: with small steps no first-order method needs more "
+        f"than {UNAFFECTED:g} times the oracle calls at p = 8 that it needs at p = 2.",
+        "pilot study: first-order methods under uniform convexity",
+        (EXAMPLE3,),
+        "first_order_example3",
+        unaffected,
+    ),
+    Claim(
+        "first-order-lp",
+        "On ℓ_p-regression some first-order method ends lower than UniBiO, SOBA and StocBiO, for every p.",
+        "pilot study: first-order methods under uniform convexity",
+        (REGRESSION,),
+        "first_order_lp",
+        lower_than_second_order,
+    ),
 )

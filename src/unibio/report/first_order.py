@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
+from unibio.analysis import first_order_convexity as convexity
 from unibio.analysis import penalty_rates
 from unibio.analysis.study import MissingRecordsError, Study
 from unibio.document import Block, Heading, Table
 from unibio.errors import InputError
-from unibio.figures.penalty_rates import drawings as rate_drawings
+from unibio.figures import first_order_convexity
+from unibio.figures import penalty_rates as rate_figures
 from unibio.report.section import Section
 
 
 def blocks(study: Study) -> Iterable[Block]:
     """A table for every experiment that has records."""
     yield from _rates(study)
+    yield from _example3(study)
 
 
 def _rates(study: Study) -> Iterable[Block]:
@@ -39,13 +43,40 @@ def _rates(study: Study) -> Iterable[Block]:
     yield Table(["method", "noise", "slides' exponent", "slope of the last fit range", "slopes over all ranges"], rows)
 
 
+def _example3(study: Study) -> Iterable[Block]:
+    if not study.records(convexity.EXAMPLE3):
+        return
+    table = convexity.example3(study)
+    yield Heading(3, "Example 3 without second derivatives")
+    yield Table(
+        ["p", "method", "calls, any step", "calls, small steps", "runs that settle", "of those with small steps"],
+        [
+            [
+                f"{row['p']}",
+                convexity.NAMES[row["method"]],
+                *(_calls(row[column]) for column in ("calls", "calls_small")),
+                *(f"{row[column]:.0%}" for column in ("share", "share_small")),
+            ]
+            for _, row in table.iterrows()
+        ],
+    )
+
+
+def _calls(value: float) -> str:
+    return f"{value:.0f}" if math.isfinite(value) else "never"
+
+
 SECTION = Section(
     title="The first-order family",
-    experiments=(penalty_rates.SCHEDULED, penalty_rates.FIXED),
-    figures=tuple(drawing.name for drawing in rate_drawings()),
+    experiments=(penalty_rates.SCHEDULED, penalty_rates.FIXED, convexity.EXAMPLE3, convexity.REGRESSION),
+    figures=tuple(d.name for figures in (rate_figures, first_order_convexity) for d in figures.drawings()),
     blocks=blocks,
     caveats=(
         "The slides' exponents are upper bounds over a class of problems, up to constants. A quadratic is an easy "
         "member of that class: a slope below the exponent is consistent with the bound and does not improve it.",
+        "Example 3 is one-dimensional: a large enough step jumps over the singular point, which no theory covers. "
+        "Small steps are those where the parameters imply at most 0.1 along ∇φ (upper step over penalty for methods "
+        "whose direction is the penalty's gradient over the penalty) and where no jump was seen.",
+        "On ℓ_p-regression the steps are chosen on the seeds that are reported, two of them: a pilot study.",
     ),
 )
