@@ -2,8 +2,8 @@
 
 On Example 3 every trajectory must cross x = 0, where y* = 0 and ∇²_yy g = 0 for p > 2. Criterion: oracle calls until
 φ − min φ is at most ``NEAR`` and stays there. One large step jumps over the singular point, whatever the method makes
-of it, so the best of a grid of steps is taken twice: among all runs, and among those with small steps. Those have a step
-along ∇φ of at most ``SMALL`` and no single logged iteration from φ > ``SMALL`` to φ < −``SMALL`` (early ones are all
+of it, so the best of a grid of steps is taken twice: among all runs, and among those with small steps. These step by at
+most ``SMALL`` along ∇φ, with no single logged iteration from φ > ``SMALL`` to φ < −``SMALL`` (early ones are all
 logged): an estimate far from ∇φ makes a small step large.
 
 On ℓ_p-regression: the lowest φ at the end of the budget, over the steps and penalties searched.
