@@ -19,12 +19,15 @@ def main() -> None:
     parser.add_argument("--records", default="runs", help="directory of records")
     parser.add_argument("--out", type=Path, default=Path("results"), help="directory of figures, tables and report")
     parser.add_argument("--tracker", default="offline", help="none, offline or online (wandb)")
-    parser.add_argument("--workers", type=int, default=None, help="processes; one per core by default")
+    parser.add_argument("--launcher", default="joblib", help="local, joblib or slurm (docs/sweeps.md)")
+    parser.add_argument("--workers", type=int, default=None, help="of joblib; one per GPU or core by default")
+    parser.add_argument("--retry-failed", action="store_true", help="try jobs again that failed")
     options = parser.parse_args()
     names = experiments() if options.all else options.experiments or list(SYNTHETIC)
     overrides = [f"scale={options.scale}", f"records={options.records}", f"tracker={options.tracker}"]
     try:
-        written = reproduce(names, overrides, options.out, options.workers)
+        where = [f"launcher={options.launcher}", f"retry_failed={options.retry_failed}"]
+        written = reproduce(names, overrides, options.out, options.workers, where)
     except InputError as error:
         print(f"unibio: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -140,23 +140,28 @@ def _sweep_up(path: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def note_killed(job: Job, reason: str) -> None:
+def note_killed(job: Job, reason: str) -> bool:
     """Leave a failed record of a job whose process died without a word.
 
     Args:
         job: what it computed.
         reason: what is known of its end.
+
+    Returns:
+        Whether the job has failed: not if another sweep has taken it over or finished it meanwhile.
     """
     path = job.root / records.record_name(job.config)
-    with FileLock(job.root / ".locks" / f"{path.name}.lock"):
-        if existing(job) is None:
-            summary = {
-                "status": "failed",
-                "traceback": reason,
-                **circumstances_of(job, pick_device(job.config["device"])),
-            }
+    try:
+        with FileLock(job.root / ".locks" / f"{path.name}.lock", timeout=0):
+            if existing(job) is not None:
+                return False
+            circumstances = circumstances_of(job, pick_device(job.config["device"]))
+            summary = {"status": "failed", "traceback": reason, **circumstances}
             records.write_unfinished(path, job.config, summary)
-        (path / heartbeat.FILE).unlink(missing_ok=True)
+            (path / heartbeat.FILE).unlink(missing_ok=True)
+            return True
+    except Timeout:
+        return False
 
 
 def _compute(job: Job, path: Path, circumstances: dict[str, Any], progress: Callable[[int], None] | None) -> Record:

@@ -237,8 +237,10 @@ class _Pool:
         del self.workers[worker.wire]
         if worker.job is not None and not self.stopping:
             reason = _death(worker.process.exitcode or 0)
-            note_killed(worker.job, reason)
-            self.failures.append(Failure(worker.job, reason))
+            if note_killed(worker.job, reason):
+                self.failures.append(Failure(worker.job, reason))
+            else:  # another sweep has it: its record is waited for
+                self.busy.append(worker.job)
             self.start(worker.slot)
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from unibio import records
 from unibio.config import Job, conf_dir
 from unibio.errors import unknown
-from unibio.launch import report_failures
-from unibio.pool import default_workers, run_pool
+from unibio.launch import launch, report_failures, workers_of
 from unibio.sweep import announce, composer, expand
 
 #: The synthetic study: Figure 1, Figure 5, their controls and tables.
@@ -35,14 +34,21 @@ def experiments() -> list[str]:
     return sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 
 
-def reproduce(names: Sequence[str], overrides: Sequence[str], out: Path, workers: int | None = None) -> list[Path]:
+def reproduce(
+    names: Sequence[str],
+    overrides: Sequence[str],
+    out: Path,
+    workers: int | None = None,
+    where: Sequence[str] = ("launcher=joblib",),
+) -> list[Path]:
     """Run experiments, skipping what is recorded, then draw every figure and write the report.
 
     Args:
         names: experiments.
         overrides: Hydra overrides for all of them, e.g. ``scale=smoke``.
         out: where figures, tables and report go.
-        workers: processes; None takes one per core.
+        workers: processes of this machine; None takes one per GPU, or per core where there is none.
+        where: more overrides, which say only where and whether jobs run, and stay out of the noted commands.
 
     Returns:
         What was written, the report last.
@@ -59,16 +65,13 @@ def reproduce(names: Sequence[str], overrides: Sequence[str], out: Path, workers
     began = time.monotonic()
     print(f"unibio: reading {len(names)} experiments", flush=True)
     jobs: list[Job] = []
+    count = [] if workers is None else [f"launcher.workers={workers}"]
     with composer() as compose_one:
         for name in names:
-            jobs += expand([f"experiment={name}", *overrides], compose_one)
-    count = workers or default_workers(jobs[0].config["device"])
-    planned = announce(jobs, " ".join(["python -m unibio experiment=*", *overrides]), count)
-    # Timed jobs run alone, after everything else.
-    together = [job for job in planned.pending if job.config["repeats"] == 1]
-    alone = [job for job in planned.pending if job.config["repeats"] > 1]
-    failures = run_pool(together, count) + run_pool(alone, 1)
-    report_failures(failures)
+            jobs += expand([f"experiment={name}", *overrides, *where, *count], compose_one)
+    planned = announce(jobs, " ".join(["python -m unibio experiment=*", *overrides]), workers_of(jobs[0]))
+    failures = launch(planned.pending, lambda *_: None)
+    report_failures(failures, len(jobs))
     print(
         f"unibio: {len(planned.pending) - len(failures)} jobs computed in {time.monotonic() - began:.0f} s", flush=True
     )
