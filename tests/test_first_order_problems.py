@@ -199,6 +199,12 @@ def test_lower_gap_of_representation_learning_with_narrow_layers():
         assert problem.metrics(narrow, y)["lower_gap"].item() == pytest.approx(wanted, rel=1e-9)
 
 
+def test_divergence_in_representation_learning_is_recorded():
+    """Matrices that are not finite must end one run, not the batch."""
+    result = solve(SPECS["representation"], "pbgd", steps=60, log_points=2, upper_step=[1e-3, 1e3], lower_step=0.1)
+    assert result.status == ["completed", "diverged"]
+
+
 def test_optimum_of_linear_cleaning():
     """The constrained least-squares problem by its optimality conditions, one linear system, at any weights."""
     spec = SPECS["linear_cleaning"]
