@@ -94,6 +94,8 @@ def sheets(rows: Mapping[str, Row]) -> list[Sheet]:
     )
     if any(name.startswith("overhead/") for name in rows):
         result.append(_methods(rows))
+    if any(name.startswith("network/") for name in rows):
+        result.append(_network(rows))
     for layout, said in LAYOUTS.items():
         lines = [
             [name.split("/", 2)[2], number(row.value)]
@@ -121,6 +123,24 @@ def _methods(rows: Mapping[str, Row]) -> Sheet:
             line += [number(1e3 * time), calls, verdict(rows[f"overhead/{case}/{name}"])]
         lines.append(line)
     return Sheet("Time of an iteration over that of its oracle calls alone", header, lines)
+
+
+def _network(rows: Mapping[str, Row]) -> Sheet:
+    """The recurrent network: a line per quantity, a column per width."""
+    found = [name.split("/")[1:] for name in rows if name.startswith("network/")]
+    widths, names = (list(dict.fromkeys(column)) for column in zip(*found, strict=True))
+    lines = []
+    for name in names:
+        here = [rows.get(f"network/{width}/{name}") for width in widths]
+        known = next(row for row in here if row is not None)
+        wanted = [f"{row.target:g}" for row in here if row is not None and row.target is not None]
+        line = [name.replace("_", " "), known.unit, " / ".join(wanted)]
+        for row in here:
+            met = "" if row is None or row.met is None else " met" if row.met else " missed"
+            line.append("" if row is None else number(row.value) + met)
+        lines.append([*line, known.note])
+    header = ["what", "unit", "target", *(f"{width} units" for width in widths), "how"]
+    return Sheet("UniBiO on the recurrent network: batch 128, 300-d vectors, SNLI's lengths", header, lines)
 
 
 def _target(rows: Mapping[str, Row], rival: str, sign: str = "≥") -> str:

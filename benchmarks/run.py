@@ -27,6 +27,7 @@ import harness
 import machine
 import memory
 import methods
+import network
 import shares
 from batched import Batch, check_agreement, distinct_seeds, grid
 from measure import Contestant, Row, interleaved, rate, speedup
@@ -53,6 +54,7 @@ class Scale:
         memory_runs: sizes of the memory runs.
         compile_limit: seconds that compilation may take; 0 leaves it out.
         methods: how large the problems are on which methods are compared with their oracles.
+        network: how wide the recurrent network is, and its batches.
         harness: how many jobs are run and listed to see what sweeps cost.
     """
 
@@ -65,10 +67,23 @@ class Scale:
     memory_runs: tuple[int, ...] = (2_500, 5_000, 10_000, 20_000)
     compile_limit: float = 60.0
     methods: methods.Scale = field(default_factory=methods.Scale)
+    network: network.Scale = field(default_factory=network.Scale)
     harness: harness.Scale = field(default_factory=harness.Scale)
 
 
-TINY = Scale(64, 4, 2, 1, 1, (4,), (100, 200), 0.0, methods.Scale(20, 100, (2,), 1), harness.Scale(2, 20, False))
+TINY = Scale(
+    64,
+    4,
+    2,
+    1,
+    1,
+    (4,),
+    (100, 200),
+    0.0,
+    methods.Scale(20, 100, (2,), 1),
+    network.Scale((8,), 16, 40, 10, 1),
+    harness.Scale(2, 20, False),
+)
 
 
 def agreement(scale: Scale) -> dict[str, Row]:
@@ -203,6 +218,7 @@ def measure(scale: Scale) -> dict[str, Row]:
     stages.append(("shares, seeds", lambda: shares.rows(distinct_seeds(s, scale.runs, 1.0), "seeds")))
     stages.append(("shares, grid", lambda: shares.rows(grid(s, scale.runs, 1.0), "grid")))
     stages.append(("methods over their oracles", lambda: methods.rows(scale.methods)))
+    stages.append(("network", lambda: network.rows(scale.network)))
     stages.append(("sweeps", lambda: harness.rows(scale.harness)))
     stages.append(("memory", lambda: memory.rows(list(scale.memory_runs), min(scale.steps, 250))))
     if scale.compile_limit:
@@ -215,7 +231,7 @@ def measure(scale: Scale) -> dict[str, Row]:
         rows.update(stage())
         took = time.perf_counter() - began[0]
         print(f"  {name}: {took:.1f} s", file=sys.stderr, flush=True)
-        if name not in ("memory", "torch.compile"):  # they work in other processes
+        if name not in ("memory", "network", "torch.compile"):  # they work in other processes
             wall, processor = wall + took, processor + time.process_time() - began[1]
     rows["bench/wall_over_processor"] = Row(wall / processor, "×", note="1 on an idle machine")
     return rows

@@ -1,0 +1,202 @@
+"""One iteration of UniBiO on the recurrent network: over its oracle calls, over the released loop, over a floor.
+
+The pairs are random words in sentences as long as SNLI's, so that everybody can run this: lengths are what decides the
+time. Every width has a process of its own, for its peak memory.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from measure import Row
+
+#: Seconds an iteration and peak MB of the authors' released loop, measured on a machine of this kind with SNLI, batch
+#: 128, 300-d vectors, for a UniBiO step with the same Q = 3; and the ratios that are wanted.
+RELEASED = {64: (0.59, 693.0, 3.0), 256: (1.71, 1489.0, 2.0)}
+#: An iteration over its oracle calls; percent of it spent on handling data; peak memory over the released loop's.
+OVER_ORACLE, DATA_SHARE, MEMORY = 1.15, 3.0, 0.6
+#: Products with the word vectors (N×e by e×h) and within layers (N×h by h×h) of two layers, by kind of derivative.
+PRODUCTS = {"gradient": (2, 9), "hvp": (4, 27), "jvp": (2, 9)}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What is measured."""
+
+    widths: tuple[int, ...] = (64, 256)
+    batch: int = 128
+    pairs: int = 2000
+    dimension: int = 300
+    repetitions: int = 5
+
+
+def rows(scale: Scale) -> dict[str, Row]:
+    """The rows of every width."""
+    table: dict[str, Row] = {}
+    for width in scale.widths:
+        arguments = [width, scale.batch, scale.pairs, scale.dimension, scale.repetitions]
+        command = [sys.executable, __file__, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
+        found = json.loads(done.stdout.splitlines()[-1])
+        table |= _rows(f"network/{width}", width, found)
+    return table
+
+
+def _rows(name: str, width: int, found: dict[str, float]) -> dict[str, Row]:
+    step, bare = f"{name}/iteration", f"{name}/oracle_calls"
+    note = "mean over periods of 2: 3 lower steps every other iteration, Q = 3 with fresh samples"
+    table = {
+        step: Row(found["step"], "s", note=note),
+        bare: Row(found["bare"], "s", note="the same calls alone"),
+        f"{name}/over_oracle": _below(found["ratio"], "×", OVER_ORACLE, bare),
+        f"{name}/data_share": _below(found["data"], "%", DATA_SHARE, step, "draws, gathering, packing"),
+        f"{name}/products": Row(found["products"], "s", note="its matrix products, each over all tokens at once"),
+        f"{name}/over_products": Row(found["step"] / found["products"], "×", None, f"{name}/products"),
+        f"{name}/memory": Row(found["peak"], "MB", note=f"peak of the process; {found['before']:.0f} MB before"),
+    }
+    for kind in ("gradient", "upper gradient", "hvp", "jvp"):
+        table[f"{name}/{kind.replace(' ', '_')}"] = Row(found[kind], "s", note="one call, fresh sample")
+    if width in RELEASED:
+        seconds, memory, wanted = RELEASED[width]
+        ratio = seconds / found["step"]
+        said = f"reference {seconds:g} s and {memory:g} MB, measured elsewhere on such a machine"
+        table[f"{name}/speedup_over_released"] = Row(ratio, "×", wanted, step, ratio >= wanted, said)
+        table[f"{name}/memory_over_released"] = _below(found["peak"] / memory, "×", MEMORY, f"{name}/memory", said)
+    return table
+
+
+def _below(value: float, unit: str, target: float, relative_to: str, note: str = "") -> Row:
+    return Row(value, unit, target, relative_to, value <= target, note)
+
+
+def main(width: int, batch: int, pairs: int, dimension: int, repetitions: int) -> None:
+    """Measure one width, and print the numbers as JSON."""
+    torch.set_num_threads(1)
+    from methods import Case, Stretch
+    from unibio.algorithms.unibio import PlainUniBiO
+    from unibio.problems.nli_network import Sentences
+
+    problem = _problem(width, pairs, dimension)
+    before = _peak()
+    algorithm = PlainUniBiO(lower_iterations=3, period=2, neumann_terms=3, floor=0.5, batch_size=batch)
+    stretch = Stretch(Case("network", problem, 1, batch, 0.1), algorithm)
+    watch = _Watch()
+    step, bare, shares = [], [], []
+    with torch.no_grad():
+        for kept in [False] + [True] * repetitions:
+            stretch.rewind()
+            with patch.object(Sentences, "pairs", watch.timed(Sentences.pairs)):
+                watch.seconds = 0.0
+                spent = _timed(stretch.repeat)
+            stretch.rewind()
+            alone = _timed(stretch.replay)
+            if kept:
+                step.append(spent / 4)
+                bare.append(alone / 4)
+                shares.append(100 * watch.seconds / spent)
+        peak = _peak()
+        found = {"step": statistics.median(step), "bare": statistics.median(bare), "peak": peak, "before": before}
+        found["ratio"] = statistics.median(a / b for a, b in zip(step, bare, strict=True))
+        found["data"] = statistics.median(shares)
+        x, y = (part[None] for part in problem.start)
+        oracle, v = stretch.oracle, torch.randn_like(y)
+        calls: dict[str, Callable[[], object]] = {
+            "gradient": lambda: oracle.grad_lower(x, y),
+            "upper gradient": lambda: oracle.grad_upper(x, y),
+            "hvp": lambda: oracle.hvp(x, y, v),
+            "jvp": lambda: oracle.jvp(x, y, v),
+        }
+        for name, call in calls.items():
+            found[name] = statistics.median(_timed(call) for _ in range(repetitions + 1))
+    found["products"] = _products(width, dimension, round(batch * 22.4), repetitions)
+    print(json.dumps(found))
+
+
+def _problem(width: int, pairs: int, dimension: int):
+    """The problem on random words; lengths have the means and the longest sentences of SNLI's."""
+    from unibio.data import PairData, Split
+    from unibio.problems.nli_cleaning import NLICleaning
+
+    rng = np.random.default_rng(0)
+
+    def side(mean: float) -> tuple[torch.Tensor, torch.Tensor]:
+        lengths = np.clip(rng.gamma(5.0, mean / 5.0, pairs).round(), 2, 80).astype(np.int32)
+        ids = rng.integers(1, 5000, (pairs, lengths.max())).astype(np.int32)
+        ids[np.arange(lengths.max()) >= lengths[:, None]] = 0
+        return torch.from_numpy(ids), torch.from_numpy(lengths)
+
+    def split() -> Split:
+        label = torch.from_numpy(rng.integers(0, 3, pairs))
+        return Split(*side(14.1), *side(8.3), label)
+
+    vectors = torch.from_numpy(rng.standard_normal((5000, dimension)).astype(np.float32))
+    vectors[0] = 0
+    data = PairData(split(), split(), split(), vectors, ("",) * 5000, "random words", "", 1.0, ())
+
+    class Random(NLICleaning):
+        def data(self) -> PairData:
+            return data
+
+    problem = Random(width=width).build()
+    assert problem.start is not None
+    problem.start = tuple(part.float() for part in problem.start)  # type: ignore[assignment]
+    return problem
+
+
+class _Watch:
+    """Adds up the time in some function."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def timed(self, function: Callable) -> Callable:
+        def wrapper(*args: object, **options: object) -> object:
+            began = time.process_time()
+            try:
+                return function(*args, **options)
+            finally:
+                self.seconds += time.process_time() - began
+
+        return wrapper
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def _products(width: int, dimension: int, tokens: int, repetitions: int) -> float:
+    """Seconds of the products of 1½ lower gradients, an upper gradient, two HVPs and a JVP, as large ones."""
+    share = {"gradient": 2.5, "hvp": 2.0, "jvp": 1.0}
+    by_words, within = (sum(share[kind] * PRODUCTS[kind][k] for kind in share) for k in (0, 1))
+    words, states = torch.randn(tokens, dimension), torch.randn(tokens, width)
+    W, U = torch.randn(dimension, width), torch.randn(width, width)
+    first = min(_timed(lambda: words @ W) for _ in range(repetitions + 1))
+    second = min(_timed(lambda: states @ U) for _ in range(repetitions + 1))
+    return by_words * first + within * second
+
+
+def _peak() -> float:
+    """Peak resident memory of this process in MB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss would include what the parent had in memory when it started this process
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
