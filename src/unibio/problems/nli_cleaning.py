@@ -11,7 +11,8 @@ The network makes the lower level non-convex, so that the regulariser's uniform 
 p c κ_p d_y^{1−p/2}) says little about g as a whole. Its Hessian is regular at w = 0 (``vanishing_hessian=False``): D(w)
 is a mere preconditioner, which changes truncated Neumann sums and not the solution, and must be floored. Most weights
 are small (|w| ≤ 1/√width at the start) and biases start at 0, so with p = 3 and a floor of 10⁻³ λ_max(D⁻¹∇²_ww g) is
-hundreds of times λ_max(∇²_ww g) and the paper's Neumann step 10⁻² diverges; see ``conf/algorithm/unibio_nli.yaml``.
+hundreds of times λ_max(∇²_ww g) and the paper's Neumann step 10⁻² diverges; see
+``conf/experiment/nli/unibio.yaml`` for the floor that is used and why.
 """
 
 from __future__ import annotations
