@@ -86,7 +86,7 @@ def test_links_lead_somewhere_and_commands_are_there(written):
         assert (written / target).is_file(), target
     anchors = [slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.M)]
     within = re.findall(r"\]\(#([^)]+)\)", text)
-    assert set(within) >= {claim.id for claim in CLAIMS} | {claim.figure for claim in CLAIMS}
+    assert set(within) >= {slug(name) for claim in CLAIMS for name in (claim.id, claim.figure)}
     assert all(anchors.count(target) == 1 for target in within)
     for name, drawing in FIGURES.items():
         assert all(f"python -m unibio experiment={experiment}" in text for experiment in drawing.experiments)

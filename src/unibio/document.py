@@ -80,7 +80,8 @@ class Folded:
         blocks: the content.
         level: of the heading in Markdown.
         badge: beside the title.
-        anchor: what links lead to, and then the heading in Markdown; made from the title where it is None.
+        anchor: a short name, by whose :func:`slug` links lead here, and then the heading in Markdown; None takes the
+            title's.
     """
 
     title: str

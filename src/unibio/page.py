@@ -86,7 +86,7 @@ class _Writer:
             case Folded(title, content, _, badge, anchor):
                 head = f"{_badge(badge)} {_inline(title)}" if badge else _inline(title)
                 # The anchor is inside, so that a browser that is led to it unfolds what is around it.
-                inside = f'<div class="inside" id="{self._anchor(anchor or slug(title))}">'
+                inside = f'<div class="inside" id="{self._anchor(slug(anchor or title))}">'
                 body = "\n".join(self.block(one) for one in content)
                 return f"<details><summary>{head}</summary>{inside}\n{body}\n</div></details>"
             case PageOnly(content):

@@ -15,7 +15,7 @@ from unibio.analysis import claims as rules
 from unibio.analysis.claims import Outcome
 from unibio.analysis.statements import Claim
 from unibio.analysis.study import Study
-from unibio.document import Badge, Block, Folded, Heading, Paragraph, Table
+from unibio.document import Badge, Block, Folded, Heading, Paragraph, Table, slug
 from unibio.report.figures import is_shown
 
 _KINDS = {
@@ -55,8 +55,8 @@ def blocks(study: Study, judged: Sequence[Judged], out: Path) -> Iterable[Block]
             j.claim.statement,
             j.claim.source,
             j.verdict,
-            f"[{j.claim.id}](#{j.claim.id})",
-            f"[{j.claim.figure}](#{j.claim.figure})" if is_shown(study, out, j.claim.figure) else "–",
+            f"[{j.claim.id}](#{slug(j.claim.id)})",
+            f"[{j.claim.figure}](#{slug(j.claim.figure)})" if is_shown(study, out, j.claim.figure) else "–",
         ]
         for j in judged
     ]
