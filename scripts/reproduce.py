@@ -10,12 +10,14 @@ from unibio.errors import InputError
 from unibio.reproduce import SYNTHETIC, experiments, reproduce
 from unibio.run import Interrupted
 
+SCALES = "paper (the network at laptop without a GPU), workstation, laptop, or smoke: seconds that prove nothing"
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("experiments", nargs="*", help="experiments to run; the synthetic study if none is named")
     parser.add_argument("--all", action="store_true", help="every experiment in conf/experiment")
-    parser.add_argument("--scale", default="paper", help="paper, or smoke for a run of seconds that proves nothing")
+    parser.add_argument("--scale", default="paper", help=SCALES)
     parser.add_argument("--records", default="runs", help="directory of records")
     parser.add_argument("--out", type=Path, default=Path("results"), help="directory of figures, tables and report")
     parser.add_argument("--tracker", default="offline", help="none, offline or online (wandb)")
@@ -24,10 +26,10 @@ def main() -> None:
     parser.add_argument("--retry-failed", action="store_true", help="try jobs again that failed")
     options = parser.parse_args()
     names = experiments() if options.all else options.experiments or list(SYNTHETIC)
-    overrides = [f"scale={options.scale}", f"records={options.records}", f"tracker={options.tracker}"]
+    overrides = [f"records={options.records}", f"tracker={options.tracker}"]
     try:
         where = [f"launcher={options.launcher}", f"retry_failed={options.retry_failed}"]
-        written = reproduce(names, overrides, options.out, options.workers, where)
+        written = reproduce(names, options.scale, overrides, options.out, options.workers, where)
     except InputError as error:
         print(f"unibio: {error}", file=sys.stderr)
         raise SystemExit(2) from None

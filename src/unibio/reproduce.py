@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from unibio import records
 from unibio.config import Job, conf_dir
 from unibio.errors import unknown
@@ -29,6 +31,11 @@ SYNTHETIC = (
 )
 
 
+def scale_of(name: str, asked: str) -> str:
+    """The scale of an experiment: the paper's network of 4,096 units wants a GPU, so ``laptop`` where there is none."""
+    return "laptop" if name.startswith("nli") and asked == "paper" and not torch.cuda.is_available() else asked
+
+
 def experiments() -> list[str]:
     """Names of every experiment in ``conf/experiment``."""
     return sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
@@ -36,6 +43,7 @@ def experiments() -> list[str]:
 
 def reproduce(
     names: Sequence[str],
+    scale: str,
     overrides: Sequence[str],
     out: Path,
     workers: int | None = None,
@@ -45,7 +53,8 @@ def reproduce(
 
     Args:
         names: experiments.
-        overrides: Hydra overrides for all of them, e.g. ``scale=smoke``.
+        scale: an option of ``conf/scale``; see :func:`scale_of`.
+        overrides: Hydra overrides for all of them, e.g. ``tracker=none``.
         out: where figures, tables and report go.
         workers: processes of this machine; None takes one per GPU, or per core where there is none.
         where: more overrides, which say only where and whether jobs run, and stay out of the noted commands.
@@ -62,14 +71,19 @@ def reproduce(
     for name in names:
         if name not in known:
             raise unknown("experiment", name, known)
+
+    def words(name: str | None) -> list[str]:
+        assert name is not None  # every file in conf/experiment names itself
+        return [f"experiment={name}", f"scale={scale_of(name, scale)}", *overrides]
+
     began = time.monotonic()
     print(f"unibio: reading {len(names)} experiments", flush=True)
     jobs: list[Job] = []
     count = [] if workers is None else [f"launcher.workers={workers}"]
     with composer() as compose_one:
         for name in names:
-            jobs += expand([f"experiment={name}", *overrides, *where, *count], compose_one)
-    planned = announce(jobs, " ".join(["python -m unibio experiment=*", *overrides]), workers_of(jobs[0]))
+            jobs += expand([*words(name), *where, *count], compose_one)
+    planned = announce(jobs, lambda name: " ".join(["python -m unibio", *words(name)]), workers_of(jobs[0]))
     failures = launch(planned.pending, lambda *_: None)
     report_failures(failures, len(jobs))
     print(
