@@ -89,6 +89,42 @@ def regression(end: Callable[[str, int], float], seeds: int = 2, **settings):
     return found
 
 
+def descent(problem: str, name: str, ends, penalties=(), lower=None, starts: int = 4, rate: float = 0.02, **settings):
+    """A record of global_optimality: gaps fall like exp(−rate·t) from 10 to ``ends(penalty, start)``."""
+    axes = {"penalty": list(penalties)} if penalties else {}
+    made = synthetic.record(2, axes, name=name, seeds=starts, **settings)
+    made.config["problem"]["name"] = problem
+    history = made.history
+    penalty = history.get("penalty", np.nan) + 0 * history["iteration"]
+    gaps = []
+    for reach in (ends, lower or (lambda penalty, start: abs(ends(penalty, start)))):
+        end = np.array([reach(p, s) for p, s in zip(penalty, history["seed"], strict=True)])
+        gaps.append(end + (10 - end) * np.exp(-rate * history["iteration"]))
+    history["upper_gap"], history["lower_gap"] = gaps
+    made.runs["start_seed"] = made.runs["seed"]
+    return made
+
+
+def optimality(scale: str = "paper", steps: int = 2000, **change):
+    """Records of global_optimality; ``change`` replaces some of them."""
+    starts = 4 if scale == "paper" else 1
+    common = {"scale": scale, "steps": steps, "starts": starts}
+    few = {"lower_iterations": 5, "update": "joint"}
+    given = {
+        "representation": descent(
+            "representation", "pbgd", lambda p, s: 0.0, (1.0, 10.0), lower_iterations=20, update="joint", **common
+        ),
+        "hasty": descent("representation", "pbgd", lambda p, s: 0.1, (10.0,), **few, **common),
+        "cleaning": descent(
+            "linear_cleaning", "pbgd", lambda p, s: -90 / p, (10.0, 31.6, 100.0, 316.0, 1000.0),
+            lambda p, s: 50 / p**2, lower_iterations=5, update="blockwise", **common,
+        ),
+        "stocbio": descent("linear_cleaning", "stocbio", lambda p, s: 3.0 + s, lower=lambda p, s: 0.0, **common),
+        "well": descent("double_well", "pbgd", lambda p, s: 0.6 * (s % 2), (10.0,), lower_iterations=10, **common),
+    }  # fmt: skip
+    return list((given | change).values())
+
+
 def _update(name: str) -> dict[str, str]:
     return {"update": name.split()[1]} if " " in name else {}
 
@@ -106,4 +142,5 @@ def whole(scale: str = "paper", steps: int = 400):
         "first_order_lp": regression(
             lambda name, p: 0.3 + 0.01 * list(NAMES).index(name), seeds=2 if scale == "paper" else 1, scale=scale
         ),
+        "global_optimality": optimality(scale, steps),
     }

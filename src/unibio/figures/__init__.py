@@ -19,6 +19,7 @@ from unibio.figures import (
     fig1,
     fig5,
     first_order_convexity,
+    global_optimality,
     lp_regression,
     lr_search,
     nli,
@@ -103,6 +104,7 @@ FIGURES: dict[str, Drawing] = {
         *nli.drawings(),
         *penalty_rates.drawings(),
         *first_order_convexity.drawings(),
+        *global_optimality.drawings(),
         Drawing("runtime", "Running time and average inner iterations per p (a table).", ("runtime",), _runtime),
     )
 }

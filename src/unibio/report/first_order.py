@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable
 
 from unibio.analysis import first_order_convexity as convexity
+from unibio.analysis import global_optimality as optimality
 from unibio.analysis import penalty_rates
 from unibio.analysis.study import MissingRecordsError, Study
 from unibio.document import Block, Heading, Table
 from unibio.errors import InputError
-from unibio.figures import first_order_convexity
+from unibio.figures import first_order_convexity, global_optimality
 from unibio.figures import penalty_rates as rate_figures
 from unibio.report.section import Section
 
@@ -19,6 +20,7 @@ def blocks(study: Study) -> Iterable[Block]:
     """A table for every experiment that has records."""
     yield from _rates(study)
     yield from _example3(study)
+    yield from _optimality(study)
 
 
 def _rates(study: Study) -> Iterable[Block]:
@@ -62,14 +64,36 @@ def _example3(study: Study) -> Iterable[Block]:
     )
 
 
+def _optimality(study: Study) -> Iterable[Block]:
+    if not study.records(optimality.EXPERIMENT):
+        return
+    yield Heading(3, "Global optimality")
+    yield Table(
+        ["problem", "method", "starts that reach the optimum", "f − f* at the end", "least", "largest", "g − g*"],
+        [
+            [optimality.PROBLEMS[row["problem"]], row["method"], f"{row['reached']:.0%} of {row['starts']}"]
+            + [f"{row[name]:.2g}" for name in ("upper_gap", "upper_gap_min", "upper_gap_max", "lower_gap")]
+            for _, row in optimality.summary(study).iterrows()
+        ],
+    )
+
+
 def _calls(value: float) -> str:
     return f"{value:.0f}" if math.isfinite(value) else "never"
 
 
 SECTION = Section(
     title="The first-order family",
-    experiments=(penalty_rates.SCHEDULED, penalty_rates.FIXED, convexity.EXAMPLE3, convexity.REGRESSION),
-    figures=tuple(d.name for figures in (rate_figures, first_order_convexity) for d in figures.drawings()),
+    experiments=(
+        penalty_rates.SCHEDULED,
+        penalty_rates.FIXED,
+        convexity.EXAMPLE3,
+        convexity.REGRESSION,
+        optimality.EXPERIMENT,
+    ),
+    figures=tuple(
+        d.name for figures in (rate_figures, first_order_convexity, global_optimality) for d in figures.drawings()
+    ),
     blocks=blocks,
     caveats=(
         "The slides' exponents are upper bounds over a class of problems, up to constants. A quadratic is an easy "
