@@ -30,6 +30,7 @@ def record(
     valid: float | None = None,
     status: str = "completed",
     points: int = 6,
+    upper: float = 1.0,
 ) -> synthetic.FakeRecord:
     """One job; a seed changes accuracies by a thousandth."""
     part = np.linspace(0, 1, points)
@@ -51,7 +52,7 @@ def record(
     history = pd.DataFrame({name: np.broadcast_to(column, part.shape) for name, column in (head | metrics).items()})
     problem = {"name": "nli_cleaning", "exponent": p, "noise_rate": rate, "noise": noise, "weights": weights}
     problem |= {"width": 32, "layers": 2}
-    algorithm = {"name": method, "upper_step": 1.0, "lower_step": 0.3, "batch_size": 64}
+    algorithm = {"name": method, "upper_step": upper, "lower_step": 0.3, "batch_size": 64}
     data = {"source": source, "train": PAIRS, "valid": 2000, "test": 4000, "vectors": "glove50", "dir": ""}
     config = {"problem": problem, "algorithm": algorithm, "steps": None, "budget": None, "epochs": 10.0, "seed": seed}
     config |= {"grid": {}, "data": data, "data_hash": "ab" * 32, "scale": {"name": scale}}
@@ -113,6 +114,7 @@ def whole(scale: str = "paper") -> dict[str, list]:
             for one in pair(name, 0.5, p=p, scale=scale)
         ],
         "nli_controls": controls(scale=scale),
-        "nli_tuning": [tuning(name, scale=scale) for name in METHODS],
+        "nli_tuning": [tuning(name, scale=scale) for name in METHODS if name != "saba"],
+        "nli_tuning_saba": [record("saba", upper=upper, seed=1000, scale=scale) for upper in (100.0, 1000.0)],
         "nli_floor": [floor(delta, step, scale) for delta in (0.001, 0.5) for step in (0.01, 0.3)],
     }

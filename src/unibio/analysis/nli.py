@@ -21,7 +21,7 @@ from unibio.analysis.study import Study, exponent
 from unibio.records import Record
 
 MAIN, NOISE, EXPONENTS, CONTROLS = "nli", "nli_noise", "nli_exponents", "nli_controls"
-TUNING, RELEASED, FLOOR = "nli_tuning", "nli_released", "nli_floor"
+TUNING, TUNING_SABA, RELEASED, FLOOR = "nli_tuning", "nli_tuning_saba", "nli_released", "nli_floor"
 #: Experiments whose groups are compared with each other.
 COMPARED = (MAIN, NOISE, EXPONENTS)
 ACCURACY, AUC, SPREAD = "test_accuracy", "cleaning_auc", "weight_spread"
@@ -206,17 +206,18 @@ def controls(study: Study) -> pd.DataFrame:
 def tuning(study: Study) -> pd.DataFrame:
     """Every pair of steps that was tried: method, steps, final validation accuracy, and whether it is the best."""
     tables = []
-    for record in study.require(TUNING):
-        ends = record.history.groupby("run").last()
-        table = record.runs[["upper_step", "lower_step", "status"]].copy()
-        accuracy = ends["valid_accuracy"].reindex(table.index)
-        table["valid_accuracy"] = accuracy.where(table["status"] == "completed")
+    for record in [*study.require(TUNING), *study.records(TUNING_SABA)]:
+        ends, algorithm = record.history.groupby("run").last(), record.config["algorithm"]
+        table = record.runs[["status"]].copy()
+        table["valid_accuracy"] = ends["valid_accuracy"].reindex(table.index).where(table["status"] == "completed")
         table["cleaning_auc"] = ends["cleaning_auc"].reindex(table.index)
-        table.insert(0, "method", LABELS.get(record.config["algorithm"]["name"], record.config["algorithm"]["name"]))
-        best = table["valid_accuracy"].max()
-        table["chosen"] = table["valid_accuracy"].eq(best) & ~table["valid_accuracy"].eq(best).duplicated()
+        for place, name in enumerate(("upper_step", "lower_step")):  # axes of a batch, or of jobs
+            table.insert(place, name, record.runs[name] if name in record.runs else float(algorithm[name]))
+        table.insert(0, "method", LABELS.get(algorithm["name"], algorithm["name"]))
         tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+    found = pd.concat(tables, ignore_index=True)
+    best = found.sort_values("valid_accuracy", ascending=False, kind="stable").groupby("method").head(1).index
+    return found.assign(chosen=found.index.isin(best) & found["valid_accuracy"].notna())
 
 
 def floors(study: Study) -> pd.DataFrame:

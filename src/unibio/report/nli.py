@@ -147,7 +147,7 @@ def _caveats(found: Sequence[Group]) -> list[str]:
 
 SECTION = Section(
     title="Hyper-cleaning of sentence pairs with a recurrent network",
-    experiments=(nli.MAIN, nli.NOISE, nli.EXPONENTS, nli.CONTROLS, nli.TUNING, nli.FLOOR),
+    experiments=(nli.MAIN, nli.NOISE, nli.EXPONENTS, nli.CONTROLS, nli.TUNING, nli.TUNING_SABA, nli.FLOOR),
     figures=tuple(drawing.name for drawing in drawings()),
     blocks=blocks,
 )
