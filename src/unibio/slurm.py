@@ -145,7 +145,7 @@ def _wait(
                     reason = _outcome(handle, job)
                     if reason is None:
                         finished(job, True)
-                    elif state_of(job.root / records.record_name(job.config)).state == "to do":
+                    elif _unborn(handle, job):
                         unborn.append((job, reason))
                     else:
                         failures.append(Failure(job, reason))
@@ -156,6 +156,12 @@ def _wait(
             f"no longer waiting; the jobs go on in SLURM (unibio status shows, scancel {' '.join(arrays)} ends them)"
         ) from None
     return unborn, failures
+
+
+def _unborn(handle: Any, job: Job) -> bool:
+    """Whether an ended SLURM job never began to compute, and nobody cancelled it."""
+    cancelled = handle.state.upper().startswith("CANCELLED")
+    return not cancelled and state_of(job.root / records.record_name(job.config)).state == "to do"
 
 
 def _outcome(handle: Any, job: Job) -> str | None:

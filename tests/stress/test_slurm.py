@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -33,7 +33,10 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm_node.Node]:
     if reason:
         pytest.skip(reason)
     began = time.monotonic()
-    slurm_node.install()
+    try:
+        slurm_node.install()
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"SLURM could not be installed: {' '.join(error.cmd)} ended with {error.returncode}")
     with slurm_node.Node(tmp_path_factory.mktemp("slurm")) as running:
         print(f"\nSLURM is up after {time.monotonic() - began:.0f} s: {running.ask('scontrol', '--version').strip()}")
         yield running
@@ -45,8 +48,8 @@ def jobs_of(root: Path) -> list[Job]:
         return expand([*SWEEP, f"records={root}"], compose_one)
 
 
-def sweep(node: slurm_node.Node, root: Path, *more: str) -> subprocess.Popen[str]:
-    words = ["-m", *SWEEP, f"records={root}", "launcher=slurm", "launcher.partition=low", "launcher.gpus_per_node=1"]
+def sweep(node: slurm_node.Node, root: Path, *more: str, what: Sequence[str] = SWEEP) -> subprocess.Popen[str]:
+    words = ["-m", *what, f"records={root}", "launcher=slurm", "launcher.partition=low", "launcher.gpus_per_node=1"]
     words += [f"launcher.setup=['echo $SLURM_ARRAY_TASK_ID gpu=$CUDA_VISIBLE_DEVICES >> {root}/gpus']"]
     words += ["launcher.signal_delay_s=30", "launcher.timeout_min=30", *more]
     environment = node.environment | {"OMP_NUM_THREADS": "1"}
@@ -65,6 +68,31 @@ def until(ready: Callable[[], object], what: str, process: subprocess.Popen[str]
         assert process.poll() is None, (what, process.communicate())
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
+
+
+def test_what_slurm_refuses_is_said_in_one_line(node: slurm_node.Node, tmp_path: Path) -> None:
+    refused = sweep(node, tmp_path, "launcher.partition=nowhere", "launcher.setup=[]")
+    out, err = refused.communicate(timeout=300)
+    assert refused.returncode == 2, (out, err)
+    assert re.fullmatch(r"unibio: SLURM refuses the jobs: .*partition.*\n", err)
+
+
+def test_a_cancelled_job_writes_its_checkpoint_and_does_not_come_back(node: slurm_node.Node, tmp_path: Path) -> None:
+    endless = ("seed=0", "steps=10000000", "log_points=5", "checkpoint_seconds=100000", "tracker=none", "device=cpu")
+    process = sweep(node, tmp_path, what=endless)
+    begun = lambda: list(tmp_path.glob("*/running.json"))  # noqa: E731
+    until(begun, "it computes", process)
+    (directory,) = (path.parent for path in begun())
+    until(lambda: (heartbeat.read(directory) or {}).get("iteration"), "it is in the middle of it", process)
+    (number,) = set(node.ask("squeue", "--noheader", "--format=%A").split())
+    node.ask("scancel", number)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 1, (out, err)
+    assert "1 of 1 jobs failed" in err
+    assert state_of(directory).state == "interrupted"
+    assert len(list(directory.glob("checkpoint-*.pt"))) == 1
+    assert not node.ask("squeue", "--noheader").strip()
+    print(f"cancelled: {err.splitlines()[1].strip()}")
 
 
 def test_a_sweep_with_a_killed_and_a_preempted_job(node: slurm_node.Node, tmp_path: Path) -> None:
