@@ -125,6 +125,24 @@ def optimality(scale: str = "paper", steps: int = 2000, **change):
     return list((given | change).values())
 
 
+def accuracy(in_penalty=-1.0, in_condition=None, hessian=lambda penalty: 1.0, penalties=None, scale: str = "paper"):
+    """Records of penalty_accuracy: errors are powers of λ and κ, by default the allowed ones of κ."""
+    powers = {"value_error": 1.0, "gradient_error": 3.0, "solution_error": 1.0} | (in_condition or {})
+    found = []
+    for condition in (2.0, 10.0, 50.0):
+        for seed in (0, 1):
+            axes = {"penalty": list(penalties if penalties is not None else np.geomspace(1, 1e5, 11))}
+            made = synthetic.record(2, axes, name="lower_only", seeds=1, steps=1, scale=scale)
+            made.config["problem"] |= {"condition": condition, "data_seed": seed}
+            penalty = made.history["penalty"]
+            for name, power in powers.items():
+                made.history[name] = (1 + seed) * penalty**in_penalty * condition**power
+            made.history["hessian_norm"] = penalty.map(hessian)
+            made.history["upper_slope"] = 2.0
+            found.append(made)
+    return found
+
+
 def _update(name: str) -> dict[str, str]:
     return {"update": name.split()[1]} if " " in name else {}
 
@@ -143,4 +161,5 @@ def whole(scale: str = "paper", steps: int = 400):
             lambda name, p: 0.3 + 0.01 * list(NAMES).index(name), seeds=2 if scale == "paper" else 1, scale=scale
         ),
         "global_optimality": optimality(scale, steps),
+        "penalty_accuracy": accuracy(scale=scale),
     }

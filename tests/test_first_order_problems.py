@@ -21,6 +21,7 @@ from unibio.problems.linear_models import LinearCleaning, RepresentationLearning
 from unibio.problems.lower_bound import LowerBound, bowl
 from unibio.problems.nasty import Nasty
 from unibio.problems.noisy_quadratic import NoisyQuadratic
+from unibio.problems.penalised_quadratic import PenalisedQuadratic
 from unibio.problems.quadratic import Quadratic
 
 SMALL_LABELS = CorruptedLabels(size_lower=30, size_upper=20, size_test=40)
@@ -157,6 +158,47 @@ def test_noisy_quadratic_without_noise_is_the_quadratic():
     results = [solve(problem, "soba", steps=20, log_points=2) for problem in (noisy, exact)]
     assert torch.equal(results[0].x, results[1].x)
     assert noisy.sample_lower is None
+
+
+def test_the_penalty_function_of_a_quadratic():
+    """Its value by gradient descent in y, its gradient and Hessian by differences of that value."""
+    penalties = torch.tensor([[3.0], [50.0]], dtype=torch.float64)
+    spec = PenalisedQuadratic(dimension_x=3, dimension_y=4, condition=4.0, penalty=penalties)
+    problem = spec.build()
+    x = torch.tensor([[0.3, -0.5, 1.1]], dtype=torch.float64).repeat(2, 1)
+
+    def penalised(x, penalty, steps=90):
+        """(value, y*_λ) by gradient descent on f + λ(g − g*)."""
+        y = torch.zeros(1, 4, dtype=torch.float64)
+        solution = problem.closed_form.solution(x)
+        for _ in range(steps):
+            f_y = problem.derivatives["grad_upper"](x, y, None)[1]
+            y = y - (f_y + penalty * problem.derivatives["grad_lower"](x, y, None)) / (1 + penalty)
+        gap = problem.lower(x, y, None) - problem.lower(x, solution, None)
+        return (problem.upper(x, y, None) + penalty * gap).item(), y
+
+    metrics = problem.metrics(x, torch.zeros(2, 4, dtype=torch.float64))
+    for row, penalty in enumerate((3.0, 50.0)):
+        here, h = x[row : row + 1], 1e-4
+        value, y = penalised(here, penalty)
+        assert metrics["value_error"][row].item() == pytest.approx(abs(problem.closed_form.value(here).item() - value))
+        distance = (problem.closed_form.solution(here) - y).norm().item()
+        assert metrics["solution_error"][row].item() == pytest.approx(distance)
+        f_y = problem.derivatives["grad_upper"](here, problem.closed_form.solution(here), None)[1]
+        assert metrics["upper_slope"][row].item() == pytest.approx(f_y.norm().item())
+        axes = h * torch.eye(3, dtype=torch.float64)[:, None]
+        around = {s: [penalised(here + s * e, penalty)[0] for e in axes] for s in (1, -1)}
+        slope = torch.from_numpy((np.array(around[1]) - np.array(around[-1])) / (2 * h))
+        error = (problem.closed_form.gradient(here)[0] - slope).norm().item()
+        assert metrics["gradient_error"][row].item() == pytest.approx(error, rel=1e-5)
+        wide = 100 * axes
+
+        def corner(a, b, at=here, weight=penalty):
+            return penalised(at + a + b, weight)[0]
+
+        mixed = [[corner(a, b) - corner(a, -b) - corner(-a, b) + corner(-a, -b) for b in wide] for a in wide]
+        norm = np.linalg.norm(np.array(mixed) / (4e4 * h**2), 2)
+        assert metrics["hessian_norm"][row].item() == pytest.approx(norm, rel=1e-5)
 
 
 # Global optima, found another way ------------------------------------------------------------------------------------

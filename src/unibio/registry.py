@@ -34,6 +34,7 @@ from unibio.problems.lp_regression import LpRegression
 from unibio.problems.nasty import Nasty
 from unibio.problems.nli_cleaning import NLICleaning
 from unibio.problems.noisy_quadratic import NoisyQuadratic
+from unibio.problems.penalised_quadratic import PenalisedQuadratic
 from unibio.problems.quadratic import Quadratic
 
 ALGORITHMS: dict[str, type[Algorithm]] = {
@@ -72,6 +73,7 @@ PROBLEMS: dict[str, type[ProblemSpec]] = {
         Coordinatewise,
         Quadratic,
         NoisyQuadratic,
+        PenalisedQuadratic,
         LpRegression,
         NLICleaning,
         CorruptedLabels,

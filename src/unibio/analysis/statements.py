@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from unibio.analysis import global_optimality as optimality
+from unibio.analysis import penalty_accuracy as accuracy
 from unibio.analysis.claims import (
     EXPONENTS,
     NOT_RUN,
@@ -156,6 +157,11 @@ def _global(id: str, statement: str, rule: Callable[[Study], Outcome], suffix: s
     source = "Unlocking Global Optimality in Bilevel Optimization; tested by us"
     figure = f"global_optimality{suffix}"
     return Claim(id, statement, source, (optimality.EXPERIMENT,), figure, rule, exponents=(2,))
+
+
+def _accuracy(id: str, statement: str, rule: Callable[[Study], Outcome]) -> Claim:  # noqa: A002
+    source = "slides, Fully First-Order Methods for Bilevel Optimization"
+    return Claim(id, statement, source, (accuracy.EXPERIMENT,), accuracy.EXPERIMENT, rule, exponents=(2,))
 
 
 def _penalty_rate(method: str, case: str) -> Claim:
@@ -457,4 +463,15 @@ CLAIMS: tuple[Claim, ...] = (
         "every method ends in a spurious local minimum.",
         optimality.spurious,
     ),
+    _accuracy(
+        "penalty-lambda",
+        "|φ − 𝓛*_λ|, ‖∇φ − ∇𝓛*_λ‖ and ‖y* − y*_λ‖ fall like 1/λ, for every condition number.",
+        accuracy.falls_like_inverse,
+    ),
+    _accuracy(
+        "penalty-condition",
+        "At fixed λ, |φ − 𝓛*_λ| grows at most like κ and ‖∇φ − ∇𝓛*_λ‖ at most like κ³.",
+        accuracy.grows_with_condition,
+    ),
+    _accuracy("penalty-hessian", "The Hessian of 𝓛*_λ is bounded independently of λ.", accuracy.bounded_hessian),
 )

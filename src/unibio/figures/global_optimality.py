@@ -91,5 +91,6 @@ def draw_penalty(study: Study) -> Drawn:
             reference = values[-1] * (gamma / gamma[-1]) ** slope
             panel.plot(gamma, reference, color=look["color"], linestyle=":", linewidth=1, label=f"slope −{-slope}")
     panel.yaxis.set_minor_formatter(NullFormatter())
-    panel.legend(loc="lower left")
+    if len(table):
+        panel.legend(loc="lower left")
     return Drawn(figure, {"global_optimality_penalty": table})

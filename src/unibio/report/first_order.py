@@ -11,7 +11,7 @@ from unibio.analysis import penalty_rates
 from unibio.analysis.study import MissingRecordsError, Study
 from unibio.document import Block, Heading, Table
 from unibio.errors import InputError
-from unibio.figures import first_order_convexity, global_optimality
+from unibio.figures import first_order_convexity, global_optimality, penalty_accuracy
 from unibio.figures import penalty_rates as rate_figures
 from unibio.report.section import Section
 
@@ -92,7 +92,9 @@ SECTION = Section(
         optimality.EXPERIMENT,
     ),
     figures=tuple(
-        d.name for figures in (rate_figures, first_order_convexity, global_optimality) for d in figures.drawings()
+        d.name
+        for figures in (penalty_accuracy, rate_figures, first_order_convexity, global_optimality)
+        for d in figures.drawings()
     ),
     blocks=blocks,
     caveats=(
