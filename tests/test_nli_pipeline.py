@@ -33,7 +33,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with composer() as compose_one:
         for name, overrides in RUN.items():
             jobs = expand([f"experiment={name}", *common, *overrides], compose_one)
-            announce(jobs, lambda experiment: f"python -m unibio experiment={experiment}")
+            announce(jobs, f"python -m unibio experiment={name}")
             for job in jobs:
                 run_job(job)
     return folder / "runs"

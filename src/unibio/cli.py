@@ -85,7 +85,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
             if not flags:
                 is_multirun(overrides, compose_one)  # refuses several values without -m
             jobs = expand(overrides, compose_one)
-        planned = announce(jobs, lambda _: "python -m unibio " + " ".join(given), workers_of(jobs[0]))
+        planned = announce(jobs, "python -m unibio " + " ".join(given), workers_of(jobs[0]))
         if len(jobs) == 1 and not planned.pending:
             _say(jobs[0], "already recorded")
         failures = launch(planned.pending, lambda job, here: _say(job, None if here else "recorded by another sweep"))

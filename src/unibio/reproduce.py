@@ -71,24 +71,22 @@ def reproduce(
     for name in names:
         if name not in known:
             raise unknown("experiment", name, known)
-
-    def words(name: str | None) -> list[str]:
-        assert name is not None  # every file in conf/experiment names itself
-        return [f"experiment={name}", f"scale={scale_of(name, scale)}", *overrides]
-
     began = time.monotonic()
     print(f"unibio: reading {len(names)} experiments", flush=True)
-    jobs: list[Job] = []
+    pending: list[Job] = []
+    total = 0
     count = [] if workers is None else [f"launcher.workers={workers}"]
     with composer() as compose_one:
-        for name in names:
-            jobs += expand([*words(name), *where, *count], compose_one)
-    planned = announce(jobs, lambda name: " ".join(["python -m unibio", *words(name)]), workers_of(jobs[0]))
-    failures = launch(planned.pending, lambda *_: None)
-    report_failures(failures, len(jobs))
-    print(
-        f"unibio: {len(planned.pending) - len(failures)} jobs computed in {time.monotonic() - began:.0f} s", flush=True
-    )
+        for at in dict.fromkeys(scale_of(name, scale) for name in names):
+            words = [f"scale={at}", *overrides]
+            ours = [name for name in names if scale_of(name, scale) == at]
+            jobs = [job for name in ours for job in expand([f"experiment={name}", *words, *where, *count], compose_one)]
+            planned = announce(jobs, " ".join(["python -m unibio experiment=*", *words]), workers_of(jobs[0]))
+            pending += planned.pending
+            total += len(jobs)
+    failures = launch(pending, lambda *_: None)
+    report_failures(failures, total)
+    print(f"unibio: {len(pending) - len(failures)} jobs computed in {time.monotonic() - began:.0f} s", flush=True)
     written = publish(jobs[0].root, out)
     if failures:
         raise SystemExit(1)

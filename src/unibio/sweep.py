@@ -208,14 +208,14 @@ def _expected_seconds(job: Job, moment: float = 0.15) -> float:
     return (start - began + pace * steps) * job.config["repeats"]
 
 
-def announce(jobs: list[Job], command: Callable[[str | None], str], workers: int = 1) -> Plan:
+def announce(jobs: list[Job], command: str, workers: int = 1) -> Plan:
     """Note which records make up each experiment, and say what is about to happen.
 
     A sweep that is no experiment is noted as ``sweep-<digest>``, so that ``unibio status`` knows what is still to come.
 
     Args:
         jobs: all of them.
-        command: from an experiment's name (None for a sweep that is none) to what runs it again.
+        command: that runs them again; a * in it stands for the experiment's name.
         workers: jobs that run at a time.
 
     Raises:
@@ -229,8 +229,9 @@ def announce(jobs: list[Job], command: Callable[[str | None], str], workers: int
         if experiment is None and len(names) == 1:
             continue
         label = experiment or "sweep-" + hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:8]
+        again = command if experiment is None else command.replace("*", experiment)
         try:
-            records.write_manifest(jobs[0].root, label, names, command(experiment))
+            records.write_manifest(jobs[0].root, label, names, again)
         except OSError as error:
             raise unwritable(jobs[0].root, error) from None
     planned = plan(jobs)
