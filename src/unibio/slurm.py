@@ -171,8 +171,8 @@ def _outcome(handle: Any, job: Job) -> str | None:
     path = job.root / records.record_name(job.config)
     try:
         said = handle.result()
-    except submitit.core.utils.FailedJobError as error:  # its process raised, which is Interrupted: it was cancelled
-        return f"SLURM job {handle.job_id}: {str(error).strip().splitlines()[-1]}"
+    except submitit.core.utils.FailedJobError:  # its process raised, which is Interrupted
+        return f"SLURM job {handle.job_id} was stopped ({handle.state}); the same command goes on from its checkpoint"
     except submitit.core.utils.UncompletedJobError:  # its process died without a word
         said = f"SLURM job {handle.job_id} was killed (its state: {handle.state}); output in {handle.paths.stderr}"
         if heartbeat.read(path) is not None:
