@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 import synthetic
+from unibio.analysis import nasty as nasty_study
 from unibio.analysis.first_order_convexity import NAMES, SCALED
 from unibio.analysis.penalty_rates import BOUNDS, CASES
 
@@ -143,6 +144,19 @@ def accuracy(in_penalty=-1.0, in_condition=None, hessian=lambda penalty: 1.0, pe
     return found
 
 
+def nasty(distance: Callable[[str, float], float] = lambda name, start: 0.0, scale: str = "paper"):
+    """Records of nasty: every run ends at ``distance(method, start)``."""
+    found = []
+    for name in nasty_study.NAMES:
+        axes = {"start_x": [-0.5, 0.0, 0.5]} | ({"penalty": [2.0, 10.0]} if name in ("pbgd", "f2ba") else {})
+        made = synthetic.record(2, axes, name=name, seeds=1, scale=scale, steps=20)
+        made.history["distance"] = [distance(name, start) for start in made.history["start_x"]]
+        for column in ("x_abs", "y_abs", "upper_loss", "lower_gap"):
+            made.history[column] = made.history["distance"]
+        found.append(made)
+    return found
+
+
 def _update(name: str) -> dict[str, str]:
     return {"update": name.split()[1]} if " " in name else {}
 
@@ -162,4 +176,5 @@ def whole(scale: str = "paper", steps: int = 400):
         ),
         "global_optimality": optimality(scale, steps),
         "penalty_accuracy": accuracy(scale=scale),
+        "nasty": nasty(lambda name, start: abs(start), scale),
     }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from unibio.analysis import global_optimality as optimality
+from unibio.analysis import nasty
 from unibio.analysis import penalty_accuracy as accuracy
 from unibio.analysis.claims import (
     EXPONENTS,
@@ -474,4 +475,13 @@ CLAIMS: tuple[Claim, ...] = (
         accuracy.grows_with_condition,
     ),
     _accuracy("penalty-hessian", "The Hessian of 𝓛*_λ is bounded independently of λ.", accuracy.bounded_hessian),
+    Claim(
+        "nasty-reached",
+        "Where φ jumps at its minimiser, joint PBGD still ends at it, from every start and for every γ.",
+        "slides, Fully First-Order Methods for Bilevel Optimization; the runs are a pilot study",
+        (nasty.EXPERIMENT,),
+        "nasty_ends",
+        nasty.reached,
+        exponents=(2,),
+    ),
 )

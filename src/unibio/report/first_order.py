@@ -7,11 +7,13 @@ from collections.abc import Iterable
 
 from unibio.analysis import first_order_convexity as convexity
 from unibio.analysis import global_optimality as optimality
-from unibio.analysis import penalty_rates
+from unibio.analysis import nasty, penalty_rates
+from unibio.analysis import penalty_accuracy as accuracy
 from unibio.analysis.study import MissingRecordsError, Study
 from unibio.document import Block, Heading, Table
 from unibio.errors import InputError
 from unibio.figures import first_order_convexity, global_optimality, penalty_accuracy
+from unibio.figures import nasty as nasty_figures
 from unibio.figures import penalty_rates as rate_figures
 from unibio.report.section import Section
 
@@ -82,20 +84,20 @@ def _calls(value: float) -> str:
     return f"{value:.0f}" if math.isfinite(value) else "never"
 
 
+_FIGURES = (penalty_accuracy, nasty_figures, rate_figures, first_order_convexity, global_optimality)
+
 SECTION = Section(
     title="The first-order family",
     experiments=(
+        accuracy.EXPERIMENT,
+        nasty.EXPERIMENT,
         penalty_rates.SCHEDULED,
         penalty_rates.FIXED,
         convexity.EXAMPLE3,
         convexity.REGRESSION,
         optimality.EXPERIMENT,
     ),
-    figures=tuple(
-        d.name
-        for figures in (penalty_accuracy, rate_figures, first_order_convexity, global_optimality)
-        for d in figures.drawings()
-    ),
+    figures=tuple(drawing.name for module in _FIGURES for drawing in module.drawings()),
     blocks=blocks,
     caveats=(
         "The slides' exponents are upper bounds over a class of problems, up to constants. A quadratic is an easy "
