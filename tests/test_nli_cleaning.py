@@ -23,6 +23,7 @@ from unibio.data import DataSettings, flip_labels
 from unibio.draw import Draw, Streams
 from unibio.errors import InputError
 from unibio.hypergradients import generalised_neumann
+from unibio.job import run_job
 from unibio.models.packing import Packing
 from unibio.models.pair_rnn import Architecture, At, Pairs
 from unibio.problems import nli_memory, nli_network
@@ -187,7 +188,8 @@ def test_a_frozen_twin_takes_the_same_lower_steps_without_weighting(spec: NLICle
     """The twin is what the method does when λ is projected back onto its start."""
     settings = {"steps": 4, "batch_size": 8, "lower_step": 0.2, "upper_step": 1.0, "log_points": 3}
     settings |= {"warm_budget": 5} if algorithm == "bo_rep" else {}
-    settings |= {"inner_budget": 5, "floor": 0.5, "neumann_step": 0.1} if algorithm == "unibio" else {}
+    settings |= {"inner_budget": 5} if algorithm == "unibio" else {}
+    settings |= {"floor": 0.5, "neumann_step": 0.1} if algorithm.startswith("unibio") else {}
     frozen = solve(dataclasses.replace(spec, weights="frozen"), algorithm, **settings)
     problem = spec.build()
     problem.project_upper = torch.ones_like
@@ -314,28 +316,27 @@ def test_configuration_of_the_data(tmp_path: Path) -> None:
 
 
 # Going on after a kill ------------------------------------------------------------------------------------------------
-def run(folder: Path, **options: object) -> subprocess.Popen:
-    command = [
-        sys.executable, "-m", "unibio", "problem=nli_cleaning", "algorithm=saba", *SMALL[:3], "problem.width=4",
-        "steps=400", "algorithm.batch_size=6", "algorithm.lower_step=0.2", "algorithm.upper_step=50", "tracker=none",
+def test_kill_9_and_the_same_job_give_the_uninterrupted_history(tmp_path: Path) -> None:
+    arguments = [
+        "problem=nli_cleaning", "algorithm=saba", *SMALL[:3], "problem.width=4", "steps=400", "algorithm.batch_size=6",
+        "algorithm.lower_step=0.2", "algorithm.upper_step=50", f"data.cache={tmp_path}/data", "tracker=none",
         "device=cpu", "log_points=9", "checkpoint_seconds=0.05", "progress=false",
     ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(Path(nli_network.__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, **options)
-
-
-def test_kill_9_and_the_same_command_give_the_uninterrupted_history(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    whole.mkdir()
-    broken.mkdir()
-    assert run(whole).wait(120) == 0
-    process = run(broken)
-    while process.poll() is None and not list(broken.glob("runs/*/checkpoint-*.pt")):
+    with composer() as compose_one:
+        jobs = {folder: job_from(compose_one([*arguments, f"records={folder}"])) for folder in (whole, broken)}
+    run_job(jobs[whole])
+    environment = os.environ | {"PYTHONPATH": str(Path(nli_network.__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unibio", *arguments, f"records={broken}"],
+        cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    while process.poll() is None and not list(broken.glob("*/checkpoint-*.pt")):
         time.sleep(0.003)
     process.send_signal(signal.SIGKILL)  # in the middle of whatever it does after its first checkpoint
     assert process.wait(60) == -signal.SIGKILL, "the run ended before it could be killed; make it longer"
-    assert run(broken).wait(120) == 0
-    one, other = (pd.read_parquet(next(folder.glob("runs/*/history.parquet"))) for folder in (whole, broken))
+    assert run_job(jobs[broken]).record.summary["resumed_from"] > 0
+    one, other = (pd.read_parquet(next(folder.glob("*/history.parquet"))) for folder in (whole, broken))
     pd.testing.assert_frame_equal(one.drop(columns="seconds"), other.drop(columns="seconds"), check_exact=True)
 
 
