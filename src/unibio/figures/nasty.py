@@ -18,7 +18,7 @@ def drawings() -> list[Drawing]:
     return [
         Drawing(
             "nasty",
-            "The nasty example: φ(x), which jumps to 0 at its minimiser; L_λ(x), which has the same minimiser for every "
+            "The nasty example: φ(x), which jumps to 0 at its minimiser; L_λ(x), with the same minimiser for every "
             "λ and a basin that shrinks like 2/λ; and the lower-level solutions y*_λ(x) and y*(x) = −sign x.",
             (nasty.EXPERIMENT,),
             draw,
