@@ -91,7 +91,7 @@ def _draw(panel: Any, found: list[Group], metric: str, against: str) -> list[pd.
             continue
         table, look = group.curve(metric, against), _look(group)
         x = table["x"].to_numpy(dtype=float)
-        panel.fill_between(x, table["min"], table["max"], color=look["color"], alpha=0.12, linewidth=0)
+        panel.fill_between(x, table["min"], table["max"], color=look["color"], alpha=0.07, linewidth=0)
         panel.plot(x, table["median"], markevery=style.spread_markers(x, order), **look)
         head = {"p": group.exponent, "noise_rate": group.rate, "method": group.label, "metric": metric}
         tables.append(table.assign(**head, against=against)[[*head, "against", *table.columns]])

@@ -124,8 +124,9 @@ def _caveats(found: Sequence[Group]) -> list[str]:
         "hardly moves; these verdicts are about the configuration above. The output layer has three classes here.",
         "A network's lower level is not convex: uniform convexity holds for the regulariser alone. The Hessian is "
         "regular at w = 0, so that D, floored, is a preconditioner and nothing else.",
-        "An epoch counts lower-level gradients alone; oracle calls and seconds count everything. The frozen twins skip "
-        "derivatives that are 0 and so are quick: their seconds are no measure.",
+        "An epoch counts lower-level gradients alone; oracle calls and seconds count everything. Seconds are by the clock, "
+        "of runs side by side on a machine that may have had other work: read them as a rough measure. The frozen twins "
+        "skip derivatives that are 0 and so are quick.",
         "Every seed has its own flips, initial weights and minibatches; the pairs are the same. "
         "Every method was tuned with as many pairs of steps; momentum, Neumann length and inner steps are the "
         "paper's.",
