@@ -202,6 +202,16 @@ def test_the_section_says_what_the_data_are_and_copes_with_parts() -> None:
         assert list(report_nli.blocks(study(**{name: whole()[name]})))
 
 
+def test_what_may_mislead_is_said() -> None:
+    collapsed = pair("unibio", 0.5) + pair("ttsa", 0.335, auc=0.5)
+    text = markdown(list(report_nli.blocks(study(nli=collapsed))))
+    assert "no better than chance at the end: TTSA." in text
+    assert "not above ½ beyond its interval somewhere: TTSA." in text
+    fine = markdown(list(report_nli.blocks(study(nli=pair("unibio", 0.5)))))
+    assert "chance at the end" not in fine
+    assert "beyond its interval somewhere" not in fine
+
+
 def test_where_vectors_lie_is_not_told() -> None:
     found = everyone()
     for one in found:
