@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 import synthetic
+from unibio.analysis import corrupted_labels as label_study
 from unibio.analysis import nasty as nasty_study
 from unibio.analysis.first_order_convexity import NAMES, SCALED
 from unibio.analysis.penalty_rates import BOUNDS, CASES
@@ -157,6 +158,26 @@ def nasty(distance: Callable[[str, float], float] = lambda name, start: 0.0, sca
     return found
 
 
+def corrupted(end: Callable[[str, float], float], seeds: int = 2, scale: str = "paper", unsolved: str = ""):
+    """Records of corrupted_labels whose best runs end at ``end(method, rate)``, seeds 0.001 apart."""
+    found = []
+    for name in label_study.NAMES:
+        for rate in (0.1, 0.3):
+            for batch in (50, 500):
+                axis = "lower_step" if name == label_study.WITHOUT else "upper_step"
+                made = synthetic.record(
+                    2, {axis: [0.5, 1.0]}, name=name, seeds=seeds, points=8, steps=100, batch_size=batch, scale=scale
+                )
+                made.config["problem"]["corruption_rate"] = rate
+                history = made.history
+                history["upper_loss"] = end(name, rate) + (history[axis] < 1) + 0.001 * history["seed"]
+                history["upper_loss"] += 1 / (1 + history["iteration"]) - 1 / 101
+                history["test_accuracy"], history["cleaning_auc"] = 0.9 - 0.1 * history["upper_loss"], 0.8
+                history["lower_gradient_norm"] = 0.1 + (unsolved != name) / (1 + history["iteration"])
+                found.append(made)
+    return found
+
+
 def _update(name: str) -> dict[str, str]:
     return {"update": name.split()[1]} if " " in name else {}
 
@@ -177,4 +198,9 @@ def whole(scale: str = "paper", steps: int = 400):
         "global_optimality": optimality(scale, steps),
         "penalty_accuracy": accuracy(scale=scale),
         "nasty": nasty(lambda name, start: abs(start), scale),
+        "corrupted_labels": corrupted(
+            lambda name, rate: 0.5 + rate + 0.1 * (name == "lower_only"),
+            seeds=2 if scale == "paper" else 1,
+            scale=scale,
+        ),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from unibio.analysis import corrupted_labels as labels
 from unibio.analysis import global_optimality as optimality
 from unibio.analysis import nasty
 from unibio.analysis import penalty_accuracy as accuracy
@@ -482,6 +483,25 @@ CLAIMS: tuple[Claim, ...] = (
         (nasty.EXPERIMENT,),
         "nasty_ends",
         nasty.reached,
+        exponents=(2,),
+    ),
+    Claim(
+        "labels-bilevel-helps",
+        "With corrupted labels every bilevel method ends at a lower outer loss than training without bilevel "
+        "optimisation, at both corruption rates and batch sizes.",
+        "slides, Fully First-Order Methods for Bilevel Optimization; on digits, a pilot study",
+        (labels.EXPERIMENT,),
+        "corrupted_labels",
+        labels.bilevel_helps,
+        exponents=(2,),
+    ),
+    Claim(
+        "labels-first-order",
+        "With corrupted labels the best first-order method ends no higher than the best one with second derivatives.",
+        "slides, Fully First-Order Methods for Bilevel Optimization; on digits, a pilot study",
+        (labels.EXPERIMENT,),
+        "corrupted_labels",
+        labels.first_order_keeps_up,
         exponents=(2,),
     ),
 )

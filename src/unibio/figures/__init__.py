@@ -14,6 +14,7 @@ from unibio.analysis.comparisons import costs
 from unibio.analysis.study import MissingRecordsError, Study
 from unibio.errors import InputError, unknown
 from unibio.figures import (
+    corrupted_labels,
     e1,
     equal_step,
     fig1,
@@ -106,6 +107,7 @@ FIGURES: dict[str, Drawing] = {
         *nli.drawings(),
         *penalty_accuracy.drawings(),
         *nasty.drawings(),
+        *corrupted_labels.drawings(),
         *penalty_rates.drawings(),
         *first_order_convexity.drawings(),
         *global_optimality.drawings(),
