@@ -145,7 +145,7 @@ def draw_cleaning(study: Study) -> Drawn:
     figure, axes = style.panels(1, 2, 3.1)
     tables = _draw(axes[0, 0], found, AUC, "epoch") + _draw(axes[0, 1], found, nli.SPREAD, "epoch")
     axes[0, 0].axhline(0.5, color=style.BLACK, linewidth=0.8, linestyle=":")
-    axes[0, 0].set_ylabel("AUC of clean against flipped")
+    axes[0, 0].set_ylabel("cleaning AUC")
     axes[0, 1].set_ylabel("standard deviation of σ(λ)")
     for panel in axes[0]:
         panel.set_xlabel("epoch")
@@ -172,5 +172,5 @@ def draw_twins(study: Study) -> Drawn:
     auc.axvline(0.5, color=style.BLACK, linewidth=0.8, linestyle=":")
     accuracy.set_yticks(range(len(found)), labels=[group.label for group in found])
     accuracy.set_xlabel("test accuracy")
-    auc.set_xlabel("AUC of clean against flipped")
+    auc.set_xlabel("cleaning AUC")
     return Drawn(figure, {"nli_twins": nli.summary(every)})
