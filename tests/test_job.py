@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from unibio import records
+from unibio.cli import main
 from unibio.config import Job, job_from
 from unibio.errors import InputError
 from unibio.job import FailedBefore, existing, pick_device, run_job
@@ -206,7 +207,9 @@ def test_a_damaged_checkpoint_starts_over(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR2"])
-def test_a_signal_checkpoints_and_the_same_command_goes_on(tmp_path: Path, name: str) -> None:
+def test_a_signal_checkpoints_and_the_same_command_goes_on(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = [
         sys.executable,
         "-m",
@@ -228,8 +231,9 @@ def test_a_signal_checkpoints_and_the_same_command_goes_on(tmp_path: Path, name:
     assert "the same command goes on from there" in err
     (path,) = (p for p in (tmp_path / "runs").iterdir() if p.name.startswith("example3"))
     assert list(path.glob("checkpoint-*.pt"))
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "computed" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    main(["run", *command[3:]])
+    assert "computed in" in capsys.readouterr().out
     record = records.find(path)
     assert record is not None
     assert record.summary["resumed_from"] > 0

@@ -91,7 +91,8 @@ def _chosen(options: argparse.Namespace) -> list[status.Sweep]:
 def _standing(options: argparse.Namespace) -> Group:
     """The table of sweeps, then the jobs that run and those that failed or were interrupted."""
     found, now = _chosen(options), time.time()
-    overview = Table("sweep", *status.STATES, "stale", "diverged runs", "ETA")
+    overview = Table("sweep", *status.STATES, "stale", "diverged", "left")
+    overview.columns[0].overflow = "fold"
     for column in overview.columns[1:]:
         column.justify = "right"
     for sweep in found:
@@ -121,6 +122,7 @@ def _standing(options: argparse.Namespace) -> Group:
 
 
 def _more(table: Table, jobs: Sequence[Any]) -> Table:
+    table.columns[0].overflow = "fold"  # in a narrow terminal a name without its digest would be no name
     if len(jobs) > ROWS:
         table.caption = f"and {len(jobs) - ROWS} more"
     return table
