@@ -128,7 +128,7 @@ def draw_siblings(study: Study, experiment: str, name: str) -> Drawn:
     tables = []
     for row, (p, rate) in enumerate(kinds):
         here = [group for group in found if (group.exponent, group.rate) == (p, rate)]
-        for column, (metric, title) in enumerate(((ACCURACY, "test accuracy"), (AUC, "AUC of clean against flipped"))):
+        for column, (metric, title) in enumerate(((ACCURACY, "test accuracy"), (AUC, "cleaning AUC"))):
             tables += _draw(axes[row, column], here, metric, "epoch")
             axes[row, column].set_ylabel(title)
             axes[row, column].set_title(f"p = {p}, noise rate {rate:g}", loc="left")
