@@ -178,6 +178,21 @@ def corrupted(end: Callable[[str, float], float], seeds: int = 2, scale: str = "
     return found
 
 
+def bounded(power: float = 1.0, others: float = 0.05, penalties=(1.0, 2.0, 4.0, 8.0), scale: str = "paper"):
+    """Records of lower_bound: levels 0.05·λ^power with fresh samples."""
+    found = []
+    for kind in ("fresh", "shared", "stocbio"):
+
+        def norm(cell, seed, t, kind=kind):
+            level = 0.05 * cell["penalty"] ** power if kind == "fresh" else others
+            return (1 + 0.01 * seed) * level + np.exp(-0.1 * t)
+
+        settings = {"name": "stocbio"} if kind == "stocbio" else {"name": "f2ba", "difference_samples": kind}
+        axes = {} if kind == "stocbio" else {"penalty": list(penalties)}
+        found.append(synthetic.record(2, axes, norm, scale=scale, **settings))
+    return found
+
+
 def _update(name: str) -> dict[str, str]:
     return {"update": name.split()[1]} if " " in name else {}
 
@@ -197,6 +212,7 @@ def whole(scale: str = "paper", steps: int = 400):
         ),
         "global_optimality": optimality(scale, steps),
         "penalty_accuracy": accuracy(scale=scale),
+        "lower_bound": bounded(scale=scale),
         "nasty": nasty(lambda name, start: abs(start), scale),
         "corrupted_labels": corrupted(
             lambda name, rate: 0.5 + rate + 0.1 * (name == "lower_only"),

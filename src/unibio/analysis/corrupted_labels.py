@@ -1,7 +1,7 @@
 """Corrupted labels: every method at its best step, by the outer loss at the end of one budget of oracle calls.
 
-The outer loss is that of the W a method holds. A method can lower it by training W on the validation data, away from the
-lower level's solution; one whose ‖g_W‖ ends above ``SOLVED`` times the start's is shown but not judged. The step is
+The outer loss is that of the W a method holds. A method can lower it by training W on the validation data, away from
+the lower level's solution; one whose ‖g_W‖ ends above ``SOLVED`` times the start's is shown but not judged. The step is
 chosen by the median over the same seeds that are reported, which flatters all methods alike: a pilot study.
 """
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from unibio.analysis import corrupted_labels as labels
 from unibio.analysis import global_optimality as optimality
-from unibio.analysis import nasty
+from unibio.analysis import lower_bound, nasty
 from unibio.analysis import penalty_accuracy as accuracy
 from unibio.analysis.claims import (
     EXPONENTS,
@@ -502,6 +502,16 @@ CLAIMS: tuple[Claim, ...] = (
         (labels.EXPERIMENT,),
         "corrupted_labels",
         labels.first_order_keeps_up,
+        exponents=(2,),
+    ),
+    Claim(
+        "lower-bound",
+        "With noise on both levels the penalty multiplies the noise of its direction by λ, unless both g_x share a "
+        "sample: the level where ‖∇φ‖ settles grows like λ.",
+        "slides, Fully First-Order Methods for Bilevel Optimization",
+        (lower_bound.EXPERIMENT,),
+        "lower_bound",
+        lower_bound.grows_with_penalty,
         exponents=(2,),
     ),
 )

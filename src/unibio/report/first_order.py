@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from unibio.analysis import corrupted_labels as labels
 from unibio.analysis import first_order_convexity as convexity
 from unibio.analysis import global_optimality as optimality
-from unibio.analysis import nasty, penalty_rates
+from unibio.analysis import lower_bound, nasty, penalty_rates
 from unibio.analysis import penalty_accuracy as accuracy
 from unibio.analysis.study import MissingRecordsError, Study
 from unibio.document import Block, Heading, Table
 from unibio.errors import InputError
 from unibio.figures import corrupted_labels as label_figures
 from unibio.figures import first_order_convexity, global_optimality, penalty_accuracy
+from unibio.figures import lower_bound as bound_figures
 from unibio.figures import nasty as nasty_figures
 from unibio.figures import penalty_rates as rate_figures
 from unibio.report.section import Section
@@ -109,6 +110,7 @@ _FIGURES = (
     penalty_accuracy,
     nasty_figures,
     rate_figures,
+    bound_figures,
     label_figures,
     first_order_convexity,
     global_optimality,
@@ -121,6 +123,7 @@ SECTION = Section(
         nasty.EXPERIMENT,
         penalty_rates.SCHEDULED,
         penalty_rates.FIXED,
+        lower_bound.EXPERIMENT,
         labels.EXPERIMENT,
         convexity.EXAMPLE3,
         convexity.REGRESSION,
@@ -136,6 +139,7 @@ SECTION = Section(
         "whose direction is the penalty's gradient over the penalty) and where no jump was seen.",
         "With corrupted labels the outer loss is that of the W a method holds: BOME and other penalty methods move W "
         "itself towards the validation data, and a large ‖g_W‖ at the end says how far from a lower-level solution.",
-        "On ℓ_p-regression and with corrupted labels the steps are chosen on the seeds that are reported, two of them: a pilot study.",
+        "On ℓ_p-regression and with corrupted labels the steps are chosen on the seeds that are reported, two of them: "
+        "a pilot study.",
     ),
 )
