@@ -76,8 +76,8 @@ def draw_ends(study: Study) -> Drawn:
             panel.plot(part["start_x"], part["distance"], **look | {"linestyle": ""})
         panel.set_title(nasty.NAMES[name], loc="left")
     for panel in list(axes.flat)[len(names) :]:
-        panel.set_visible(False)
-    for panel in axes[-1]:
+        panel.remove()
+    for panel in list(axes.flat)[(rows - 1) * columns : len(names)]:
         panel.set_xlabel("start x")
     for panel in axes[:, 0]:
         panel.set_ylabel("distance")

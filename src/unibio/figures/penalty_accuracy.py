@@ -28,7 +28,7 @@ def draw(study: Study) -> Drawn:
     table = accuracy.table(study)
     shown = table[table["data_seed"] == table["data_seed"].min()]
     conditions = sorted(shown["condition"].unique())
-    figure, axes = style.panels(2, 2, 5.2, sharex=True)
+    figure, axes = style.panels(2, 2, 5.4)
     titles = accuracy.ERRORS | {"hessian_norm": "‖∇²𝓛*_λ‖"}
     titles = {name: title.replace("𝓛", "L") for name, title in titles.items()}  # plain fonts have no script L
     for panel, (name, title) in zip(axes.flat, titles.items(), strict=True):
