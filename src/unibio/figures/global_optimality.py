@@ -44,7 +44,7 @@ def draw(study: Study) -> Drawn:
     """A column per problem."""
     found = descents(study)
     names = [name for name in PROBLEMS if any(one.problem == name for one in found)]
-    figure, axes = style.panels(2, len(names), 5.4, sharex="col", sharey=True)
+    figure, axes = style.panels(2, len(names), 5.8, sharey=True)
     looks: dict[str, dict[str, Any]] = {}
     for column, name in enumerate(names):
         shown = _shown([one for one in found if one.problem == name])
