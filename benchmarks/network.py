@@ -11,6 +11,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ def main(width: int, batch: int, pairs: int, dimension: int, repetitions: int) -
 
 def _problem(width: int, pairs: int, dimension: int):
     """The problem on random words; lengths have the means and the longest sentences of SNLI's."""
-    from unibio.data import PairData, Split
+    from unibio.data import DataSettings, PairData, Split
     from unibio.problems.nli_cleaning import NLICleaning
 
     rng = np.random.default_rng(0)
@@ -149,7 +150,8 @@ def _problem(width: int, pairs: int, dimension: int):
         def data(self) -> PairData:
             return data
 
-    problem = Random(width=width).build()
+    with tempfile.TemporaryDirectory() as cache:  # building keeps the flipped labels there
+        problem = Random(width=width, pairs=DataSettings(cache=cache)).build()
     assert problem.start is not None
     problem.start = tuple(part.float() for part in problem.start)  # type: ignore[assignment]
     return problem

@@ -71,7 +71,14 @@ def test_a_single_run():
     assert result.x.shape == result.y.shape == (1,)
     assert result.status == "completed"
     assert len(result.runs) == 1
-    assert list(result.runs.columns) == ["status", "stopped_at", *KINDS, "lower_samples", "samples", "neumann_lambda_max"]
+    assert list(result.runs.columns) == [
+        "status",
+        "stopped_at",
+        *KINDS,
+        "lower_samples",
+        "samples",
+        "neumann_lambda_max",
+    ]
     assert result.seconds > 0
     assert "seed" not in result.history
 

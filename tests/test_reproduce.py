@@ -52,7 +52,7 @@ def test_figures_tables_and_verdicts_of_what_was_run_are_there(reproduced: tuple
 def test_the_whole_study_is_judged() -> None:
     """For what ``make reproduce-all SCALE=smoke`` wrote; continuous integration runs that before the tests."""
     if "UNIBIO_REPRODUCED" not in os.environ:
-        pytest.skip("needs UNIBIO_REPRODUCED=DIR, what make reproduce-all SCALE=smoke wrote, as in continuous integration")
+        pytest.skip("needs UNIBIO_REPRODUCED=DIR, what make reproduce-all SCALE=smoke wrote")
     out = Path(os.environ["UNIBIO_REPRODUCED"])
     claims = json.loads((out / "claims.json").read_text(encoding="utf-8"))
     assert len(list((out / "figures").glob("*.png"))) == len(list((out / "figures").glob("*.pdf"))) >= 8

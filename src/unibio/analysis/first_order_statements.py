@@ -51,7 +51,7 @@ def _penalty_rate(method: str, case: str) -> Claim:
         f"rate-{method}-{case}",
         f"{NAMES[method]} with {CASES[case]}: the averaged ‖∇φ‖ falls at least as fast as {exponent_of}.",
         "slides, Fully First-Order Methods for Bilevel Optimization",
-        (FIXED if method == "f2ba" else SCHEDULED,),
+        (FIXED, SCHEDULED) if method == "f2ba" else (SCHEDULED, FIXED),
         "penalty_rates",
         rate_rule(method, case),
         exponents=(2,),

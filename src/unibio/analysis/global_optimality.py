@@ -131,19 +131,25 @@ def log_curve(study: Study) -> Outcome:
     """Whether later decades of the gap take at most ``SLOWER`` times the iterations of the first, at every γ."""
     a, b, c = LEVELS
     ratios: dict[str, float] = {}
+    lowest: dict[str, float] = {}
     for one in descents(study, "representation"):
         if one.method != "PBGD":
             continue
         total = np.maximum(np.abs(one.upper), one.lower).max(axis=0)  # the slowest start
+        lowest[one.label] = float(total.min())
         times = [_first_below(one.t, total, level) for level in (a, b, c)]
         if np.isfinite(times).all():
             ratios[one.label] = (times[2] - times[1]) / max(times[1] - times[0], 1.0)
     if not ratios:
-        return Outcome(NOT_TESTABLE, f"no run of PBGD on representation learning goes below {c:g}")
+        return Outcome(
+            NOT_TESTABLE, f"no run of PBGD on representation learning goes below {c:g}", {"lowest gap": lowest}
+        )
     text = f"iterations from a gap of {b:g} to {c:g} over those from {a:g} to {b:g}, slowest start: " + ", ".join(
         f"{v:.2f} ({name})" for name, v in ratios.items()
     )
-    return Outcome(CONSISTENT if max(ratios.values()) <= SLOWER else VIOLATED, text, {"ratio": ratios})
+    return Outcome(
+        CONSISTENT if max(ratios.values()) <= SLOWER else VIOLATED, text, {"ratio": ratios, "lowest gap": lowest}
+    )
 
 
 def _first_below(t: Array, values: Array, level: float) -> float:

@@ -170,6 +170,7 @@ def draw_twins(study: Study) -> Drawn:
         auc.hlines(y, low, high, color=colour, linewidth=1.4)
         auc.plot(group.final(AUC).mean(), y, "o", color=colour)
     auc.axvline(0.5, color=style.BLACK, linewidth=0.8, linestyle=":")
+    accuracy.set_ylabel("method")
     accuracy.set_yticks(range(len(found)), labels=[group.label for group in found])
     accuracy.set_xlabel("test accuracy")
     auc.set_xlabel("cleaning AUC")
