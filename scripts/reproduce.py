@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from unibio.analysis.study import SYNTHETIC
 from unibio.errors import InputError
-from unibio.reproduce import SYNTHETIC, experiments, reproduce
+from unibio.reproduce import experiments, reproduce
 from unibio.run import Interrupted
 
 SCALES = "paper (the network at laptop without a GPU), workstation, laptop, or smoke: seconds that prove nothing"

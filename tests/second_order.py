@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,20 @@ def worst_gap(path, reference):
     """Largest difference of any coordinate of any iterate."""
     assert len(path) == len(reference)
     return max(max(np.abs(a[0] - b[0]).max(), np.abs(a[1] - b[1]).max()) for a, b in zip(path, reference, strict=True))
+
+
+def assert_state_survives_a_file(ours):
+    """A state is tensors and numbers: saved, loaded safely, and continued, it goes on as if nothing had happened."""
+    problem, _, x0, y0 = pair()
+    path, _, _ = iterates(problem, ours, x0, y0, 9)
+    _, state, oracle = iterates(problem, ours, x0, y0, 4)
+    file = io.BytesIO()
+    torch.save({"state": state, "oracle": oracle.state()}, file)
+    file.seek(0)
+    content = torch.load(file, weights_only=True)
+    fresh = oracle_for(problem, (0,), batch_size=4)
+    fresh.restore(content["oracle"])
+    state = content["state"]
+    for _ in range(5):
+        state = ours.step(fresh, state)
+    assert np.array_equal(state["x"][0].numpy(), path[-1][0])

@@ -1,7 +1,6 @@
 """All first-order methods: own floors, exact oracle counts without second derivatives, dtypes, batches, divergence."""
 
 import dataclasses
-import io
 import math
 from collections import Counter
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 from references.methods import neumann_matrix
-from second_order import iterates, oracle_for, pair
+from second_order import assert_state_survives_a_file, iterates, oracle_for, pair
 from unibio import Problem, solve
 from unibio.errors import InputError
 from unibio.problems.example3 import Coordinatewise, Example3
@@ -261,21 +260,7 @@ def test_autograd_gives_the_same(setting):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_state_survives_a_file(setting):
-    """A state is tensors and numbers: saved, loaded safely, and continued, it goes on as if nothing had happened."""
-    problem, _, x0, y0 = pair()
-    ours = made(setting, batch_size=4)
-    path, _, _ = iterates(problem, ours, x0, y0, 9)
-    _, state, oracle = iterates(problem, ours, x0, y0, 4)
-    file = io.BytesIO()
-    torch.save({"state": state, "oracle": oracle.state()}, file)
-    file.seek(0)
-    content = torch.load(file, weights_only=True)
-    fresh = oracle_for(problem, (0,), batch_size=4)
-    fresh.restore(content["oracle"])
-    state = content["state"]
-    for _ in range(5):
-        state = ours.step(fresh, state)
-    assert np.array_equal(state["x"][0].numpy(), path[-1][0])
+    assert_state_survives_a_file(made(setting, batch_size=4))
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from unibio.analysis.study import SYNTHETIC
 from unibio.records import load_experiment
-from unibio.reproduce import SYNTHETIC, experiments
+from unibio.reproduce import experiments
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,7 +1,6 @@
 """All second-order methods: own floor on the deterministic quadratic, exact oracle counts, dtypes, batches, limits."""
 
 import dataclasses
-import io
 from collections import Counter
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import torch
 
 from references.methods import neumann_matrix
-from second_order import iterates, oracle_for, pair
+from second_order import assert_state_survives_a_file, iterates, oracle_for, pair
 from unibio import solve
 from unibio.errors import InputError
 from unibio.estimators import draw_sample
@@ -297,21 +296,7 @@ def test_autograd_gives_the_same(name):
 
 @pytest.mark.parametrize("name", METHODS[:-1])
 def test_state_survives_a_file(name):
-    """A state is tensors and numbers: saved, loaded safely, and continued, it goes on as if nothing had happened."""
-    problem, _, x0, y0 = pair()
-    ours = dataclasses.replace(ALGORITHMS[name](), **SMALL.get(name, {}), batch_size=4)
-    path, _, _ = iterates(problem, ours, x0, y0, 9)
-    _, state, oracle = iterates(problem, ours, x0, y0, 4)
-    file = io.BytesIO()
-    torch.save({"state": state, "oracle": oracle.state()}, file)
-    file.seek(0)
-    content = torch.load(file, weights_only=True)
-    fresh = oracle_for(problem, (0,), batch_size=4)
-    fresh.restore(content["oracle"])
-    state = content["state"]
-    for _ in range(5):
-        state = ours.step(fresh, state)
-    assert np.array_equal(state["x"][0].numpy(), path[-1][0])
+    assert_state_survives_a_file(dataclasses.replace(ALGORITHMS[name](), **SMALL.get(name, {}), batch_size=4))
 
 
 @pytest.mark.filterwarnings("ignore:neumann_step is not below")

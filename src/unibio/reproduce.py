@@ -16,20 +16,6 @@ from unibio.errors import unknown
 from unibio.launch import launch, report_failures, workers_of
 from unibio.sweep import announce, composer, expand
 
-#: The synthetic study: Figure 1, Figure 5, their controls and tables.
-SYNTHETIC = (
-    "fig1",
-    "fig1_released",
-    "fig1_equal",
-    "fig1_coordinatewise",
-    "fig1_coordinatewise_equal",
-    "coordinatewise_sensitivity",
-    "lr_search",
-    "fig5",
-    "theorem_schedule",
-    "runtime",
-)
-
 
 def scale_of(name: str, asked: str) -> str:
     """The scale of an experiment: the paper's network of 4,096 units wants a GPU, so ``laptop`` where there is none."""

@@ -13,6 +13,21 @@ from unibio.records import Record
 T = TypeVar("T")
 
 
+#: The synthetic study: Figure 1, Figure 5, their controls and tables.
+SYNTHETIC = (
+    "fig1",
+    "fig1_released",
+    "fig1_equal",
+    "fig1_coordinatewise",
+    "fig1_coordinatewise_equal",
+    "coordinatewise_sensitivity",
+    "lr_search",
+    "fig5",
+    "theorem_schedule",
+    "runtime",
+)
+
+
 class MissingRecordsError(Exception):
     """An experiment has no complete record; the message says what to run."""
 

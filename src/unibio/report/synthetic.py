@@ -9,7 +9,7 @@ import pandas as pd
 from unibio.analysis import claims as rules
 from unibio.analysis.comparisons import costs, first_hits
 from unibio.analysis.lr_search import TIE, search
-from unibio.analysis.study import Study
+from unibio.analysis.study import SYNTHETIC, Study
 from unibio.document import Block, Heading, Paragraph, Table, frame_table, shown
 from unibio.errors import InputError
 from unibio.figures import fig5
@@ -105,18 +105,7 @@ _CAVEATS = (
 
 SECTION = Section(
     title="The synthetic study",
-    experiments=(
-        "fig1",
-        "fig1_released",
-        "fig1_equal",
-        "fig1_coordinatewise",
-        "fig1_coordinatewise_equal",
-        "coordinatewise_sensitivity",
-        "lr_search",
-        "fig5",
-        "theorem_schedule",
-        "runtime",
-    ),
+    experiments=SYNTHETIC,
     figures=(
         "fig1",
         "fig1_released",
