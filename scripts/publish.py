@@ -22,13 +22,13 @@ def publish(results: Path) -> Path:
     """Replace ``results``/published by a copy of what lies in ``results``; returns it.
 
     Raises:
-        InputError: there is no complete report, or it is of a reduced scale.
+        InputError: there is no complete report, or it is of scale smoke.
     """
     absent = [name for name in (*PARTS, "index.html") if not (results / name).exists()]
     if absent:
         raise InputError(f"no {results / absent[0]}: run make reproduce first")
     scales = json.loads((results / "claims.json").read_text(encoding="utf-8"))["scales"]
-    if scales != ["paper"]:
+    if not scales or "smoke" in scales:  # laptop and workstation are named beside every verdict they give
         said = ", ".join(scales) or "none"
         raise InputError(f"{results} is of scale {said}, which proves nothing: run make reproduce SCALE=paper first")
     made, published = results / ".published", results / "published"

@@ -1,4 +1,4 @@
-"""``make publish``: a copy for the repository, of full-scale results only, with its pictures beside the page."""
+"""``make publish``: a copy for the repository, of no smoke runs, with its pictures beside the page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def results(tmp_path: Path) -> Path:
     out = tmp_path / "results"
     for folder in ("figures", "tables", "published/figures"):
         (out / folder).mkdir(parents=True)
-    (out / "claims.json").write_text(json.dumps({"scales": ["paper"]}), encoding="utf-8")
+    (out / "claims.json").write_text(json.dumps({"scales": ["laptop", "paper"]}), encoding="utf-8")
     (out / "report.md").write_text("# Report\n", encoding="utf-8")
     (out / "figures" / "a.png").write_bytes(b"\x89PNG")
     (out / "tables" / "a.csv").write_text("x\n1\n", encoding="utf-8")
@@ -44,7 +44,7 @@ def test_the_copy_replaces_the_old_one_and_links_its_pictures(results: Path) -> 
 
 
 @pytest.mark.parametrize("scales", [["smoke"], ["paper", "smoke"], []])
-def test_only_the_full_scale_is_published(results: Path, scales: list[str]) -> None:
+def test_smoke_runs_are_not_published(results: Path, scales: list[str]) -> None:
     (results / "claims.json").write_text(json.dumps({"scales": scales}), encoding="utf-8")
     done = publish(results.parent)
     assert done.returncode == 1
