@@ -17,10 +17,16 @@ BY_ID = {claim.id: claim for claim in CLAIMS}
 EVERY = [(method, case) for method in BOUNDS for case in CASES]
 
 
-def verdict(method, case, **given):
-    outcome, _ = judge(BY_ID[f"rate-{method}-{case}"], study(**given))
+def judged(method, case, **given):
+    """The outcome from records of both experiments, as their figure shows both; ``given`` replaces some."""
+    every = {"penalty_rates": scheduled(), "penalty_rates_fixed": fixed()} | given
+    outcome, _ = judge(BY_ID[f"rate-{method}-{case}"], study(**every))
     assert outcome.explanation
-    return outcome.verdict
+    return outcome
+
+
+def verdict(method, case, **given):
+    return judged(method, case, **given).verdict
 
 
 @pytest.mark.parametrize(("method", "case"), EVERY)
@@ -36,13 +42,12 @@ def test_steeper_is_consistent_and_flatter_violates(method, case):
 def test_the_fit_range_may_decide():
     found = scheduled(lambda method, case: BOUNDS[method][case], wobble=0.05)
     assert verdict("f2sa", "both", penalty_rates=found) == rules.NOT_TESTABLE
-    outcome, _ = judge(BY_ID["rate-f2sa-both"], study(penalty_rates=found))
-    assert "the fit range decides" in outcome.explanation
+    assert "the fit range decides" in judged("f2sa", "both", penalty_rates=found).explanation
 
 
 def test_no_verdict_without_records_or_from_too_little():
-    assert verdict("f2sa", "exact") == rules.NOT_RUN
-    assert verdict("f2ba", "exact", penalty_rates=scheduled()) == rules.NOT_RUN
+    assert verdict("f2sa", "exact", penalty_rates=[]) == rules.NOT_RUN
+    assert verdict("f2ba", "exact", penalty_rates_fixed=[]) == rules.NOT_RUN
     assert verdict("f2sa", "both", penalty_rates=scheduled()[:1]) == rules.NOT_RUN
     assert verdict("f2ba", "both", penalty_rates_fixed=fixed(horizons=(300, 1000, 3000))) == rules.NOT_TESTABLE
     assert verdict("f2sa", "exact", penalty_rates=scheduled(steps=2)) == rules.NOT_TESTABLE
