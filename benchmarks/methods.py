@@ -32,7 +32,18 @@ TARGET = 1.3
 STRETCH = 4
 Note = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 #: Calls that are the oracle's work. A draw for the algorithm's own use (a random length, a block) is not.
-CALLS = ("sample_upper", "sample_lower", "grad_upper", "grad_lower", "grad_lower_x", "values", "hvp", "hvp_at", "jvp")
+CALLS = (
+    "sample_upper",
+    "sample_lower",
+    "grad_upper",
+    "grad_lower",
+    "grad_lower_x",
+    "values",
+    "value_lower",
+    "hvp",
+    "hvp_at",
+    "jvp",
+)
 #: Not a method: it steps along a closed form.
 LEFT_OUT = ("unibio_released",)
 
@@ -92,7 +103,9 @@ def configured(algorithm: type[Algorithm], case: Case) -> Algorithm:
     """A method with its default lengths, the case's batches, and steps at which nothing diverges."""
     names = {field.name for field in fields(algorithm)}
     small = dict.fromkeys(("lower_step", "auxiliary_step", "neumann_step", "warm_step"), case.step)
-    wanted: dict[str, Any] = {"batch_size": case.batch_size, "upper_step": 1e-3} | small
+    # A step on f + λg meets the curvature of both.
+    wanted: dict[str, Any] = {"batch_size": case.batch_size, "upper_step": 1e-3, "penalised_step": case.step / 10}
+    wanted |= small
     return algorithm(**{key: value for key, value in wanted.items() if key in names})
 
 
