@@ -117,6 +117,19 @@ def test_numbers_are_fixed_for_good():
     assert Draw(Streams([3]), "lower", 0, 4).minibatch(7)[0].tolist() == RECORDED_MINIBATCH
 
 
+def test_integers_are_the_uniform_numbers_times_n():
+    """One per row, below n also in float32, where a uniform number may be rounded to 1, and uniform (chi-squared)."""
+    for dtype in (torch.float32, torch.float64):
+        streams = Streams([5, 0, 5, 8], dtype=dtype)
+        for index in (0, 127, 128, 1000):
+            found = Draw(streams, "block", index).integers(7)
+            assert (found.dtype, found.shape) == (torch.int64, (4, 1))
+            assert torch.equal(found, (Draw(Streams([5, 0, 5, 8]), "block", index).uniform(1) * 7).long())
+    counts = torch.bincount(Draw(Streams(range(70_000)), "block", 3).integers(7)[:, 0], minlength=7).double()
+    assert len(counts) == 7
+    assert float(((counts - 10_000) ** 2 / 10_000).sum()) < 22.5  # the 99.9 % quantile for 6 degrees of freedom
+
+
 def test_types():
     streams = Streams([1, 2], dtype=torch.float32)
     single, double = Draw(streams, "a", 0).normal(4), Draw(Streams([1, 2]), "a", 0).normal(4)

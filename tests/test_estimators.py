@@ -18,7 +18,7 @@ from scipy.stats import chi2, chisquare, ncx2
 
 from references import methods
 from second_order import oracle_for, pair
-from unibio.algorithms.saba import SABA
+from unibio.algorithms.saba import SABA, Kept
 from unibio.algorithms.soba import directions
 from unibio.algorithms.variants import bare_product_at, headless_neumann_at
 from unibio.estimators import HypergradientSample, draw_sample, neumann_at
@@ -209,17 +209,17 @@ def test_saga_is_unbiased_for_any_table(size):
     ours = SABA(batch_size=size, upper_step=1.0, lower_step=1.0, auxiliary_step=1.0)
     x, y = torch.from_numpy(x0)[None], torch.from_numpy(y0)[None]
     oracle = oracle_for(problem, batch_size=size)
-    lower, upper = ours.blocks(oracle, 1)
+    kept = Kept.of(oracle, 1)
     generator = torch.Generator().manual_seed(0)
     moves = []
-    for i in range(lower.count):
-        for j in range(upper.count):
+    for i in range(kept.lower.count):
+        for j in range(kept.upper.count):
             state = ours.init(oracle, x, y)
             state["z"] = torch.linspace(-1, 1, 7, dtype=torch.float64)[None]
             generator.manual_seed(0)
-            for blocks in (lower, upper):
-                table = torch.randn(state[f"{blocks.level} table"].shape, generator=generator, dtype=torch.float64)
-                state |= {f"{blocks.level} table": table, f"{blocks.level} mean": blocks.mean(table)}
+            for name, tables in (("x table", kept.of_x), ("y table", kept.of_y)):
+                state[name] = torch.randn(state[name].shape, generator=generator, dtype=torch.float64)
+                tables.sum_up(state)
             new = picked(ours, oracle, state, i, j)
             moves.append([(x - new["x"])[0], (y - new["y"])[0], (state["z"] - new["z"])[0]])
     mean = [torch.stack(parts).mean(0).numpy() for parts in zip(*moves, strict=True)]
@@ -233,16 +233,16 @@ def picked(ours, oracle, state, i, j):
     """One step of SABA with blocks i and j, by handing it streams that pick them."""
     real = oracle.draw
 
-    class Uniform:
+    class Given:
         def __init__(self, value):
             self.value = value
 
-        def uniform(self, size):
-            return torch.full((1, size), self.value, dtype=torch.float64)
+        def integers(self, n):
+            assert self.value < n
+            return torch.tensor([[self.value]])
 
-    lower, upper = ours.blocks(oracle, 1)
-    values = {"lower block": (i + 0.5) / lower.count, "upper block": (j + 0.5) / upper.count}
-    oracle.draw = lambda purpose, size=None: Uniform(values[purpose]) if purpose in values else real(purpose, size)
+    values = {"lower block": i, "upper block": j}
+    oracle.draw = lambda purpose, size=None: Given(values[purpose]) if purpose in values else real(purpose, size)
     try:
         return ours.step(oracle, state)
     finally:

@@ -174,7 +174,7 @@ def test_saba_on_blocks(size, table_start):
     problem, reference, x0, y0 = pair()
     ours = SABA(upper_step=0.05, lower_step=0.2, auxiliary_step=0.2, batch_size=size, table_start=table_start)
     oracle = oracle_for(problem, batch_size=size)
-    blocks = {level: Blocks.of(oracle, level, 1) for level in ("lower", "upper")}
+    blocks = {level: Blocks.of(level, 12, size) for level in ("lower", "upper")}
     picks = [tuple(int(blocks[level].pick(oracle)) for level in ("lower", "upper")) for _ in range(STEPS)]
     assert len(set(picks)) > min(blocks["lower"].count ** 2, STEPS) // 2
     partition = [np.arange(start, min(start + size, 12)) for start in range(0, 12, size)]

@@ -63,7 +63,7 @@ class Streams:
         self._philox = np.random.Philox(key=0)
         self._generator = np.random.Generator(self._philox)
         self._state: Any = self._philox.state
-        self._blocks: dict[tuple[str, str, int], tuple[int, Sequence[Tensor]]] = {}
+        self._blocks: dict[tuple[str, str, int, int], tuple[int, Sequence[Tensor]]] = {}
         self._orders: dict[str, tuple[int, Tensor]] = {}
 
     def _seek(self, key: tuple[int, int], counter: Sequence[int]) -> np.random.Generator:
@@ -76,14 +76,17 @@ class Streams:
         self._philox.state = state
         return self._generator
 
-    def block(self, purpose: str, kind: str, index: int, size: int) -> Tensor:
-        """Numbers of draw ``index``: (runs, size), standard normal or uniform on [0, 1)."""
+    def block(self, purpose: str, kind: str, index: int, size: int, below: int = 0) -> Tensor:
+        """Numbers of draw ``index``: (runs, size), standard normal or uniform on [0, 1).
+
+        With ``below`` the uniform ones become integers 0 … below − 1, int64.
+        """
         per_block = max(1, BLOCK // size)
         number, offset = divmod(index, per_block)
-        key = (purpose, kind, size)
+        key = (purpose, kind, size, below)
         held = self._blocks.get(key)
         if held is None or held[0] != number:
-            held = (number, self._make(f"{purpose}/{kind}", kind, number, per_block, size))
+            held = (number, self._make(f"{purpose}/{kind}", kind, number, per_block, size, below))
             self._blocks[key] = held
         numbers = held[1][offset]
         if self._distinct:
@@ -91,7 +94,7 @@ class Streams:
         # Reading spread-out numbers is several times faster than selecting rows, where the rows are a product.
         return numbers.index_select(0, self._rows) if self._product is None else numbers.reshape(self.runs, size)
 
-    def _make(self, purpose: str, kind: str, number: int, per_block: int, size: int) -> Sequence[Tensor]:
+    def _make(self, purpose: str, kind: str, number: int, per_block: int, size: int, below: int) -> Sequence[Tensor]:
         """The numbers of ``per_block`` successive draws, each (seeds, size), or spread out as (a, seeds, b, size)."""
         width = -(-per_block * size // 8) * 8  # Philox makes four 64-bit words at a time, a word makes two normals
         transform, words = (_normal, width // 2) if kind == "normal" else (_uniform, width)
@@ -106,7 +109,9 @@ class Streams:
                 raw[begin - first : end - first] = self._philox.random_raw((end - begin) * words).reshape(-1, words)
             transform(raw, numbers[:, first:last])
         block = numbers[: per_block * size].view(per_block, size, len(self.seeds)).transpose(1, 2)
-        block = block.to(self.device, self.dtype).contiguous()
+        if below:  # (1 − 2⁻⁵³)·n is rounded to less than n
+            block = (block * below).to(torch.int64)
+        block = block.to(self.device, torch.int64 if below else self.dtype).contiguous()
         if self._product is not None and not self._distinct:
             outer, inner = self._product
             block = block[:, None, :, None].expand(-1, outer, -1, inner, -1)
@@ -174,7 +179,7 @@ def _uniform(raw: np.ndarray, out: Tensor) -> None:
     out.copy_(torch.from_numpy((raw >> np.uint64(11)) * 2.0**-53).t())
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen, which takes twice as long to make: one is made for every sample
 class Draw:
     """One sample's identity: which streams, for what purpose, the how-manieth, and how many data points.
 
@@ -183,12 +188,14 @@ class Draw:
         purpose: what the sample is for, e.g. ``"lower"``; purposes never share numbers.
         index: 0, 1, 2, … within the purpose.
         size: requested minibatch size, None where the problem has no data points or the full batch is meant.
+        places: (runs, s), a minibatch that is not to be drawn but is given.
     """
 
     streams: Streams = field(repr=False)
     purpose: str
     index: int
     size: int | None = None
+    places: Tensor | None = None
 
     def normal(self, size: int) -> Tensor:
         """Standard normal numbers, (runs, size). Shared storage: do not write into it."""
@@ -197,6 +204,10 @@ class Draw:
     def uniform(self, size: int) -> Tensor:
         """Uniform numbers on [0, 1), (runs, size). Shared storage: do not write into it."""
         return self.streams.block(self.purpose, "uniform", self.index, size)
+
+    def integers(self, n: int) -> Tensor:
+        """One of 0…n−1 per row, uniformly, (runs, 1) int64. Shared storage: do not write into it."""
+        return self.streams.block(self.purpose, "uniform", self.index, 1, below=n)
 
     def minibatch(self, n: int) -> Tensor:
         """Indices of a minibatch of 0…n−1 without replacement within an epoch: (runs, size) int64.
@@ -207,6 +218,8 @@ class Draw:
         Raises:
             ValueError: if n < 1 or the draw's size < 1.
         """
+        if self.places is not None:
+            return self.places
         if n < 1 or (self.size is not None and self.size < 1):
             raise ValueError(f"a minibatch needs n ≥ 1 and size ≥ 1, got n = {n}, size = {self.size}")
         if self.size is None or self.size >= n:

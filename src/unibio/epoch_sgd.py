@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unibio.errors import InputError
 from unibio.oracle import Oracle
+from unibio.updates import descend
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def ball(centre: Tensor, radius: float | Tensor) -> Callable[[Tensor], Tensor]:
         offset = y - centre
         norm = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
         outside = norm > radius
-        if y.is_cpu and not bool(outside.any()):  # most steps end inside; elsewhere than on a CPU asking makes it wait
+        # Most steps end inside; elsewhere than on a CPU asking would make it wait.
+        if y.is_cpu and not bool(outside.any() if len(outside) > 1 else outside):
             return y
         return torch.where(outside, centre + offset * (radius / norm), y)
 
@@ -67,13 +69,6 @@ def ball(centre: Tensor, radius: float | Tensor) -> Callable[[Tensor], Tensor]:
 def project_to_ball(y: Tensor, centre: Tensor, radius: float | Tensor) -> Tensor:
     """Π_{B(centre, radius)}(y) for every row, once; see :func:`ball`."""
     return ball(centre, radius)(y)
-
-
-def descend(y: Tensor, step: float | Tensor, gradient: Tensor) -> Tensor:
-    """y − step · gradient in one pass; step a number or (runs, 1)."""
-    if isinstance(step, Tensor):
-        return torch.addcmul(y, step, gradient, value=-1)
-    return torch.sub(y, gradient, alpha=step)
 
 
 def epoch_sgd(

@@ -64,8 +64,7 @@ def draw_sample(
     upper = oracle.sample_upper(batch_size)
     length, needed = None, terms - 1
     if random_length:
-        uniform = oracle.draw("neumann length").uniform(1)
-        length = (uniform * terms).to(torch.int64).clamp(max=terms - 1)
+        length = oracle.draw("neumann length").integers(terms)
         needed = int(length.max())
     if samples == "shared":
         factors = (oracle.sample_lower(batch_size),) * needed if needed else ()

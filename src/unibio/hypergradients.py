@@ -23,6 +23,7 @@ from torch import Tensor
 
 from unibio.oracle import Oracle, Sample
 from unibio.powers import away_from_zero, scale
+from unibio.updates import descend
 
 #: δ: the distance from 0 below which y_i is treated as above.
 DEFAULT_FLOOR = 1e-3
@@ -49,8 +50,10 @@ def precondition(oracle: Oracle, y: Tensor, floor: float) -> Preconditioned:
     problem = oracle.problem
     if problem.exponent == 2:
         return Preconditioned(y, torch.ones_like(y))
-    moved = away_from_zero(y, floor)
-    return Preconditioned(moved if problem.vanishing_hessian else y, scale(moved, problem.exponent))
+    if problem.vanishing_hessian:
+        moved = away_from_zero(y, floor)
+        return Preconditioned(moved, scale(moved, problem.exponent))
+    return Preconditioned(y, scale(y.abs().clamp_min_(floor), problem.exponent))  # D does not see the sign
 
 
 def neumann_sum(apply: Callable[[Tensor, int], Tensor], rhs: Tensor, terms: int, step: float | Tensor) -> Tensor:
@@ -62,11 +65,11 @@ def neumann_sum(apply: Callable[[Tensor, int], Tensor], rhs: Tensor, terms: int,
         terms: Q ≥ 1.
         step: c, a number or (runs, 1).
     """
-    v, r = step * rhs, rhs
+    total = r = rhs
     for j in range(1, terms):
-        r = r - step * apply(r, j)
-        v = v + step * r
-    return v
+        r = descend(r, step, apply(r, j))
+        total = total + r
+    return step * total
 
 
 def generalised_neumann(

@@ -80,6 +80,9 @@ class Problem:
         closed_form: what is known exactly.
         vanishing_hessian: True where f_y and ∇²_yy g vanish together with D(y) as y_i → 0 (Example 3 and relatives),
             False for a regular Hessian (networks, regression). Decides how y near 0 is treated (paper §2).
+        weighted: where x holds a weight of every data point of the lower level and f does not depend on it
+            (hyper-cleaning): lower-level sample -> the places (runs, s) in x of its data points, None for all of them.
+            f_x, and ∇²_xy g off these places, are then known to be 0.
         diagnosed: data points of a minibatch that an algorithm's settings are checked on at the start, by up to a
             hundred Hessian–vector products; None for all there are.
         start: (x0, y0) used when the caller gives none.
@@ -104,6 +107,7 @@ class Problem:
     derivatives: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     closed_form: ClosedForm = field(default_factory=ClosedForm)
     vanishing_hessian: bool = False
+    weighted: Callable[[Sample], Tensor | None] | None = None
     diagnosed: int | None = None
     start: tuple[Tensor, Tensor] | None = None
     batched: bool | None = None
@@ -216,6 +220,16 @@ class Problem:
             got, wanted = [tuple(part.shape) for part in parts], [tuple(like.shape) for like in expected[name]]
             if got != wanted:
                 raise InputError(f"derivatives[{name!r}] returned {got}, expected {wanted}: {DERIVATIVES[name]}")
+            if self.weighted is not None and name in ("grad_upper", "grad_lower_x", "jvp"):
+                off = parts[0].clone()
+                places = None if name == "grad_upper" else self.weighted(sample)
+                if name != "grad_upper":
+                    off = off.zero_() if places is None else off.scatter_(1, places, 0.0)
+                if bool((off != 0).any()):
+                    raise InputError(
+                        f"weighted says that x only weights data points of the lower level, but derivatives[{name!r}] "
+                        "is not 0 where x has no part; leave weighted out, or mend the derivative"
+                    )
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,25 @@
-"""Tables of per-block derivatives for methods of the SAGA family, over a fixed partition of a finite sum's points."""
+"""Tables of per-block derivatives for methods of the SAGA family, over a fixed partition of a finite sum's points.
+
+From the new derivative of the visited block and a table of the last one of every block, SAGA estimates the sum by
+
+    B w_b (new − stored(b)) + Σ_b w_b stored(b),          B blocks of weight w_b; B w_b = 1 where blocks are equal.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from unibio.draw import Draw
 from unibio.errors import InputError
 from unibio.oracle import Oracle, Sample
+from unibio.updates import descend
 
 GIB = 2**30
-
-
-@dataclass(frozen=True)
-class _BlockDraw(Draw):
-    """A draw whose minibatch is a named block instead of the next of a permutation.
-
-    Any sampler that is a function of ``Draw.minibatch`` serves blocks through it, so a problem needs nothing extra.
-    """
-
-    block: Tensor | None = field(default=None, repr=False)
-
-    def minibatch(self, n: int) -> Tensor:
-        assert self.block is not None
-        assert self.size is not None
-        first = self.block * self.size
-        # Only the last block can be shorter, and then all rows are on it.
-        length = min(self.size, n - int(first[0])) if n % self.size else self.size
-        return first[:, None] + torch.arange(length, device=first.device)
 
 
 @dataclass(frozen=True)
@@ -48,96 +37,201 @@ class Blocks:
     size: int
 
     @classmethod
-    def of(cls, oracle: Oracle, level: str, runs: int) -> Blocks:
-        """The partition for an oracle's batch size; a level without data points is one block.
+    def of(cls, level: str, points: int, batch_size: int | None) -> Blocks:
+        """The partition for a batch size; None means all points."""
+        return cls(level, points, min(batch_size or points, points))
 
-        Raises:
-            InputError: several runs with blocks of unequal size, which cannot be visited side by side.
+    def check_equal(self) -> None:
+        """Raises:
+        InputError: blocks are of unequal size, and so cannot be visited by several runs side by side.
         """
-        points = (oracle.problem.size_upper if level == "upper" else oracle.problem.size_lower) or 1
-        blocks = cls(level, points, min(oracle.batch_size or points, points))
-        if runs > 1 and points % blocks.size:
+        if not self.equal:
             raise InputError(
-                f"algorithm.batch_size = {blocks.size} does not divide the {points} data points of the {level} level, "
-                "so blocks differ in size; that works for a single run only. Use a divisor, or one run at a time."
+                f"algorithm.batch_size = {self.size} does not divide the {self.points} data points of the {self.level} "
+                "level: blocks differ in size, which works for a single run only. Use a divisor, or one run at a time."
             )
-        return blocks
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Number of blocks."""
         return -(-self.points // self.size)
 
-    @property
+    @cached_property
     def equal(self) -> bool:
         """Whether all blocks have one size."""
         return self.points % self.size == 0
 
-    def weight(self, block: Tensor, dtype: torch.dtype) -> float | Tensor:
-        """A block's share of all points: one number where blocks are equal, else (runs, 1)."""
-        if self.equal:
-            return 1 / self.count
-        length = (self.points - block * self.size).clamp(max=self.size)
-        return (length.to(dtype) / self.points)[:, None]
-
-    def mean(self, table: Tensor) -> Tensor:
-        """Σ_b w_b stored(b) of a table: (B, runs, d) → (runs, d)."""
-        weight = self.weight(torch.arange(self.count, device=table.device), table.dtype)
-        return (weight[..., None] * table).sum(0) if isinstance(weight, Tensor) else table.sum(0) * weight
+    @cached_property
+    def shares(self) -> tuple[float, ...]:
+        """w_b of all blocks."""
+        return tuple(min(self.size, self.points - first) / self.points for first in range(0, self.points, self.size))
 
     def pick(self, oracle: Oracle) -> Tensor:
-        """A block per row, uniformly and independently of earlier ones (SAGA's sampling): (runs,) int64."""
-        uniform = oracle.draw(f"{self.level} block").uniform(1)[:, 0]
-        return (uniform * self.count).to(torch.int64).clamp(max=self.count - 1)
+        """A block per row, uniformly and independently of earlier ones (SAGA's sampling): (runs, 1) int64."""
+        return oracle.draw(f"{self.level} block").integers(self.count)
 
     def sample(self, oracle: Oracle, block: Tensor) -> Sample:
-        """The sample that holds a block's data points; the whole level where there is only one block."""
+        """The sample that holds a block (runs, 1) of data points; the whole level where there is only one."""
         problem = oracle.problem
         sampler = problem.sample_upper if self.level == "upper" else problem.sample_lower
+        # Only the last block can be shorter, and then all rows are on it.
         length = self.size if self.equal else min(self.size, self.points - int(block[0]) * self.size)
         if sampler is None:
             return Sample(None, length)
+        places = block * self.size + torch.arange(length, device=block.device) if self.count > 1 else None
         draw = oracle.draw(f"{self.level} block sample", self.size)
-        if self.count > 1:
-            draw = _BlockDraw(draw.streams, draw.purpose, draw.index, draw.size, block)
+        draw.places = places  # any sampler that is a function of ``Draw.minibatch`` then serves blocks
         return Sample(sampler(draw), length)
 
-    def average(self, state: dict[str, Any], block: Tensor, new: Tensor) -> Tensor:
-        """SAGA's estimate from the level's table; the visited entries and the table's mean are overwritten in place.
 
-        estimate = B w_b (new − stored(b)) + Σ_b w_b stored(b), with B blocks of weight w_b; for equal blocks B w_b = 1.
+@lru_cache(maxsize=256)
+def _constant(values: tuple[float, ...], repeats: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Every number ``repeats`` times."""
+    return torch.tensor(values, dtype=dtype, device=device).repeat_interleave(repeats)
+
+
+@lru_cache(maxsize=256)
+def _column(values: tuple[float, ...], repeats: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return _constant(values, repeats, dtype, device)[:, None]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Tables of several derivatives of one length d, kept in a state as one tensor, with the sums Σ_b w_b stored(b).
+
+    All derivatives are visited at once: on small problems the calls cost more than the numbers.
+
+    Attributes:
+        name: ``NAME table`` in the state is ((B_1 + … + B_K)·runs, d), entries not weighted; ``NAME mean`` (K·runs, d).
+        parts: of which partition each of the K derivatives is.
+    """
+
+    name: str
+    parts: tuple[Blocks, ...]
+
+    @cached_property
+    def firsts(self) -> tuple[int, ...]:
+        """Where every part's entries begin."""
+        counts = [part.count for part in self.parts]
+        return tuple(sum(counts[:k]) for k in range(len(counts)))
+
+    @cached_property
+    def equal(self) -> bool:
+        """Whether no partition has unequal blocks."""
+        return all(part.equal for part in self.parts)
+
+    @cached_property
+    def shares(self) -> tuple[float, ...]:
+        """Every part's first w_b, that of all its blocks where they are equal."""
+        return tuple(part.shares[0] for part in self.parts)
+
+    def begin(self, state: dict[str, Any], like: Tensor) -> None:
+        """Put tables of zeros for rows of derivatives like ``like`` (runs, d) into a state."""
+        runs, width = like.shape
+        state[f"{self.name} table"] = like.new_zeros((sum(part.count for part in self.parts) * runs, width))
+        state[f"{self.name} mean"] = like.new_zeros((len(self.parts) * runs, width))
+
+    def entries(self, state: dict[str, Any], k: int) -> Tensor:
+        """The entries of derivative k: (B_k, runs, d), to be written into; :meth:`sum_up` must follow."""
+        table, mean = state[f"{self.name} table"], state[f"{self.name} mean"]
+        every = table.view(-1, len(mean) // len(self.parts), table.shape[-1])
+        return every[self.firsts[k] : self.firsts[k] + self.parts[k].count]
+
+    def sum_up(self, state: dict[str, Any]) -> None:
+        """Recompute the sums from the entries."""
+        means = []
+        for k, part in enumerate(self.parts):
+            entries = self.entries(state, k)
+            means.append(torch.tensordot(_constant(part.shares, 1, entries.dtype, entries.device), entries, dims=1))
+        state[f"{self.name} mean"] = torch.cat(means)
+
+    def average(self, state: dict[str, Any], blocks: Sequence[Tensor], new: Sequence[Tensor]) -> Sequence[Tensor]:
+        """SAGA's estimate of every derivative; the visited entries and the sums are overwritten in place.
 
         Args:
-            state: its ``LEVEL table`` is (B, runs, d), entries not weighted, its ``LEVEL mean`` Σ_b w_b stored(b).
-            block: (runs,), the entry visited in every row.
-            new: (runs, d).
+            state: holds the tables.
+            blocks: K times (runs, 1), the block visited in every row.
+            new: K times (runs, d), the new derivatives there.
 
         Returns:
-            (runs, d).
+            K times (runs, d).
         """
-        mean, flat = state[f"{self.level} mean"], state[f"{self.level} table"].view(-1, new.shape[-1])
-        entries = block * len(block) + torch.arange(len(block), device=block.device)
-        change = flat.index_select(0, entries)
-        torch.sub(new, change, out=change)
-        flat.index_copy_(0, entries, new)
-        weight = self.weight(block, new.dtype)
-        if isinstance(weight, Tensor):
-            estimate = torch.addcmul(mean, change, self.count * weight)
-            mean.addcmul_(change, weight)
-        else:
-            estimate = mean + change
-            mean.add_(change, alpha=weight)
-        return estimate
+        table, mean, runs = state[f"{self.name} table"], state[f"{self.name} mean"], len(new[0])
+        rows, fresh = torch.cat(tuple(blocks)).view(-1), torch.cat(tuple(new))
+        rows = rows + _constant(self.firsts, runs, rows.dtype, rows.device)
+        if runs > 1:
+            rows = (rows.view(-1, runs) * runs + torch.arange(runs, device=rows.device)).view(-1)
+        change = table.index_select(0, rows)
+        torch.sub(fresh, change, out=change)
+        table.index_copy_(0, rows, fresh)
+        estimate = mean + change
+        if self.equal:
+            shares = self.shares
+        else:  # then there is a single row
+            shares = tuple(part.shares[int(block)] for part, block in zip(self.parts, blocks, strict=True))
+            surplus = tuple(part.count * share - 1 for part, share in zip(self.parts, shares, strict=True))
+            estimate.addcmul_(change, _column(surplus, runs, mean.dtype, mean.device))
+        mean.addcmul_(change, _column(shares, runs, mean.dtype, mean.device))
+        return torch.split_with_sizes(estimate, [runs] * len(new))
 
 
-def check_memory(numbers: int, element_size: int, limit: float, what: str) -> None:
+@dataclass(frozen=True)
+class SharedTable:
+    """The table of a derivative whose entries of different blocks do not overlap, in the space of a single one.
+
+    So it is with ∇²_xy g · v where every data point has an entry of x of its own, a weight say (``Problem.weighted``).
+
+    Attributes:
+        name: ``NAME table`` in the state is (runs, n): at every place, the entry of the block that the place is of.
+        blocks: of the n data points.
+    """
+
+    name: str
+    blocks: Blocks
+
+    def begin(self, state: dict[str, Any], like: Tensor) -> None:
+        """Put a table of zeros for rows of derivatives like ``like`` (runs, n) into a state."""
+        state[f"{self.name} table"] = torch.zeros_like(like)
+
+    def descend(
+        self, state: dict[str, Any], x: Tensor, step: float | Tensor, block: Tensor, places: Tensor | None, new: Tensor
+    ) -> Tensor:
+        """x − step · SAGA's estimate, which is not formed itself; the visited entries are overwritten in place.
+
+        Args:
+            state: holds the table.
+            x: (runs, n).
+            step: a number or (runs, 1).
+            block: (runs, 1), the block visited in every row.
+            places: (runs, s) int64, the places of its data points; None where it has all.
+            new: (runs, n), the new derivative, 0 off these places.
+
+        Returns:
+            (runs, n).
+        """
+        if places is None:
+            return descend(x, step, new)
+        table, blocks = state[f"{self.name} table"], self.blocks
+        fresh = new.gather(1, places)
+        change = fresh - table.gather(1, places)
+        if blocks.equal:
+            x = descend(x, step * blocks.shares[0], table)
+        else:  # then there is a single row
+            shares = tuple(blocks.shares[place // blocks.size] for place in range(blocks.points))
+            x = descend(x, step * _constant(shares, 1, table.dtype, table.device), table)
+            change *= blocks.count * blocks.shares[int(block)]
+        table.scatter_(1, places, fresh)
+        return x.scatter_add_(1, places, change.mul_(-step))
+
+
+def check_memory(numbers: int, what: str, element_size: int, limit: float) -> None:
     """Refuse tables that cannot fit, before anything is allocated.
 
     Args:
         numbers: entries in all tables.
+        what: how they come about, for the message.
         element_size: bytes of one.
         limit: GiB allowed.
-        what: how ``numbers`` came about, for the message.
 
     Raises:
         InputError: the tables need more than the limit.
@@ -145,6 +239,7 @@ def check_memory(numbers: int, element_size: int, limit: float, what: str) -> No
     needed = numbers * element_size / GIB
     if needed > limit:
         raise InputError(
-            f"SABA's tables need {needed:.3g} GiB ({what}), more than algorithm.table_limit = {limit:g} GiB. Use a "
-            "larger algorithm.batch_size (fewer blocks), fewer runs, float32, or raise the limit."
+            f"SABA's tables need {needed:.3g} GiB ({what} numbers of {element_size} bytes), more than "
+            f"algorithm.table_limit = {limit:g} GiB. Use a larger algorithm.batch_size (fewer blocks), fewer runs, "
+            "float32, or raise the limit."
         )

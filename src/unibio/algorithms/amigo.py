@@ -12,6 +12,7 @@ from unibio.algorithms.base import State
 from unibio.algorithms.steps import AuxiliarySteps
 from unibio.oracle import Oracle
 from unibio.parameters import hyper
+from unibio.updates import descend
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class AmIGO(AuxiliarySteps):
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
         for _ in range(self.lower_iterations):
-            y = oracle.project_lower(y - self.rho(k) * oracle.grad_lower(x, y))
+            y = oracle.project_lower(descend(y, self.rho(k), oracle.grad_lower(x, y)))
         f_x, f_y = oracle.grad_upper(x, y)
         for _ in range(self.auxiliary_iterations):
-            z = z - self.gamma(k) * (oracle.hvp(x, y, z) - f_y)
-        x = oracle.project_upper(x - self.eta(k) * (f_x - oracle.jvp(x, y, z)))
+            z = descend(z, self.gamma(k), oracle.hvp(x, y, z) - f_y)
+        x = oracle.project_upper(descend(x, self.eta(k), f_x - oracle.jvp(x, y, z)))
         return {"x": x, "y": y, "z": z, "k": k + 1}

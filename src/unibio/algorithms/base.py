@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from unibio.oracle import Oracle
@@ -54,9 +53,3 @@ class Algorithm(Configured):
     def diagnose(self, oracle: Oracle, state: State) -> Diagnosis:
         """Check settings against the problem at the first state. The oracle given here counts for nobody."""
         return Diagnosis()
-
-
-def normalised(direction: Tensor) -> Tensor:
-    """Each row divided by its norm; a zero row stays zero, and a row with a NaN stays NaN, so that it is noticed."""
-    norm = torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
-    return torch.where(norm == 0, torch.zeros_like(direction), direction / norm)

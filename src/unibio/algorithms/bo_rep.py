@@ -8,11 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import State, normalised
+from unibio.algorithms.base import State
 from unibio.algorithms.steps import AuxiliarySteps
 from unibio.epoch_sgd import epoch_sgd
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
+from unibio.updates import descend, mix, normalised
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ class BOREP(AuxiliarySteps):
         if k > 0 and k % self.period == 0:
             y = self.update_lower(oracle, x, y, k)
         f_x, f_y = oracle.grad_upper(x, y)
-        h = self.momentum * h + (1 - self.momentum) * (f_x - oracle.jvp(x, y, z))
-        z = z - self.gamma(k) * (oracle.hvp(x, y, z) - f_y)
-        x = oracle.project_upper(x - self.eta(k) * normalised(h))
+        h = mix(h, f_x - oracle.jvp(x, y, z), self.momentum)
+        z = descend(z, self.gamma(k), oracle.hvp(x, y, z) - f_y)
+        x = oracle.project_upper(descend(x, self.eta(k), normalised(h)))
         return {"x": x, "y": y, "z": z, "h": h, "k": k + 1}
 
     def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor, k: int) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from unibio.algorithms.base import Algorithm, State
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
+from unibio.updates import descend
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class BOME(Algorithm):
         x, y = state["x"], state["y"]
         w = y
         for _ in range(self.lower_iterations):
-            w = oracle.project_lower(w - self.lower_step * oracle.grad_lower(x, w))
+            w = oracle.project_lower(descend(w, self.lower_step, oracle.grad_lower(x, w)))
         f_x, f_y = oracle.grad_upper(x, y)
         sample = oracle.sample_lower()
         q_x = oracle.grad_lower_x(x, y, sample) - oracle.grad_lower_x(x, w, sample)
@@ -58,6 +59,6 @@ class BOME(Algorithm):
         alignment = (f_x * q_x).sum(-1, keepdim=True) + (f_y * q_y).sum(-1, keepdim=True)
         multiplier = torch.clamp((wanted - alignment) / (square + self.guard), min=0)
         return {
-            "x": oracle.project_upper(x - self.upper_step * (f_x + multiplier * q_x)),
-            "y": oracle.project_lower(y - self.upper_step * (f_y + multiplier * q_y)),
+            "x": oracle.project_upper(descend(x, self.upper_step, f_x + multiplier * q_x)),
+            "y": oracle.project_lower(descend(y, self.upper_step, f_y + multiplier * q_y)),
         }

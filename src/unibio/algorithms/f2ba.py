@@ -11,6 +11,7 @@ from unibio.algorithms.base import State
 from unibio.algorithms.first_order import PenaltySteps
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
+from unibio.updates import descend
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ class F2BA(PenaltySteps):
         x, y = state["x"], state["y"]
         z = y if self.restart else state["z"]
         for _ in range(self.lower_iterations):
-            z = oracle.project_lower(z - self.lower_step * oracle.grad_lower(x, z))
+            z = oracle.project_lower(descend(z, self.lower_step, oracle.grad_lower(x, z)))
             _, f_y = oracle.grad_upper(x, y)
-            y = oracle.project_lower(y - self.lower_step * (f_y / self.penalty + oracle.grad_lower(x, y)))
+            y = oracle.project_lower(descend(y, self.lower_step, f_y / self.penalty + oracle.grad_lower(x, y)))
         f_x, _ = oracle.grad_upper(x, y)
         first = oracle.sample_lower()
         second = first if self.difference_samples == "shared" else oracle.sample_lower()
         direction = f_x + self.penalty * (oracle.grad_lower_x(x, y, first) - oracle.grad_lower_x(x, z, second))
-        return {"x": oracle.project_upper(x - self.upper_step * direction), "y": y, "z": z}
+        return {"x": oracle.project_upper(descend(x, self.upper_step, direction)), "y": y, "z": z}

@@ -11,6 +11,7 @@ from unibio.algorithms.base import State
 from unibio.algorithms.first_order import ScheduledPenalty, chosen
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
+from unibio.updates import descend
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ class F2SA(PenalisedIterate):
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
         penalty = self.weight(k)
         for _ in range(self.lower_iterations):
-            z = oracle.project_lower(z - self.gamma(k) * oracle.grad_lower(x, z))
+            z = oracle.project_lower(descend(z, self.gamma(k), oracle.grad_lower(x, z)))
             _, f_y = oracle.grad_upper(x, y)
-            y = oracle.project_lower(y - self.alpha(k) * (f_y + penalty * oracle.grad_lower(x, y)))
+            y = oracle.project_lower(descend(y, self.alpha(k), f_y + penalty * oracle.grad_lower(x, y)))
         f_x, _ = oracle.grad_upper(x, y)
         direction = f_x + penalty * (oracle.grad_lower_x(x, y) - oracle.grad_lower_x(x, z))
-        return {"x": oracle.project_upper(x - self.eta(k) * direction), "y": y, "z": z, "k": k + 1}
+        return {"x": oracle.project_upper(descend(x, self.eta(k), direction)), "y": y, "z": z, "k": k + 1}

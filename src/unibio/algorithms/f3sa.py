@@ -13,6 +13,7 @@ from unibio.algorithms.first_order import chosen, kept, lower_estimates, upper_e
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
 from unibio.schedules import decay
+from unibio.updates import descend
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ class F3SA(PenalisedIterate):
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
         penalty, keep = self.weight(k), self.keep(k)
         d = lower_estimates(oracle, state, "y z", keep)
-        new_z = oracle.project_lower(z - self.gamma(k) * d["g_y(z)"])
-        new_y = oracle.project_lower(y - self.alpha(k) * (d["f_y(y)"] + penalty * d["g_y(y)"]))
+        new_z = oracle.project_lower(descend(z, self.gamma(k), d["g_y(z)"]))
+        new_y = oracle.project_lower(descend(y, self.alpha(k), d["f_y(y)"] + penalty * d["g_y(y)"]))
         moved = state | {"y": new_y, "z": new_z, "y old": y, "z old": z}
         d |= upper_estimates(oracle, moved, "y z", keep)
         direction = d["f_x(y)"] + penalty * (d["g_x(y)"] - d["g_x(z)"])
-        new_x = oracle.project_upper(x - self.eta(k) * direction)
+        new_x = oracle.project_upper(descend(x, self.eta(k), direction))
         return {"x": new_x, "y": new_y, "z": new_z, "x old": x, "y old": y, "z old": z, **d, "k": k + 1}

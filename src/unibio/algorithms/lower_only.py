@@ -10,6 +10,7 @@ from torch import Tensor
 from unibio.algorithms.base import Algorithm, State
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
+from unibio.updates import descend
 
 
 @dataclass(frozen=True)
@@ -33,5 +34,5 @@ class LowerOnly(Algorithm):
     def step(self, oracle: Oracle, state: State) -> State:
         x, y = state["x"], state["y"]
         for _ in range(self.lower_iterations):
-            y = oracle.project_lower(y - self.lower_step * oracle.grad_lower(x, y))
+            y = oracle.project_lower(descend(y, self.lower_step, oracle.grad_lower(x, y)))
         return {"x": x, "y": y}

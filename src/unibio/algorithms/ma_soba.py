@@ -13,6 +13,7 @@ from unibio.algorithms.soba import directions
 from unibio.algorithms.steps import AuxiliarySteps
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
+from unibio.updates import descend, mix
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class MASOBA(AuxiliarySteps):
         x, y, z, h, k = state["x"], state["y"], state["z"], state["h"], state["k"]
         lower, auxiliary, upper = directions(oracle, x, y, z)
         return {
-            "x": oracle.project_upper(x - self.eta(k) * h),
-            "y": oracle.project_lower(y - self.rho(k) * lower),
-            "z": z - self.gamma(k) * auxiliary,
-            "h": self.momentum * h + (1 - self.momentum) * upper,
+            "x": oracle.project_upper(descend(x, self.eta(k), h)),
+            "y": oracle.project_lower(descend(y, self.rho(k), lower)),
+            "z": descend(z, self.gamma(k), auxiliary),
+            "h": mix(h, upper, self.momentum),
             "k": k + 1,
         }

@@ -11,6 +11,7 @@ from unibio.algorithms.base import State
 from unibio.algorithms.first_order import PenaltySteps
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
+from unibio.updates import descend
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,13 @@ class PBGD(PenaltySteps):
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, w = state["x"], state["y"], state["w"]
         for _ in range(self.lower_iterations):
-            w = oracle.project_lower(w - self.lower_step * oracle.grad_lower(x, w))
+            w = oracle.project_lower(descend(w, self.lower_step, oracle.grad_lower(x, w)))
         if self.update == "blockwise":
             for _ in range(self.penalised_iterations):
                 _, f_y = oracle.grad_upper(x, y)
-                y = oracle.project_lower(y - self.lower_step * (f_y / self.penalty + oracle.grad_lower(x, y)))
+                y = oracle.project_lower(descend(y, self.lower_step, f_y / self.penalty + oracle.grad_lower(x, y)))
         f_x, f_y = oracle.grad_upper(x, y)
-        new_x = x - self.upper_step * (f_x / self.penalty + oracle.grad_lower_x(x, y) - oracle.grad_lower_x(x, w))
+        new_x = descend(x, self.upper_step, f_x / self.penalty + oracle.grad_lower_x(x, y) - oracle.grad_lower_x(x, w))
         if self.update == "joint":
-            y = oracle.project_lower(y - self.upper_step * (f_y / self.penalty + oracle.grad_lower(x, y)))
+            y = oracle.project_lower(descend(y, self.upper_step, f_y / self.penalty + oracle.grad_lower(x, y)))
         return {"x": oracle.project_upper(new_x), "y": y, "w": w}

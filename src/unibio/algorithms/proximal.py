@@ -14,6 +14,7 @@ from unibio.algorithms.first_order import ScheduledPenalty, chosen, kept, lower_
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
 from unibio.schedules import decay
+from unibio.updates import descend
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class ProximalMomentum(ProximalSteps):
         d |= upper_estimates(oracle, state | {"w_y": new_y, "w_z": new_z} | old, "w_y w_z", keep)
         direction = share * d["f_x(y)"] + d["g_x(y)"] - d["g_x(z)"]
         return {
-            "x": oracle.project_upper(x - self.upper_step * factor * direction),
+            "x": oracle.project_upper(descend(x, self.upper_step * factor, direction)),
             "y": y + beta * (new_y - y),
             "z": z + beta * (new_z - z),
             "w_y": new_y,

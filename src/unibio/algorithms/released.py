@@ -8,11 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import Algorithm, State, normalised
+from unibio.algorithms.base import Algorithm, State
 from unibio.epoch_sgd import epoch_sgd
 from unibio.errors import InputError
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
+from unibio.updates import descend, mix, normalised
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class ReleasedUniBiO(Algorithm):
         oracle.count_closed_form()
         noise = oracle.draw("hypergradient").normal(x.shape[-1])
         h = torch.where(known.inside_clip(y), known.gradient(x), torch.zeros_like(x)) + self.gradient_noise * noise
-        m = self.momentum * state["momentum"] + (1 - self.momentum) * h
-        return {"x": x - self.upper_step * normalised(m), "y": y, "momentum": m, "t": t + 1}
+        m = mix(state["momentum"], h, self.momentum)
+        return {"x": descend(x, self.upper_step, normalised(m)), "y": y, "momentum": m, "t": t + 1}
 
     def solve_lower(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
         return epoch_sgd(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import lru_cache
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +13,50 @@ from unibio.algorithms.base import Diagnosis, State
 from unibio.algorithms.steps import AuxiliarySteps
 from unibio.oracle import Oracle
 from unibio.parameters import hyper
-from unibio.tables import GIB, Blocks, check_memory
+from unibio.tables import GIB, Blocks, SharedTable, Tables, check_memory
+from unibio.updates import descend
+
+
+class Kept(NamedTuple):
+    """What SABA remembers: the partitions of both levels, tables of g_y, Hz, f_y, and of Jz, f_x or of Jz alone."""
+
+    lower: Blocks
+    upper: Blocks
+    of_y: Tables
+    of_x: Tables | SharedTable
+
+    @classmethod
+    def of(cls, oracle: Oracle, runs: int) -> Kept:
+        """What is kept for an oracle's problem and batch size.
+
+        Raises:
+            InputError: several runs with blocks of unequal size.
+        """
+        problem = oracle.problem
+        sizes = (problem.size_lower or 1, problem.size_upper or 1)  # without data points a level is one block
+        kept = _kept(*sizes, oracle.batch_size, problem.weighted is not None)
+        if runs > 1:
+            kept.lower.check_equal()
+            kept.upper.check_equal()
+        return kept
+
+    def numbers(self, x: Tensor, y: Tensor) -> tuple[int, str]:
+        """Entries of all tables for a start (runs, d_x), (runs, d_y), and how they come about."""
+        runs, dx, dy = len(x), x.shape[-1], y.shape[-1]
+        lower, upper = self.lower.count, self.upper.count
+        if isinstance(self.of_x, SharedTable):
+            each, said = lower * 2 * dy + upper * dy + dx, f"2·{dy} + {upper} upper blocks × {dy} + {dx}"
+        else:
+            each = lower * (2 * dy + dx) + upper * (dx + dy)
+            said = f"(2·{dy} + {dx}) + {upper} upper blocks × ({dx} + {dy})"
+        return runs * each, f"{runs} runs × ({lower} lower blocks × {said})"
+
+
+@lru_cache(maxsize=16)  # an iteration on a small problem should not be spent on setting this up
+def _kept(size_lower: int, size_upper: int, batch_size: int | None, weighted: bool) -> Kept:
+    lower, upper = Blocks.of("lower", size_lower, batch_size), Blocks.of("upper", size_upper, batch_size)
+    of_x = SharedTable("x", lower) if weighted else Tables("x", (lower, upper))
+    return Kept(lower, upper, Tables("y", (lower, lower, upper)), of_x)
 
 
 @dataclass(frozen=True)
@@ -38,53 +82,50 @@ class SABA(AuxiliarySteps):
     table_limit: float = hyper(2.0, "GiB that the tables may take", above=0)
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
-        lower, upper = self.blocks(oracle, len(x))
-        runs, dx, dy = len(x), x.shape[-1], y.shape[-1]
-        check_memory(
-            runs * (lower.count * (2 * dy + dx) + upper.count * (dx + dy)),
-            x.element_size(),
-            self.table_limit,
-            f"{runs} runs × ({lower.count} lower blocks × (2·{dy} + {dx}) + {upper.count} upper blocks × "
-            f"({dx} + {dy})) numbers of {x.element_size()} bytes",
-        )
+        kept = Kept.of(oracle, len(x))
+        check_memory(*kept.numbers(x, y), x.element_size(), self.table_limit)
         state: State = {"x": x, "y": y, "z": torch.zeros_like(y), "k": 0}
-        state["lower table"] = x.new_zeros((lower.count, runs, 2 * dy + dx))
-        state["upper table"] = x.new_zeros((upper.count, runs, dx + dy))
+        kept.of_x.begin(state, x)
+        kept.of_y.begin(state, y)
         if self.table_start == "filled":
-            self.fill(oracle, state, lower, upper)
-        for blocks in (lower, upper):
-            state[f"{blocks.level} mean"] = blocks.mean(state[f"{blocks.level} table"])
+            self.fill(oracle, state, kept)
         return state
 
-    def fill(self, oracle: Oracle, state: State, lower: Blocks, upper: Blocks) -> None:
+    def fill(self, oracle: Oracle, state: State, kept: Kept) -> None:
         """One pass over all blocks at the start; Hz and Jz stay 0, as z_0 = 0."""
         x, y = state["x"], state["y"]
-        everyone = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        for b in range(lower.count):
-            state["lower table"][b, :, : y.shape[-1]] = oracle.grad_lower(x, y, lower.sample(oracle, everyone + b))
-        for b in range(upper.count):
-            state["upper table"][b] = torch.cat(oracle.grad_upper(x, y, upper.sample(oracle, everyone + b)), -1)
+        everyone = torch.zeros((len(x), 1), dtype=torch.int64, device=x.device)
+        g_y, f_y = kept.of_y.entries(state, 0), kept.of_y.entries(state, 2)
+        for b in range(kept.lower.count):
+            g_y[b] = oracle.grad_lower(x, y, kept.lower.sample(oracle, everyone + b))
+        for b in range(kept.upper.count):
+            f_x, f_y[b] = oracle.grad_upper(x, y, kept.upper.sample(oracle, everyone + b))
+            if isinstance(kept.of_x, Tables):
+                kept.of_x.entries(state, 1)[b] = f_x
+        kept.of_y.sum_up(state)
+        if isinstance(kept.of_x, Tables):
+            kept.of_x.sum_up(state)
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
-        lower, upper = self.blocks(oracle, len(x))
-        i, j = lower.pick(oracle), upper.pick(oracle)
-        zeta, xi = lower.sample(oracle, i), upper.sample(oracle, j)
-        new_upper = torch.cat(oracle.grad_upper(x, y, xi), -1)
-        new_lower = [oracle.grad_lower(x, y, zeta), oracle.hvp(x, y, z, zeta), oracle.jvp(x, y, z, zeta)]
-        dx, dy = x.shape[-1], y.shape[-1]
-        g_y, Hz, Jz = lower.average(state, i, torch.cat(new_lower, -1)).split((dy, dy, dx), -1)
-        f_x, f_y = upper.average(state, j, new_upper).split((dx, dy), -1)
+        kept = Kept.of(oracle, len(x))
+        i, j = kept.lower.pick(oracle), kept.upper.pick(oracle)
+        zeta, xi = kept.lower.sample(oracle, i), kept.upper.sample(oracle, j)
+        f_x, f_y = oracle.grad_upper(x, y, xi)
+        g_y, Hz, Jz = oracle.grad_lower(x, y, zeta), oracle.hvp(x, y, z, zeta), oracle.jvp(x, y, z, zeta)
+        g_y, Hz, f_y = kept.of_y.average(state, (i, i, j), (g_y, Hz, f_y))
+        if isinstance(kept.of_x, SharedTable):  # and f_x = 0
+            assert oracle.problem.weighted is not None
+            new_x = kept.of_x.descend(state, x, -self.eta(k), i, oracle.problem.weighted(zeta.value), Jz)
+        else:
+            Jz, f_x = kept.of_x.average(state, (i, j), (Jz, f_x))
+            new_x = descend(x, self.eta(k), f_x - Jz)
         return state | {
-            "x": oracle.project_upper(x - self.eta(k) * (f_x - Jz)),
-            "y": oracle.project_lower(y - self.rho(k) * g_y),
-            "z": z - self.gamma(k) * (Hz - f_y),
+            "x": oracle.project_upper(new_x),
+            "y": oracle.project_lower(descend(y, self.rho(k), g_y)),
+            "z": descend(z, self.gamma(k), Hz - f_y),
             "k": k + 1,
         }
-
-    def blocks(self, oracle: Oracle, runs: int) -> tuple[Blocks, Blocks]:
-        """The two levels' partitions."""
-        return Blocks.of(oracle, "lower", runs), Blocks.of(oracle, "upper", runs)
 
     def diagnose(self, oracle: Oracle, state: State) -> Diagnosis:
         tables = [value for key, value in state.items() if key.endswith(" table")]

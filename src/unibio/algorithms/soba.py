@@ -12,6 +12,7 @@ from unibio.algorithms.base import State
 from unibio.algorithms.steps import AuxiliarySteps
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
+from unibio.updates import descend
 
 _HALF = "SOBA's steps decay like (k + k₀)^(−1/2); 0 is a constant step"
 
@@ -39,9 +40,9 @@ class SOBA(AuxiliarySteps):
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
         lower, auxiliary, upper = directions(oracle, x, y, z)
         return {
-            "x": oracle.project_upper(x - self.eta(k) * upper),
-            "y": oracle.project_lower(y - self.rho(k) * lower),
-            "z": z - self.gamma(k) * auxiliary,
+            "x": oracle.project_upper(descend(x, self.eta(k), upper)),
+            "y": oracle.project_lower(descend(y, self.rho(k), lower)),
+            "z": descend(z, self.gamma(k), auxiliary),
             "k": k + 1,
         }
 

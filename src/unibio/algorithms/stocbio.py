@@ -11,6 +11,7 @@ from unibio.algorithms.base import State
 from unibio.algorithms.steps import NeumannSteps
 from unibio.oracle import Oracle
 from unibio.parameters import hyper
+from unibio.updates import descend
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class StocBiO(NeumannSteps):
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, k = state["x"], state["y"], state["k"]
         for _ in range(self.lower_iterations):
-            y = oracle.project_lower(y - self.rho(k) * oracle.grad_lower(x, y))
+            y = oracle.project_lower(descend(y, self.rho(k), oracle.grad_lower(x, y)))
         h = self.hypergradient(oracle, x, y, self.draw(oracle))
-        x = oracle.project_upper(x - self.eta(k) * h)
+        x = oracle.project_upper(descend(x, self.eta(k), h))
         return {"x": x, "y": y, "k": k + 1}
 
 

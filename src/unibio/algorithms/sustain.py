@@ -13,6 +13,7 @@ from unibio.algorithms.steps import NeumannSteps
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
 from unibio.schedules import decay
+from unibio.updates import descend
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class SUSTAIN(NeumannSteps):
             u = u + keep * (state["u"] - oracle.grad_lower(x_old, y_old, lower))
             v = v + keep * (state["v"] - self.hypergradient(oracle, x_old, y_old, sample))
         return {
-            "x": oracle.project_upper(x - self.eta(k) * v),
-            "y": oracle.project_lower(y - self.rho(k) * u),
+            "x": oracle.project_upper(descend(x, self.eta(k), v)),
+            "y": oracle.project_lower(descend(y, self.rho(k), u)),
             "x_old": x,
             "y_old": y,
             "v": v,

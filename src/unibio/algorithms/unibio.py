@@ -7,11 +7,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from unibio.algorithms.base import Algorithm, Diagnosis, State, normalised
+from unibio.algorithms.base import Algorithm, Diagnosis, State
 from unibio.epoch_sgd import epoch_sgd
 from unibio.hypergradients import DEFAULT_FLOOR, generalised_neumann, largest_eigenvalue, neumann, unstable_step
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
+from unibio.updates import descend, mix, normalised
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Normalised(Algorithm):
         if t > 0 and t % self.period == 0:
             y = self.update_lower(oracle, x, y)
         h = self.hypergradient(oracle, x, y)
-        m = self.momentum * state["momentum"] + (1 - self.momentum) * h
-        x = oracle.project_upper(x - self.upper_step * normalised(m))
+        m = mix(state["momentum"], h, self.momentum)
+        x = oracle.project_upper(descend(x, self.upper_step, normalised(m)))
         return {"x": x, "y": y, "momentum": m, "t": t + 1}
 
     def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
@@ -129,5 +130,5 @@ class PlainUniBiO(Normalised):
 
     def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
         for _ in range(self.lower_iterations):
-            y = oracle.project_lower(y - self.lower_step * oracle.grad_lower(x, y))
+            y = oracle.project_lower(descend(y, self.lower_step, oracle.grad_lower(x, y)))
         return y

@@ -25,6 +25,7 @@ from unibio.estimators import HypergradientSample, draw_sample
 from unibio.hypergradients import neumann_sum, precondition
 from unibio.oracle import Oracle
 from unibio.parameters import PerRun, hyper
+from unibio.updates import descend
 
 # Estimators ----------------------------------------------------------------------------------------------------------
 
@@ -113,9 +114,9 @@ class AccumulatingStocBiO(StocBiO):
         total = torch.zeros_like(y)
         for _ in range(self.lower_iterations):
             total = total + oracle.grad_lower(x, y)
-            y = oracle.project_lower(y - self.rho(k) * total)
+            y = oracle.project_lower(descend(y, self.rho(k), total))
         h = self.hypergradient(oracle, x, y, self.draw(oracle))
-        return {"x": oracle.project_upper(x - self.eta(k) * h), "y": y, "k": k + 1}
+        return {"x": oracle.project_upper(descend(x, self.eta(k), h)), "y": y, "k": k + 1}
 
 
 class _OppositeJacobian:
@@ -165,9 +166,9 @@ class HistorySABA(SOBA):
             remembered[name] = new[None] if held is None else torch.cat([new[None], held[: self.history - 1]])
         lower, auxiliary, upper = estimates
         return remembered | {
-            "x": oracle.project_upper(x - self.eta(k) * upper),
-            "y": oracle.project_lower(y - self.rho(k) * lower),
-            "z": z - self.gamma(k) * auxiliary,
+            "x": oracle.project_upper(descend(x, self.eta(k), upper)),
+            "y": oracle.project_lower(descend(y, self.rho(k), lower)),
+            "z": descend(z, self.gamma(k), auxiliary),
             "k": k + 1,
         }
 
@@ -205,8 +206,7 @@ class TwoLengthsSUSTAIN(SUSTAIN):
         )  # every factor, for lengths drawn later
 
     def hypergradient(self, oracle: Oracle, x: Tensor, y: Tensor, sample: HypergradientSample) -> Tensor:
-        uniform = oracle.draw("neumann length").uniform(1)
-        length = (uniform * self.neumann_terms).to(torch.int64).clamp(max=self.neumann_terms - 1)
+        length = oracle.draw("neumann length").integers(self.neumann_terms)
         return super().hypergradient(oracle, x, y, replace(sample, length=length))
 
 
@@ -226,13 +226,13 @@ class StaleVRBO(VRBO):
             size = self.checkpoint_size(oracle)
             u = oracle.grad_lower(x, y, oracle.sample_lower(size))
             v = self.hypergradient(oracle, x, y, self.draw(oracle, size))
-        x = oracle.project_upper(x - self.eta(k) * v)
+        x = oracle.project_upper(descend(x, self.eta(k), v))
         before = y
         for _ in range(self.lower_iterations):
             lower, sample = oracle.sample_lower(), self.draw(oracle)
             v = v + self.hypergradient(oracle, x, y, sample) - self.hypergradient(oracle, x, before, sample)
             u = u + oracle.grad_lower(x, y, lower) - oracle.grad_lower(x, before, lower)
-            before, y = y, oracle.project_lower(y - self.rho(k) * u)
+            before, y = y, oracle.project_lower(descend(y, self.rho(k), u))
         return {"x": x, "y": y, "v": v, "u": u, "k": k + 1}
 
 

@@ -12,6 +12,7 @@ from unibio.algorithms.base import State
 from unibio.algorithms.steps import NeumannSteps
 from unibio.oracle import Oracle
 from unibio.parameters import hyper
+from unibio.updates import descend
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,13 @@ class VRBO(NeumannSteps):
             size = self.checkpoint_size(oracle)
             u = oracle.grad_lower(x, y, oracle.sample_lower(size))
             v = self.hypergradient(oracle, x, y, self.draw(oracle, size))
-        before, now = (x, y), (oracle.project_upper(x - self.eta(k) * v), y)
+        before, now = (x, y), (oracle.project_upper(descend(x, self.eta(k), v)), y)
         for t in range(self.lower_iterations + self.final_correction):
             lower, sample = oracle.sample_lower(), self.draw(oracle)
             v = v + self.hypergradient(oracle, *now, sample) - self.hypergradient(oracle, *before, sample)
             u = u + oracle.grad_lower(*now, lower) - oracle.grad_lower(*before, lower)
             if t < self.lower_iterations:
-                before, now = now, (now[0], oracle.project_lower(now[1] - self.rho(k) * u))
+                before, now = now, (now[0], oracle.project_lower(descend(now[1], self.rho(k), u)))
         return {"x": now[0], "y": now[1], "v": v, "u": u, "k": k + 1}
 
     def checkpoint_size(self, oracle: Oracle) -> int | None:

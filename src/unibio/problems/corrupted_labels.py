@@ -132,6 +132,7 @@ class CorruptedLabels(ProblemSpec):
             sample_lower=minibatches(self.size_lower),
             size_upper=self.size_upper,
             size_lower=self.size_lower,
+            weighted=lambda batch: batch,
             metrics=metrics,
             derivatives={
                 "grad_upper": grad_upper,

@@ -108,6 +108,7 @@ class LpRegression(ProblemSpec):
             sample_lower=minibatches(self.size_lower),
             size_upper=self.size_upper,
             size_lower=self.size_lower,
+            weighted=lambda batch: batch,
             metrics=_Metrics(lower, validation, data),
             derivatives={
                 "grad_upper": upper_gradients,

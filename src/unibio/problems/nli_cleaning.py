@@ -119,6 +119,7 @@ class NLICleaning(ProblemSpec):
             sample_lower=labels.sampler("train"),
             size_upper=len(data.valid),
             size_lower=len(data.train),
+            weighted=lambda batch: batch[0],
             diagnosed=DIAGNOSED,
             metrics=Metrics(self, data, lower, upper, labels),
             derivatives=derivatives,
