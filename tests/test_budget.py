@@ -81,11 +81,12 @@ def test_a_resumed_run_of_epochs_is_the_uninterrupted_one(tmp_path: Path) -> Non
     x, y = (start[None].clone() for start in problem.start)
 
     def run(checkpoint: Path | None, stop_after: int | None = None) -> Trajectories:
-        asked = iter(range(10**6))
+        finished: list[int] = []
         return simulate(
             problem, algorithm, x, y, seeds=[3],
             settings=Settings(None, epochs=3, log_points=7, checkpoint=checkpoint),
-            should_stop=None if stop_after is None else lambda: next(asked) >= stop_after,
+            progress=finished.append,
+            should_stop=None if stop_after is None else lambda: len(finished) >= stop_after,
         )  # fmt: skip
 
     whole = run(None).history

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -19,7 +22,10 @@ from pandas.testing import assert_frame_equal
 from support import iterates, tensor
 from unibio import Algorithm, Coordinatewise, Example3, InputError, PerRun, Problem, solve
 from unibio import checkpoint as checkpoints
+from unibio import run as running
+from unibio.algorithms.bo_rep import BOREP
 from unibio.algorithms.released import ReleasedUniBiO
+from unibio.algorithms.saba import SABA
 from unibio.algorithms.unibio import UniBiO
 from unibio.history import RESERVED, log_iterations
 from unibio.oracle import KINDS
@@ -177,6 +183,39 @@ def test_reserved_names_cover_the_counts():
     assert not set(Example3().build().metrics(tensor([[1.0]]), tensor([[1.0]]))) & RESERVED
     assert history["value_calls"].tolist() == [0, 0, 0]
     assert history["value"].iloc[0] == pytest.approx(math.sin(math.sin(1)))
+
+
+# Seconds ------------------------------------------------------------------------------------------------------------
+
+
+def test_seconds_are_those_of_the_start_and_the_iterations(monkeypatch):
+    """The clock is read around the start and around every iteration, not around what is logged."""
+    readings = iter(range(100))
+    monkeypatch.setattr(running.time, "perf_counter", lambda: next(readings) ** 2)
+    result = run(Example3(), UniBiO(), [0], 3)
+    pairs = [(2 * k + 1) ** 2 - (2 * k) ** 2 for k in range(4)]
+    assert result.history["seconds"].tolist() == list(itertools.accumulate(pairs))
+    assert result.seconds == sum(pairs)
+
+
+def test_both_readings_of_the_clock_are_of_the_iterates_device(monkeypatch):
+    """Before an iteration, because what is queued belongs to others; after it, because that belongs to it."""
+    told: list[object] = []
+    step, clock = UniBiO.step, running._clock
+    monkeypatch.setattr(UniBiO, "step", lambda *arguments: told.append("step") or step(*arguments))
+    monkeypatch.setattr(running, "_clock", lambda device: told.append(device) or clock(device))
+    run(Example3(), UniBiO(), [0], 1)
+    here = torch.device("cpu")
+    assert told == [here, here, here, "step", here]
+
+
+def test_the_clock_waits_for_a_device_that_computes_behind_its_callers_back(monkeypatch):
+    waited: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    running._clock(torch.device("cpu"))
+    assert waited == []
+    running._clock(torch.device("cuda:1"))
+    assert waited == [torch.device("cuda:1")]
 
 
 # Divergence ---------------------------------------------------------------------------------------------------------
@@ -374,7 +413,9 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(study, tmp_pat
     problem, algorithm = STUDIES[study]
     targets = {"hypergradient_norm": [0.5, 0.2]} if study != "minibatches" else None
     settings = {"log_points": 12, "targets": targets}
-    expected = run(problem, algorithm, [2, 0, -1], 25, **settings)
+    asks = itertools.count()
+    expected = run(problem, algorithm, [2, 0, -1], 25, should_stop=lambda: next(asks) < 0, **settings)
+    at_start = next(asks) - 25
     if study == "divergence":
         first, second, third = expected.stopped_at
         assert (first, third) == (25, 1)
@@ -382,7 +423,7 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(study, tmp_pat
     for stops in ([0], [1], [3], [24], [0, 1, 2, 11, 12], [5, 5, 5]):
         path = tmp_path / f"{stops}.ckpt"
         for position, stop in enumerate([*stops, None]):
-            asked = itertools.count(0 if position == 0 else stops[position - 1])
+            asked = itertools.count(stops[position - 1] if position else -at_start)
 
             def simulation(asked=asked, stop=stop, path=path):
                 return run(
@@ -398,8 +439,9 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(study, tmp_pat
         assert bits(result) == bits(expected), stops
 
 
-def test_periodic_checkpoints(tmp_path):
+def test_periodic_checkpoints(tmp_path, monkeypatch):
     """With no time between them, the file on disk is always the latest iteration's; a finished run can be loaded."""
+    monkeypatch.setattr(running, "SAVE_PAUSE", 0)
     path = tmp_path / "c"
     seen = []
 
@@ -413,6 +455,26 @@ def test_periodic_checkpoints(tmp_path):
     assert again.resumed_from == 4
     assert bits(again) == bits(first)
     assert [p.name for p in tmp_path.iterdir()] == ["c"]  # no temporary files left
+
+
+@pytest.mark.parametrize(("writing", "saved_at"), [(0.5, [2, 8, 14, 20]), (0.0, [2, 4, 6, 8, 10, 12, 14, 16, 18, 20])])
+def test_checkpoints_take_at_most_an_eleventh_of_the_time(writing, saved_at, tmp_path, monkeypatch):
+    """Iterations of 1 s, and more than 1 s between checkpoints; more than 5 s where one takes ½ s to write."""
+    now, seen = 0.0, []
+
+    def tick(iteration):
+        nonlocal now
+        now += 1
+
+    def save(path, content):
+        nonlocal now
+        now += writing
+        seen.append(content["iteration"])
+
+    monkeypatch.setattr(running.time, "monotonic", lambda: now)
+    monkeypatch.setattr(running.checkpoints, "save", save)
+    run(Example3(), UniBiO(), [0], 20, checkpoint=tmp_path / "c", checkpoint_seconds=1.0, progress=tick)
+    assert seen == saved_at
 
 
 def test_a_batch_that_has_ended_early_stays_ended(tmp_path):
@@ -438,6 +500,35 @@ def test_a_checkpoint_is_replaced_never_written_into(tmp_path):
         checkpoints.save(path, {"iteration": 2})
         assert old.read() == before
     assert checkpoints.load(path) == {"iteration": 2}
+
+
+@pytest.mark.parametrize("algorithm", [UniBiO(), SABA(batch_size=1), BOREP(warm_budget=100)])
+def test_a_start_can_be_stopped_and_loses_nothing(algorithm, tmp_path):
+    """Asked before every oracle call of the warm start, the tables' first pass and the check of steps."""
+    calls: list[str] = []
+    problem = minibatch_problem()
+    lower = problem.lower
+
+    def counted(x, y, s):
+        calls.append("lower")
+        return lower(x, y, s)
+
+    problem = replace(problem, lower=counted)
+    settings = {"checkpoint": tmp_path / "c", "log_points": 3}
+    expected = run(minibatch_problem(), algorithm, [0], 3, log_points=3)
+    asks = itertools.count()
+    run(problem, algorithm, [0], 3, should_stop=lambda: next(asks) < 0, log_points=3)
+    at_start = next(asks) - 3
+    assert at_start > 20
+    for stop in (0, 1, at_start // 2, at_start - 1):
+        asked = itertools.count()
+        calls.clear()
+        with pytest.raises(Interrupted, match="stopped at iteration 0"):
+            run(problem, algorithm, [0], 3, should_stop=lambda asked=asked, stop=stop: next(asked) == stop, **settings)
+        assert next(asked) == stop + 1, "nothing went on after the stop"
+        assert len(calls) <= stop + 10, "up to ten are the check of the problem"
+        assert not settings["checkpoint"].exists()
+    assert bits(run(problem, algorithm, [0], 3, **settings)) == bits(expected)
 
 
 def test_no_checkpoint_unless_asked_for(tmp_path):
@@ -473,7 +564,8 @@ def damage(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["empty", "truncated", "header only", "longer", "first byte", "middle", "last byte"])
-def test_a_damaged_checkpoint_is_noticed(how, tmp_path):
+def test_a_damaged_checkpoint_is_noticed(how, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "SAVE_PAUSE", 0)
     path = tmp_path / "c"
     run(Example3(), UniBiO(), [0], 3, checkpoint=path, checkpoint_seconds=0.0)
     assert checkpoints.load(path)["iteration"] == 3
@@ -493,6 +585,38 @@ def test_a_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         checkpoints.save(path, {"iteration": 2})
     assert checkpoints.load(path) == {"iteration": 1}
+
+
+def test_a_checkpoint_is_written_and_read_without_a_copy_in_memory(tmp_path):
+    """In a process of its own, whose peak tells: 200 MiB of tensors, and not as much again while they are saved."""
+    script = """
+import sys
+from pathlib import Path
+import torch
+from unibio import checkpoint
+
+def peak():
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+
+path = Path(sys.argv[1])
+checkpoint.save(path, {"few": torch.ones(9)})
+checkpoint.load(path)
+content = {f"table {k}": torch.full((5 * 2**20,), k, dtype=torch.float64) for k in range(5)}
+before = peak()
+checkpoint.save(path, content)
+saving = peak() - before
+again = checkpoint.load(path)
+assert all(torch.equal(again[key], value) for key, value in content.items())
+print(saving, peak() - before)
+"""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the peak memory of a process is read from /proc, which is not here")
+    environment = os.environ | {"PYTHONPATH": str(Path(checkpoints.__file__).parents[1])}
+    command = [sys.executable, "-c", script, str(tmp_path / "c")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    saving, with_loaded = map(float, done.stdout.split())
+    assert saving < 100
+    assert with_loaded < 300
 
 
 def test_no_file_is_no_checkpoint(tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
+
+#: Bytes of the digest, which comes first in the file.
+_DIGEST = hashlib.sha256().digest_size
 
 
 class DamagedCheckpoint(Exception):
@@ -16,14 +18,17 @@ class DamagedCheckpoint(Exception):
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content``; a reader sees the old file or the new one, never a part."""
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    payload = buffer.getvalue()
+    """Write ``content``; a reader sees the old file or the new one, never a part.
+
+    Tensors go to the file one after another: tables of several GiB have no room for a copy in memory.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("wb") as file:
-        file.write(hashlib.sha256(payload).digest())
-        file.write(payload)
+        file.write(bytes(_DIGEST))
+        hashed = _Hashed(file)
+        torch.save(content, hashed)
+        file.seek(0)
+        file.write(hashed.digest.digest())
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -36,10 +41,26 @@ def load(path: Path) -> dict[str, Any] | None:
         DamagedCheckpoint: truncated or altered.
     """
     try:
-        data = path.read_bytes()
+        file = path.open("rb")
     except FileNotFoundError:
         return None
-    digest, payload = data[:32], data[32:]
-    if hashlib.sha256(payload).digest() != digest:
-        raise DamagedCheckpoint(f"{path} is damaged (its digest does not match)")
-    return torch.load(io.BytesIO(payload), weights_only=True)
+    with file:
+        digest = file.read(_DIGEST)
+        if hashlib.file_digest(file, "sha256").digest() != digest:
+            raise DamagedCheckpoint(f"{path} is damaged (its digest does not match)")
+        file.seek(_DIGEST)
+        return torch.load(file, weights_only=True)
+
+
+class _Hashed:
+    """A file to be written from its present position on, in order, and the digest of what was written."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self.digest = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()

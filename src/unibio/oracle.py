@@ -37,12 +37,16 @@ class Oracle:
         problem: the problem; its losses must be prepared (see ``Problem.prepare``).
         streams: the rows' random streams.
         batch_size: default minibatch size for finite sums; None means the full batch.
+
+    Attributes:
+        before_call: called before every derivative or value; what it raises ends whatever asked for it.
     """
 
     def __init__(self, problem: Problem, streams: Streams, batch_size: int | None = None):
         self.problem = problem
         self.streams = streams
         self.batch_size = batch_size
+        self.before_call: Callable[[], None] | None = None
         self._drawn: dict[str, int] = {}
         self._total = dict.fromkeys((*KINDS, *POINTS), 0)
         self._spared: dict[str, Tensor] = {}  # calls made for the batch that some rows did not ask for
@@ -194,6 +198,8 @@ class Oracle:
     # Counts ----------------------------------------------------------------------------------------------------
 
     def _count(self, kind: str, sample: Sample) -> None:
+        if self.before_call is not None:
+            self.before_call()
         self._total[kind] += 1
         self._total["samples"] += sample.size
         if kind == "grad_lower":

@@ -26,6 +26,8 @@ from unibio.settings import Settings as Settings
 NO_LOWER_GRADIENTS = 1000
 #: A row whose x or y has a norm above this has diverged.
 DIVERGED_NORM = 1e10
+#: Between two checkpoints passes at least this many times what the earlier one took to write.
+SAVE_PAUSE = 10
 
 
 class Interrupted(Exception):
@@ -68,7 +70,8 @@ def simulate(
         seeds: one per row.
         settings: length, logging, checkpoint.
         progress: called with the number of finished iterations.
-        should_stop: asked before every iteration; True saves a checkpoint and raises :class:`Interrupted`.
+        should_stop: asked before every iteration; True saves a checkpoint and raises :class:`Interrupted`. During the
+            start, which may be as long as many iterations, it is asked before every oracle call; nothing is saved then.
 
     Raises:
         InputError: settings that cannot work, found before the first step.
@@ -76,8 +79,8 @@ def simulate(
     """
     _check_rows(problem, algorithm, x, y, len(seeds))
     loop = _Loop(problem, algorithm, x, y, list(seeds), settings)
-    loop.start()
-    saved = time.monotonic()
+    loop.start(should_stop)
+    saved, pause = time.monotonic(), settings.checkpoint_seconds
     while loop.unfinished():
         if should_stop is not None and should_stop():
             loop.save()
@@ -85,9 +88,10 @@ def simulate(
         loop.advance()
         if progress is not None:
             progress(loop.iteration)
-        if settings.checkpoint is not None and time.monotonic() - saved > settings.checkpoint_seconds:
+        if settings.checkpoint is not None and (began := time.monotonic()) - saved > pause:
             loop.save()
             saved = time.monotonic()
+            pause = max(settings.checkpoint_seconds, SAVE_PAUSE * (saved - began))
     return loop.finish()
 
 
@@ -133,21 +137,31 @@ class _Loop:
             )
         return (math.inf if s.steps is None else s.steps), [0]
 
-    def start(self) -> None:
-        """Resume from the checkpoint, or initialise the algorithm (whose warm start belongs to iteration 0's cost)."""
+    def start(self, should_stop: Callable[[], bool] | None) -> None:
+        """Resume from the checkpoint, or initialise the algorithm (whose warm start belongs to iteration 0's cost).
+
+        Raises:
+            Interrupted: ``should_stop`` said so before the end of a start of its own; a checkpoint would hold nothing.
+        """
         if self.restore():
             return
-        began = time.perf_counter()
+
+        def ask() -> None:
+            if should_stop is not None and should_stop():
+                raise Interrupted("stopped at iteration 0")
+
+        ask()
+        looking = Oracle(self.problem, self.streams, self.problem.diagnosed)  # counts for nobody
+        self.oracle.before_call = looking.before_call = ask
+        began = _clock(self.streams.device)
         with torch.no_grad():
             self.state = self.algorithm.init(self.oracle, self.state["x"], self.state["y"])
-            self.seconds += time.perf_counter() - began
+            self.seconds += _clock(self.streams.device) - began
             self.check_state()
-            self.diagnosis = self.algorithm.diagnose(self.uncounted(), self.state)
+            self.diagnosis = self.algorithm.diagnose(looking, self.state)
+        self.oracle.before_call = None
+        ask()
         self.observe()
-
-    def uncounted(self) -> Oracle:
-        """An oracle for looking at the problem, which counts for nobody."""
-        return Oracle(self.problem, self.streams, self.problem.diagnosed)
 
     def unfinished(self) -> bool:
         """Whether another iteration is due for some row."""
@@ -155,12 +169,12 @@ class _Loop:
 
     def advance(self) -> None:
         """One iteration, and the look at where it led."""
-        began = time.perf_counter()
+        began = _clock(self.streams.device)
         before = self.state["x"], self.state["y"]
         with torch.no_grad():
             self.state = self.algorithm.step(self.oracle, self.state)
         self.iteration += 1
-        self.seconds += time.perf_counter() - began
+        self.seconds += _clock(self.streams.device) - began
         self.check_state()
         self.observe(before)
 
@@ -323,6 +337,13 @@ def _check_rows(problem: Problem, algorithm: Algorithm, x: Tensor, y: Tensor, ru
 
 
 _PLAIN = ("state", "final", "frozen", "diverged", "stopped_at", "iteration", "seconds", "marks")
+
+
+def _clock(device: torch.device) -> float:
+    """Seconds, once the device has done what it was asked for: CUDA answers before it has computed."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def _some(rows: Tensor | None) -> bool:
