@@ -82,6 +82,8 @@ def register() -> None:
         "ceil": lambda value: math.ceil(float(value) - 1e-9),
         "minus": lambda a, b: float(a) - float(b),
         "product": lambda a, b: float(a) * float(b),
+        # δ with (p−1)δ^{p−2} = 1; p = 2 has no use for one
+        "unit_floor": lambda p: 0.5 if float(p) == 2 else (float(p) - 1) ** (-1 / (float(p) - 2)),
     }
     for name, function in resolvers.items():
         OmegaConf.register_new_resolver(name, function, replace=True)

@@ -97,7 +97,7 @@ def expand(overrides: Sequence[str], compose_one: Compose) -> list[Job]:
     given = _parsed(overrides)
     fixed = [o.input_line or "" for o in given if not o.is_sweep_override()]
     base = compose_one(fixed)
-    params = OmegaConf.to_container(base.hydra.sweeper.params) if base.hydra.sweeper.params else {}
+    params = OmegaConf.to_container(base.hydra.sweeper.params, resolve=True) if base.hydra.sweeper.params else {}
     assert isinstance(params, dict)
     named = {o.key_or_group for o in given}
     swept = _parsed([f"{key!s}={value}" for key, value in params.items() if str(key).lstrip("+") not in named])
