@@ -25,7 +25,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("wb") as file:
         file.write(bytes(_DIGEST))
-        hashed = _Hashed(file)
+        hashed: Any = _Hashed(file)  # of a file's methods torch.save asks for these two only
         torch.save(content, hashed)
         file.seek(0)
         file.write(hashed.digest.digest())
