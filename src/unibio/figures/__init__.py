@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -155,9 +155,8 @@ def draw_all(
         print(f"unibio: {note}", file=sys.stderr)
     if missing and (names or not written):
         raise InputError("; ".join(f"figure {name}: {missing[name]}" for name in asked if name in missing))
-    for name in asked:
-        if name in missing:
-            print(f"unibio: figure {name} left out: {missing[name]}", file=sys.stderr)
+    for line in _absent(Path(records_root), {name: missing[name] for name in asked if name in missing}):
+        print(f"unibio: {line}", file=sys.stderr)
     return [path for name in asked for path in written.get(name, ())]
 
 
@@ -174,6 +173,21 @@ def _draw(study: Study, out: Path, names: Sequence[str]) -> Done:
         except (MissingRecordsError, InputError) as error:
             missing[name] = str(error)
     return written, missing, study.notes
+
+
+def _absent(root: Path, missing: Mapping[str, str]) -> Iterator[str]:
+    """What to say of figures that were not drawn: a line each, but one for all whose experiments nobody ran."""
+    unrun = {name: [one for one in FIGURES[name].experiments if manifest(root, one) is None] for name in missing}
+    absent = sorted({one for experiments in unrun.values() for one in experiments})
+    if absent:
+        figures = [name for name, experiments in unrun.items() if experiments]
+        yield (
+            f"{len(figures)} figures left out ({', '.join(figures)}): not run in {root}: {', '.join(absent)}; run one "
+            "by python -m unibio experiment=NAME"
+        )
+    for name, why in missing.items():
+        if not unrun[name]:
+            yield f"figure {name} left out: {why}"
 
 
 def _groups(root: Path, names: Sequence[str]) -> list[list[str]]:
