@@ -24,7 +24,7 @@ from unibio.draw import Draw, Streams
 from unibio.errors import InputError
 from unibio.hypergradients import generalised_neumann
 from unibio.job import run_job
-from unibio.models.packing import Packing
+from unibio.models.packing import Packing, Words
 from unibio.models.pair_rnn import Architecture, At, Pairs
 from unibio.problems import nli_memory, nli_network
 from unibio.problems.nli_cleaning import Losses, NLICleaning, precision
@@ -267,13 +267,13 @@ def test_a_network_that_cannot_fit_is_refused_before_the_first_step(
 def test_full_size_shapes_and_memory_on_the_meta_device() -> None:
     """4096 units, batch 128: every derivative has its shape, and 48 GB hold what a step needs."""
     net, device = Architecture(300, 4096), torch.device("meta")
-    lengths = torch.tensor([14] * 128 + [8] * 127 + [40])
-    packing = Packing.of(lengths, device)
-    inputs = torch.empty(int(lengths.sum()), 300, device=device)
+    lengths = np.array([14] * 128 + [8] * 127 + [40])
+    packing = Packing.of(lengths, lengths.cumsum() - lengths, device)
+    words = Words.of(np.arange(lengths.sum()) % 700, torch.empty(700, 300, device=device))
     at = At(
         net,
         torch.empty(net.size, device=device),
-        Pairs(inputs, packing, torch.zeros(128, dtype=torch.int64, device=device)),
+        Pairs(words, packing, torch.zeros(128, dtype=torch.int64, device=device)),
     )
     weights, direction = torch.empty(128, device=device), torch.empty(net.size, device=device)
     assert at.logits.shape == (128, 3)

@@ -3,56 +3,69 @@
 Sequences are sorted by length, longest first; the tokens of time 0 of all sequences come first, then those of time 1 of
 the sequences that are that long, and so on. No entry is padding, so that padding costs nothing and cannot leak into a
 result.
+
+Most tokens of a batch are words that other tokens of it are too: 128 pairs of SNLI have about 2,850 tokens and 715
+different words. :class:`Words` holds every word once, and products with the word vectors are done once a word.
+
+Places are found by NumPy on the CPU: a minibatch needs some thirty small operations for them, whose fixed cost is
+several times lower there than in torch.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
+Integers = NDArray[np.integer]
 
-@dataclass(frozen=True)
+
+@dataclass
 class Packing:
     """Where every token of a batch of S sequences with N tokens in all stands.
 
     Attributes:
-        order: (S,) the given sequences, longest first.
-        sequence, time: (N,) of every packed token: its sequence's rank in ``order``, and its place in the sentence.
+        tokens: (N,) of every packed token, its place among the tokens that the sequences were taken from; on the CPU.
         counts: tokens at each time, not increasing; they sum to N.
         starts: where each time's tokens begin.
         previous: (N − S,) for every token but the first of each sequence, the packed place of the one before it.
-        place: (S,) the rank of every given sequence, the inverse of ``order``.
+        order: (S,) the given sequences, longest first.
     """
 
-    order: Tensor
-    sequence: Tensor
-    time: Tensor
+    tokens: Integers
     counts: list[int]
     starts: list[int]
     previous: Tensor
-    place: Tensor
+    order: Tensor
 
     @classmethod
-    def of(cls, lengths: Tensor, device: torch.device) -> Packing:
-        """The packing of sequences of the given lengths.
+    def of(cls, lengths: Integers, begin: Integers, device: torch.device) -> Packing:
+        """The packing of sequences that lie in one piece each in some array of tokens.
 
         Args:
-            lengths: (S,) integers ≥ 1, on the CPU: the loop over time needs the counts there anyway.
-            device: where the indices are wanted.
+            lengths: (S,) their lengths ≥ 1; of 8 or 16 bits they are sorted faster.
+            begin: (S,) where they begin.
+            device: where ``previous`` and ``order`` are wanted.
         """
-        order = torch.argsort(lengths, descending=True, stable=True)
-        time, sequence = (torch.arange(int(lengths.max()))[:, None] < lengths[order]).nonzero(as_tuple=True)
-        count = torch.bincount(time)
-        start = count.cumsum(0) - count
-        later = slice(len(lengths), None)
-        previous = start[time[later] - 1] + sequence[later]
-        place = torch.empty_like(order)
-        place[order] = torch.arange(len(order))
-        found = (t.to(device) for t in (order, sequence, time, previous, place))
-        order, sequence, time, previous, place = found
-        return cls(order, sequence, time, count.tolist(), start.tolist(), previous, place)
+        rising = lengths.argsort(kind="stable")
+        order = rising[::-1].copy()  # no tensor has negative strides
+        by_length = lengths.take(rising)
+        time = _upto(int(by_length[-1]))
+        count = len(order) - by_length.searchsorted(time, "right")
+        counts = count.tolist()
+        starts = [0, *accumulate(counts)]
+        every = _upto(starts.pop())
+        rank = every - np.array(starts).repeat(count)
+        tokens = begin.take(order).take(rank)
+        tokens += time.repeat(count)
+        # A token at time t stands as far behind its predecessor as there are tokens at time t − 1.
+        previous = every[len(order) :] - count[:-1].repeat(count[1:])
+        return cls(tokens, counts, starts, _on(device, previous), _on(device, order))
 
     def before(self, states: Tensor) -> Tensor:
         """Every token's predecessor's row, 0 for first tokens: (N, h) from (N, h)."""
@@ -60,7 +73,7 @@ class Packing:
         return torch.cat((first, states.index_select(0, self.previous)))
 
     def winners(self, states: Tensor) -> Tensor:
-        """For every sequence and column, the packed place of its largest entry over its own tokens: (S, h) int64."""
+        """For every given sequence and column, the packed place of the largest entry over its tokens: (S, h) int64."""
         best = states[: self.counts[0]].clone()
         time = torch.zeros(best.shape, dtype=torch.int16, device=states.device)
         # Comparing time by time takes an eighth of what argmax over a padded array does.
@@ -70,11 +83,82 @@ class Packing:
             torch.maximum(largest, now, out=largest)
         starts = torch.tensor(self.starts, device=states.device)
         rank = torch.arange(self.counts[0], device=states.device)
-        return starts[time.long()] + rank[:, None]
+        return self._given(starts[time.long()].add_(rank[:, None]))
 
     def largest(self, states: Tensor) -> Tensor:
-        """For every sequence, in the given order, the maximum over its own tokens: (S, h)."""
+        """For every given sequence, the maximum over its own tokens: (S, h)."""
         best = states[: self.counts[0]].clone()
         for start, count in zip(self.starts, self.counts, strict=True):
             torch.maximum(best[:count], states[start : start + count], out=best[:count])
-        return best[self.place]
+        return self._given(best)
+
+    def _given(self, ranked: Tensor) -> Tensor:
+        """Rows (S, h) of sequences by length, in the order in which the sequences were given."""
+        return torch.empty_like(ranked).index_copy_(0, self.order, ranked)
+
+
+@dataclass
+class Words:
+    """The word vectors of N tokens, every one of the U different words once.
+
+    Attributes:
+        vectors: (U, d) of the different words, by rising id.
+        word: (N,) int64 the row of every token's word.
+        tokens: (N,) int32 the tokens, sorted by word; of 32 bits because the sums over them are twice as fast.
+        first: (U,) int32 where the tokens of every word begin in ``tokens``.
+    """
+
+    vectors: Tensor
+    word: Tensor
+    tokens: Tensor
+    first: Tensor
+
+    @classmethod
+    def of(cls, ids: Integers, table: Tensor) -> Words:
+        """The words of tokens.
+
+        Args:
+            ids: (N,) rows of ``table``, N ≥ 1; 16-bit ones are sorted faster.
+            table: (words, d) vectors, on the device where everything is wanted.
+        """
+        tokens = ids.argsort(kind="stable")
+        alike = ids.take(tokens)
+        new = np.empty(len(ids), bool)
+        new[0] = True
+        np.not_equal(alike[1:], alike[:-1], out=new[1:])
+        first = new.nonzero()[0]
+        different = alike.take(first).astype(np.int64)
+        row = np.empty(len(table), np.int64)  # of these words alone: nothing else of it is touched
+        row[different] = _upto(len(first))
+        device = table.device
+        return cls(
+            table.index_select(0, _on(device, different)),
+            _on(device, row.take(ids)),
+            _on(device, tokens.astype(np.int32)),
+            _on(device, first.astype(np.int32)),
+        )
+
+    def times(self, W: Tensor, b: Tensor) -> Tensor:
+        """W x + b of every token, (N, h), for W (h, d) and b (h,)."""
+        return torch.addmm(b, self.vectors, W.t()).index_select(0, self.word)
+
+    def outer(self, delta: Tensor, out: Tensor) -> None:
+        """Σ δ xᵀ over tokens, for rows δ of ``delta`` (N, h), written to ``out`` (h, d)."""
+        # Sums of rows by index are atomic on CUDA, in any order; bags are summed in the order of their tokens.
+        sums = F.embedding_bag(self.tokens, delta, self.first, mode="sum")
+        torch.mm(sums.t(), self.vectors, out=out)
+
+
+#: The integers from 0; a part of them is cheaper than making them again.
+_EVERY = np.arange(1 << 14)
+_EVERY.flags.writeable = False
+
+
+def _upto(count: int) -> Integers:
+    """0 … count − 1; not to be written into."""
+    return _EVERY[:count] if count <= len(_EVERY) else np.arange(count)
+
+
+def _on(device: torch.device, array: Integers) -> Tensor:
+    tensor = torch.from_numpy(array)
+    return tensor if device.type == "cpu" else tensor.to(device)

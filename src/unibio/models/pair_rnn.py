@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unibio.models.packing import Packing
+from unibio.models.packing import Packing, Words
 
 #: Classes of natural language inference: entailment, neutral, contradiction.
 CLASSES = 3
@@ -73,22 +73,35 @@ class Architecture:
         return flat
 
 
-@dataclass(frozen=True)
+@dataclass
 class Pairs:
     """A batch of B sentence pairs, packed: the premises are sequences 0 … B−1, the hypotheses B … 2B−1.
 
     Attributes:
-        inputs: (N, dimension) the word vectors of all tokens.
+        words: the word vectors of all N tokens.
         packing: of the 2B sequences.
         label: (B,) int64.
     """
 
-    inputs: Tensor
+    words: Words
     packing: Packing
     label: Tensor
 
     def __len__(self) -> int:
         return len(self.label)
+
+
+@dataclass(frozen=True)
+class _Below:
+    """The states (N, h) of the layer below, as another layer's inputs; what :class:`Words` is to the first layer."""
+
+    states: Tensor
+
+    def times(self, W: Tensor, b: Tensor) -> Tensor:
+        return torch.addmm(b, self.states, W.t())
+
+    def outer(self, delta: Tensor, out: Tensor) -> None:
+        torch.mm(delta.t(), self.states, out=out)
 
 
 @dataclass
@@ -97,7 +110,7 @@ class _Layer:
 
     W: Tensor
     U: Tensor
-    inputs: Tensor
+    inputs: Words | _Below
     states: Tensor
     before: Tensor
     slope: Tensor
@@ -119,15 +132,16 @@ class At:
         weights = net.split(flat)
         self.V = weights[-2]
         self.layers: list[_Layer] = []
-        inputs, packing = pairs.inputs, pairs.packing
+        inputs: Words | _Below = pairs.words
+        packing = pairs.packing
         for W, U, b in _threes(weights):
-            states = _recur(torch.addmm(b, inputs, W.t()), U, packing)
+            states = _recur(inputs.times(W, b), U, packing)
             # The slope is needed by derivatives only, but costs nothing beside the recurrence.
             slope = torch.addcmul(states.new_ones(()), states, states, value=-1)
             self.layers.append(_Layer(W, U, inputs, states, packing.before(states), slope))
-            inputs = states
-        self.winners = packing.winners(inputs)[packing.place]
-        self.u, self.v = inputs.gather(0, self.winners).chunk(2)
+            inputs = _Below(states)
+        self.winners = packing.winners(states)
+        self.u, self.v = states.gather(0, self.winners).chunk(2)
         self.sign = (self.u - self.v).sign()
         self.features = torch.cat((self.u, self.v, (self.u - self.v).abs(), self.u * self.v), 1)
         self.logits = torch.addmm(weights[-1], self.features, self.V.t())
@@ -161,7 +175,7 @@ class At:
         for layer, (dW, dU, db) in zip(reversed(self.layers), reversed(_threes(parts)), strict=True):
             layer.delta = _recur_back(arriving, layer.slope, layer.U, self.pairs.packing)
             layer.arriving = arriving
-            torch.mm(layer.delta.t(), layer.inputs, out=dW)
+            layer.inputs.outer(layer.delta, out=dW)
             torch.mm(layer.delta.t(), layer.before, out=dU)
             torch.sum(layer.delta, 0, out=db)
             if layer is not self.layers[0]:
@@ -180,7 +194,7 @@ class At:
         inputs: Tensor | None = None
         states = []
         for layer, (dW, dU, db) in zip(self.layers, _threes(parts), strict=True):
-            given = torch.addmm(db, layer.inputs, dW.t()).addmm_(layer.before, dU.t())
+            given = layer.inputs.times(dW, db).addmm_(layer.before, dU.t())
             if inputs is not None:
                 given.addmm_(inputs, layer.W.t())
             inputs = _recur_tangent(given, layer.slope, layer.U, self.pairs.packing)
@@ -220,7 +234,7 @@ class At:
             arriving.index_add_(0, packing.previous, layer.delta[packing.counts[0] :] @ tU)
             bend = torch.mul(layer.arriving, layer.states).mul_(state).mul_(-2)
             delta = _recur_back(arriving, layer.slope, layer.U, packing, bend)
-            torch.mm(delta.t(), layer.inputs, out=dW)
+            layer.inputs.outer(delta, out=dW)
             torch.mm(delta.t(), layer.before, out=dU).addmm_(layer.delta.t(), packing.before(state))
             torch.sum(delta, 0, out=db)
             if k:
@@ -237,9 +251,10 @@ class At:
 def predict(net: Architecture, flat: Tensor, pairs: Pairs) -> Tensor:
     """Logits alone, (B, 3), keeping nothing else."""
     weights = net.split(flat)
-    states = pairs.inputs
+    inputs: Words | _Below = pairs.words
     for W, U, b in _threes(weights):
-        states = _recur(torch.addmm(b, states, W.t()), U, pairs.packing)
+        states = _recur(inputs.times(W, b), U, pairs.packing)
+        inputs = _Below(states)
     u, v = pairs.packing.largest(states).chunk(2)
     return torch.addmm(weights[-1], torch.cat((u, v, (u - v).abs(), u * v), 1), weights[-2].t())
 

@@ -1,19 +1,21 @@
 """The recurrent network on the pairs of one split: weighted losses and their derivatives on minibatches.
 
-Pairs lie as word ids on the device; a minibatch is one gather. What a pass over a minibatch computed is kept until
-another point or minibatch is asked for: several products at one point and sample then share its forward and backward
-pass, and a variance-reduced method that asks for one sample at two points packs its sentences once.
+Pairs lie as word ids, one sentence after another, on the CPU; the vectors of a minibatch's different words are gathered
+on the device. What a pass over a minibatch computed is kept until another point or minibatch is asked for: several
+products at one point and sample then share its forward and backward pass, and a variance-reduced method that asks for
+one sample at two points packs its sentences once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from unibio.data import Split
-from unibio.models.packing import Packing
+from unibio.models.packing import Packing, Words
 from unibio.models.pair_rnn import Architecture, At, Pairs, predict
 
 #: Pairs in one pass; a larger batch is cut into several, whose results add up.
@@ -31,13 +33,16 @@ class Sentences:
     """
 
     def __init__(self, split: Split, vectors: Tensor):
-        sides = (split.premise, split.hypothesis)
-        longest = max(side.shape[1] for side in sides)
-        self._ids = torch.cat([torch.nn.functional.pad(side, (0, longest - side.shape[1])) for side in sides])
-        self._lengths = torch.cat([split.premise_length, split.hypothesis_length]).long()
+        sides = (split.premise, split.premise_length), (split.hypothesis, split.hypothesis_length)
+        arrays = [(ids.numpy(), lengths.numpy()) for ids, lengths in sides]
+        ids = np.concatenate([ids[np.arange(ids.shape[1]) < lengths[:, None]] for ids, lengths in arrays])
+        lengths = np.stack([lengths for _, lengths in arrays])
+        # Of the smallest types, because NumPy sorts integers of up to 16 bits by radix.
+        self._ids = ids.astype(np.min_scalar_type(len(vectors) - 1))
+        self._lengths = lengths.astype(np.min_scalar_type(lengths.max()))
+        self._begin = lengths.cumsum(dtype=np.int64).reshape(lengths.shape) - lengths
         self._vectors = vectors
         self.count = len(split)
-        self.longest = longest
 
     def to(self, like: Tensor) -> Sentences:
         """The same on another device and with vectors of another type."""
@@ -45,7 +50,6 @@ class Sentences:
             return self
         moved = Sentences.__new__(Sentences)
         moved.__dict__ |= self.__dict__
-        moved._ids = self._ids.to(like.device)
         moved._vectors = self._vectors.to(like.device, like.dtype)
         return moved
 
@@ -56,16 +60,14 @@ class Sentences:
             index: int64 (B,).
             label: int64 (B,), on the device of the vectors.
         """
-        rows = index.cpu()
-        rows = torch.cat((rows, rows + self.count))
-        packing = Packing.of(self._lengths[rows], self._ids.device)
-        rows = rows.to(self._ids.device)
-        ids = self._ids[rows[packing.order][packing.sequence], packing.time]
-        return Pairs(torch.nn.functional.embedding(ids, self._vectors), packing, label)
+        rows = index.cpu().numpy()
+        lengths, begin = self._lengths.take(rows, 1).ravel(), self._begin.take(rows, 1).ravel()
+        packing = Packing.of(lengths, begin, self._vectors.device)
+        return Pairs(Words.of(self._ids.take(packing.tokens), self._vectors), packing, label)
 
     def tokens(self) -> float:
         """Mean tokens of a pair."""
-        return float(self._lengths.sum()) / self.count
+        return len(self._ids) / self.count
 
 
 class _Seen:
