@@ -12,7 +12,7 @@ import synthetic
 from unibio import records
 
 METHODS = ("unibio", "unibio_plain", "stocbio", "ttsa", "saba", "ma_soba", "sustain", "vrbo", "bo_rep")
-PAIRS = 2000
+PAIRS = 10_000
 
 
 def record(
@@ -22,7 +22,7 @@ def record(
     auc: float = 0.6,
     seed: int = 0,
     weights: str = "learned",
-    rate: float = 0.2,
+    rate: float = 0.1,
     p: int = 3,
     noise: str = "once",
     source: str = "snli",
@@ -48,13 +48,15 @@ def record(
         metrics |= {"cleaning_precision": rate + (0 if frozen else auc - 0.5) * part}
     calls = (part * 900).astype(int)
     head = {"run": 0, "iteration": (part * 300).astype(int), "oracle_calls": calls, "samples": calls * 64}
-    head |= {"lower_samples": (part * 10 * PAIRS).astype(int), "seconds": part * 20}
+    head |= {"lower_samples": (part * 20 * PAIRS).astype(int), "seconds": part * 20}
     history = pd.DataFrame({name: np.broadcast_to(column, part.shape) for name, column in (head | metrics).items()})
     problem = {"name": "nli_cleaning", "exponent": p, "noise_rate": rate, "noise": noise, "weights": weights}
-    problem |= {"width": 32, "layers": 2}
+    problem |= {"width": 4096 if scale == "paper" else 32, "layers": 2}
     algorithm = {"name": method, "upper_step": upper, "lower_step": 0.3, "batch_size": 64}
-    data = {"source": source, "train": PAIRS, "valid": 2000, "test": 4000, "vectors": "glove50", "dir": ""}
-    config = {"problem": problem, "algorithm": algorithm, "steps": None, "budget": None, "epochs": 10.0, "seed": seed}
+    if method.startswith("unibio"):
+        algorithm["floor"] = 0.5 if p == 3 else 3**-0.5
+    data = {"source": source, "train": PAIRS, "valid": 2000, "test": 4000, "vectors": "glove", "dir": "", "content": ""}
+    config = {"problem": problem, "algorithm": algorithm, "steps": None, "budget": None, "epochs": 20.0, "seed": seed}
     config |= {"grid": {}, "data": data, "data_hash": "ab" * 32, "scale": {"name": scale}}
     summary = {"status": "completed", "seconds": 20.0, "modules": [], "warnings": []}
     runs = pd.DataFrame({"status": [status], "stopped_at": [300]})
@@ -82,10 +84,12 @@ def controls(noisy: float = 0.5, clean: float = 0.55, **settings: Any) -> list:
     ]
 
 
-def tuning(method: str, best: int = 3, scale: str = "paper") -> synthetic.FakeRecord:
-    """A record of the search: 3 × 2 pairs of steps."""
-    one = record(method, scale=scale, seed=1000)
-    steps = list(itertools.product((0.3, 1.0, 3.0), (0.1, 0.3)))
+def tuning(
+    method: str, best: int = 3, seed: int = 1000, scale: str = "paper", weights: str = "learned"
+) -> synthetic.FakeRecord:
+    """A record of the search on one seed: 3 × 2 pairs of steps, 1 × 2 for frozen weights, one above the others."""
+    one = record(method, scale=scale, seed=seed, weights=weights)
+    steps = list(itertools.product((1.0,) if weights == "frozen" else (0.3, 1.0, 3.0), (0.1, 0.3)))
     histories = [
         one.history.drop(columns="test_accuracy").assign(run=k, valid_accuracy=0.4 + 0.05 * (k == best))
         for k in range(len(steps))
@@ -94,27 +98,36 @@ def tuning(method: str, best: int = 3, scale: str = "paper") -> synthetic.FakeRe
     return synthetic.FakeRecord(one.name, one.config, one.summary, pd.concat(histories, ignore_index=True), runs)
 
 
-def floor(delta: float, step: float, scale: str = "paper") -> synthetic.FakeRecord:
-    """A record of the study of D's floor."""
-    one = record("unibio_plain", scale=scale)
-    one.config["algorithm"] |= {"floor": delta, "neumann_step": step}
-    runs = one.runs.assign(neumann_lambda_max=3.0 / delta)
+def floor(delta: float, method: str = "unibio_plain", *, largest: float = 6.0, **settings: Any) -> synthetic.FakeRecord:
+    """A record of the study of D's floor, whose Neumann step makes λ_max c = 1."""
+    one = record(method, **settings)
+    one.config["algorithm"] |= {"floor": delta, "neumann_step": delta / largest}
+    runs = one.runs.assign(neumann_lambda_max=largest / delta)
     return synthetic.FakeRecord(records.record_name(one.config), one.config, one.summary, one.history, runs)
 
 
 def whole(scale: str = "paper") -> dict[str, list]:
     """Every experiment."""
+    seeds = (1000, 1001)
     return {
         "nli": everyone(scale=scale),
-        "nli_noise": [one for rate in (0.1, 0.4) for one in everyone(rate=rate, scale=scale)],
-        "nli_exponents": [
-            one
-            for p in (2, 4)
-            for name in ("unibio", "unibio_plain", "ma_soba")
-            for one in pair(name, 0.5, p=p, scale=scale)
-        ],
+        "nli_noise": [one for rate in (0.2, 0.4) for one in everyone(rate=rate, scale=scale)],
+        "nli_exponents": [one for p in (2, 4) for one in everyone(p=p, scale=scale)],
         "nli_controls": controls(scale=scale),
-        "nli_tuning": [tuning(name, scale=scale) for name in METHODS if name != "saba"],
-        "nli_tuning_saba": [record("saba", upper=upper, seed=1000, scale=scale) for upper in (100.0, 1000.0)],
-        "nli_floor": [floor(delta, step, scale) for delta in (0.001, 0.5) for step in (0.01, 0.3)],
+        "nli_tuning": [tuning(name, seed=seed, scale=scale) for name in METHODS if name != "saba" for seed in seeds]
+        + [tuning("stocbio", best=1, seed=seed, scale=scale, weights="frozen") for seed in seeds],
+        "nli_tuning_saba": [
+            record("saba", upper=upper, seed=seed, scale=scale) for upper in (100.0, 1000.0) for seed in seeds
+        ],
+        "nli_floor": [
+            floor(delta, name, scale=scale, seed=seed, auc=0.55 + 0.01 * seed * delta)
+            for delta in (0.001, 0.5)
+            for name in ("unibio", "unibio_plain")
+            for seed in range(3)
+        ],
+        "nli_released": [
+            one
+            for name in ("unibio_plain", "stocbio", "ma_soba")
+            for one in pair(name, 0.52, rate=0.2, noise="released", scale=scale)
+        ],
     }

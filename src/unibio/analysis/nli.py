@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri, stdtrit
 
 from unibio.analysis.curves import Array
 from unibio.analysis.lp_regression import CONFIDENCE, NAMES, auc_error
+from unibio.analysis.nli_setting import is_snli
 from unibio.analysis.study import Study, exponent
 from unibio.records import Record
 
@@ -25,14 +26,8 @@ TUNING, TUNING_SABA, RELEASED, FLOOR = "nli_tuning", "nli_tuning_saba", "nli_rel
 #: Experiments whose groups are compared with each other.
 COMPARED = (MAIN, NOISE, EXPONENTS)
 ACCURACY, AUC, SPREAD = "test_accuracy", "cleaning_auc", "weight_spread"
-#: What data a source stands for, in words.
-SOURCES = {
-    "generated": "generated pairs, not SNLI",
-    "snli": "SNLI",
-    "directory": "pairs from files",
-}
 #: Methods by name, UniBiO's two forms first.
-LABELS = {"unibio": "UniBiO", "unibio_plain": "UniBiO, plain steps"} | {
+LABELS = {"unibio": "UniBiO", "unibio_plain": "UniBiO (plain steps)"} | {
     name: NAMES[name] for name in ("stocbio", "ttsa", "saba", "ma_soba", "sustain", "vrbo", "bo_rep")
 }
 OWN = ("unibio", "unibio_plain")
@@ -71,29 +66,43 @@ class Group:
     def seeds(self) -> int:
         return len(self.last)
 
+    @property
+    def snli(self) -> bool:
+        """Whether the pairs are known to be SNLI's."""
+        return all(is_snli(record) for record in self.records)
+
     def final(self, column: str = ACCURACY) -> pd.Series:
         """A metric at the end, by seed; NaN where it was not recorded."""
         return self.last[column] if column in self.last else pd.Series(np.nan, index=self.last.index)
 
-    def auc_interval(self) -> tuple[float, float]:
+    def middle(self, column: str = ACCURACY) -> float:
+        """Median of a metric at the end over the seeds that have it; −inf where none has."""
+        values = self.final(column).dropna()
+        return float(values.median()) if len(values) else -math.inf
+
+    def auc_interval(self, looks: int = 1) -> tuple[float, float]:
         """Interval of the mean AUC over the seeds: nan where there is none.
 
-        Its error is the larger of two: that of the seeds' spread, and that of a mean of as many AUCs over pairs
-        (Hanley and McNeil), whose flips are drawn for every seed alone.
+        The wider of two: Student's, from the spread of the seeds, and that of a mean of as many AUCs over pairs (Hanley
+        and McNeil), whose flips are drawn for every seed alone. A single seed has the second only.
+
+        Args:
+            looks: how many intervals a verdict chooses from; each is widened for all to hold together (Bonferroni).
         """
         values = self.final(AUC).dropna().to_numpy(dtype=float)
         wrong = round(self.rate * self.pairs)
         if not len(values) or not 0 < wrong < self.pairs:
             return math.nan, math.nan
-        over_pairs = float(np.sqrt(np.mean(auc_error(values, self.pairs - wrong, wrong) ** 2)))
-        over_seeds = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        error = max(over_pairs, over_seeds) / math.sqrt(len(values))
-        width = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error
+        level = 1 - (1 - CONFIDENCE) / (2 * looks)
+        width = float(ndtri(level) * np.sqrt(np.mean(auc_error(values, self.pairs - wrong, wrong) ** 2)))
+        if len(values) > 1:
+            width = max(width, float(stdtrit(len(values) - 1, level) * values.std(ddof=1)))
+        width /= math.sqrt(len(values))
         return float(values.mean()) - width, float(values.mean()) + width
 
-    def separates(self) -> bool:
-        """Whether the weights tell clean from flipped pairs: AUC above ½ beyond its interval."""
-        return self.auc_interval()[0] > 0.5
+    def separates(self, looks: int = 1) -> bool:
+        """Whether the weights tell clean from flipped pairs: AUC above ½ beyond its interval, over several seeds."""
+        return self.seeds > 1 and self.auc_interval(looks)[0] > 0.5
 
     def curve(self, metric: str, against: str) -> pd.DataFrame:
         """Median, least and largest of a metric over the seeds at the logged places: x, median, min, max.
@@ -113,11 +122,15 @@ class Group:
 
 
 def groups(study: Study, experiment: str) -> list[Group]:
-    """The groups of an experiment, UniBiO's forms first.
+    """The groups of an experiment, UniBiO's forms first; not to be changed.
 
     Raises:
         MissingRecordsError: it was not run.
     """
+    return study.once(_groups, experiment)
+
+
+def _groups(study: Study, experiment: str) -> list[Group]:
     found: dict[tuple[Any, ...], list[Record]] = {}
     for record in study.require(experiment):
         problem = record.config["problem"]
@@ -189,44 +202,3 @@ def summary(found: Sequence[Group]) -> pd.DataFrame:
             row[column] = group.final(column).median()
         rows.append(row | {"seeds": group.seeds, "diverged": int(accuracy.isna().sum())})
     return pd.DataFrame(rows)
-
-
-def controls(study: Study) -> pd.DataFrame:
-    """Plain training: one row per kind of labels (noisy, clean) with its final accuracies."""
-    rows = []
-    for group in groups(study, CONTROLS):
-        row: dict[str, Any] = {"labels": "noisy" if group.noise == "once" else "clean", "noise_rate": group.rate}
-        for column in (ACCURACY, "valid_accuracy", "train_accuracy"):
-            values = group.final(column)
-            row |= {column: values.median(), f"{column}_min": values.min(), f"{column}_max": values.max()}
-        rows.append(row | {"seeds": group.seeds})
-    return pd.DataFrame(rows)
-
-
-def tuning(study: Study) -> pd.DataFrame:
-    """Every pair of steps that was tried: method, steps, final validation accuracy, and whether it is the best."""
-    tables = []
-    for record in [*study.require(TUNING), *study.records(TUNING_SABA)]:
-        ends, algorithm = record.history.groupby("run").last(), record.config["algorithm"]
-        table = record.runs[["status"]].copy()
-        table["valid_accuracy"] = ends["valid_accuracy"].reindex(table.index).where(table["status"] == "completed")
-        table["cleaning_auc"] = ends["cleaning_auc"].reindex(table.index)
-        for place, name in enumerate(("upper_step", "lower_step")):  # axes of a batch, or of jobs
-            table.insert(place, name, record.runs[name] if name in record.runs else float(algorithm[name]))
-        table.insert(0, "method", LABELS.get(algorithm["name"], algorithm["name"]))
-        tables.append(table)
-    found = pd.concat(tables, ignore_index=True)
-    best = found.sort_values("valid_accuracy", ascending=False, kind="stable").groupby("method").head(1).index
-    return found.assign(chosen=found.index.isin(best) & found["valid_accuracy"].notna())
-
-
-def floors(study: Study) -> pd.DataFrame:
-    """What D's floor does: λ_max(D⁻¹∇²_yy g) at the start and where the run ends, by floor and Neumann step."""
-    rows = []
-    for record in study.require(FLOOR):
-        algorithm, last = record.config["algorithm"], record.history.iloc[-1]
-        row = {"floor": algorithm["floor"], "neumann_step": algorithm["neumann_step"], "seed": record.config["seed"]}
-        row |= {"lambda_max": record.runs["neumann_lambda_max"].iloc[0]}
-        rows.append(row | {name: last[name] for name in ("valid_accuracy", AUC, SPREAD)})
-    table = pd.DataFrame(rows)
-    return table.groupby(["floor", "neumann_step"], as_index=False).median().drop(columns="seed")

@@ -32,29 +32,31 @@ from unibio.analysis.e1_claims import first, lower_level_matters, robust_to_step
 from unibio.analysis.first_order_statements import FIRST_ORDER_CLAIMS
 from unibio.analysis.lp_claims import better_classifier, less_inner_work, lowest_value, ranking_changes, separates
 from unibio.analysis.lp_regression import EXPONENTS as LP_EXPONENTS
-from unibio.analysis.nli_claims import (
-    epoch_sgd_or_plain,
-    highest_accuracy,
-    noise_costs,
-    weighting_helps,
-    weights_separate,
-)
+from unibio.analysis.nli_setting import departures
+from unibio.analysis.nli_statements import NLI_CLAIMS
 from unibio.analysis.study import MissingRecordsError, Study, exponent, scale
 from unibio.errors import InputError
+from unibio.records import Record
 
 
 def judge(claim: Claim, study: Study) -> tuple[Outcome, str]:
-    """The outcome of a claim and the scale of the records it comes from ("paper" is the full one)."""
+    """The outcome of a claim and the scale of the records it comes from ("paper" is the full one, unchanged)."""
     found = [record for name in claim.experiments for record in study.records(name)]
     try:
         for name in claim.experiments:
             absent = sorted(set(claim.exponents) - {exponent(record) for record in study.require(name)})
             if absent:
                 text = f"no records of {name} for p = {', '.join(map(str, absent))}; run: {study.command(name)}"
-                return Outcome(NOT_RUN, text), scale(found)
-        return claim.rule(study), scale(found)
+                return Outcome(NOT_RUN, text), _scale(found)
+        return claim.rule(study), _scale(found)
     except (MissingRecordsError, InputError) as missing:
-        return Outcome(NOT_RUN, str(missing)), scale(found)
+        return Outcome(NOT_RUN, str(missing)), _scale(found)
+
+
+def _scale(found: Sequence[Record]) -> str:
+    """The scale's name; a network that is not the paper's is none of it, whatever its scale is called."""
+    name = scale(found)
+    return "paper, changed" if name == "paper" and departures(found) else name
 
 
 def _fig1(letter: str, noise: float) -> Claim:
@@ -88,24 +90,6 @@ def _lp(
     exponents: Sequence[int] = LP_EXPONENTS,
 ) -> Claim:
     return Claim(id, statement, source, ("lp_regression",), figure, rule, exponents)
-
-
-def _nli(
-    id: str,  # noqa: A002
-    statement: str,
-    source: str,
-    rule: Callable[[Study], Outcome],
-    figure: str,
-    experiment: str = "nli",
-    p: int = 3,
-) -> Claim:
-    return Claim(id, statement, source, (experiment,), figure, rule, (p,))
-
-
-def _nli_highest(experiment: str, figure: str, rate: float, p: int, source: str) -> Claim:
-    text = f"UniBiO has the highest test accuracy of all methods on noisy SNLI, noise rate {rate:g}, p = {p}."
-    rule = highest_accuracy(experiment, rate, p)
-    return _nli(f"nli-highest-{rate:g}-p{p}", text, source, rule, figure, experiment, p)
 
 
 _COORDINATES = ("fig1_coordinatewise", "fig1_coordinatewise_equal")
@@ -312,39 +296,6 @@ CLAIMS: tuple[Claim, ...] = (
         "ours: what the lower-level work is worth",
         less_inner_work,
     ),
-    _nli_highest("nli", "fig4", 0.2, 3, "Figure 4"),
-    *(_nli_highest("nli_noise", "fig4_noise", rate, 3, "Appendix E.2") for rate in (0.1, 0.4)),
-    *(_nli_highest("nli_exponents", "fig4_exponents", 0.2, p, "Figure 4, other p by us") for p in (2, 4)),
-    _nli(
-        "nli-separates",
-        "UniBiO's weights tell clean from flipped pairs: in one of its forms the AUC is above ½ beyond its interval, "
-        "at every noise rate.",
-        "ours: without it an accuracy compares lower-level steps",
-        weights_separate,
-        "nli_cleaning",
-    ),
-    _nli(
-        "nli-weighting-helps",
-        "Where the weights tell clean from flipped pairs, they raise test accuracy over the frozen twin's, for most "
-        "methods and every seed.",
-        "ours: what hyper-cleaning is for",
-        weighting_helps,
-        "nli_twins",
-    ),
-    _nli(
-        "nli-noise-costs",
-        "Plain training ends lower on the noisy labels than on the clean ones.",
-        "ours: whether there is anything to be gained",
-        noise_costs,
-        "nli_controls",
-        "nli_controls",
-    ),
-    _nli(
-        "nli-plain-steps",
-        "With 3 lower steps a period, UniBiO with plain steps ends above UniBiO with Epoch-SGD.",
-        "ours: the released network loop is not Algorithm 1",
-        epoch_sgd_or_plain,
-        "fig4",
-    ),
+    *NLI_CLAIMS,
     *FIRST_ORDER_CLAIMS,
 )

@@ -7,19 +7,21 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from unibio.analysis import nli
-from unibio.analysis.nli import Group
+from unibio.analysis import nli, nli_setting
+from unibio.analysis import nli_studies as studies
 from unibio.analysis.study import Study
 from unibio.document import Block, Bullets, Heading, Paragraph, Table
 from unibio.figures.nli import drawings
+from unibio.records import Record
+from unibio.report.nli_caveats import caveats
 from unibio.report.section import Section
 
 
 def blocks(study: Study) -> Iterable[Block]:
-    """What was run on what, a table for every noise rate and exponent, controls, and what to keep in mind."""
+    """What was run on what, a table for every noise rate and exponent, the studies, and what to keep in mind."""
     found = nli.compared(study)
     if found:
-        yield Paragraph(_setting(found))
+        yield from _settings([record for group in found for record in group.records])
         table = nli.summary(found)
         for (p, rate), here in table.groupby(["p", "noise_rate"]):
             yield Heading(3, f"p = {p}, noise rate {rate:g}")
@@ -27,41 +29,80 @@ def blocks(study: Study) -> Iterable[Block]:
     if study.records(nli.CONTROLS):
         yield Heading(3, "Plain training")
         yield Paragraph(
-            "Test accuracy of minibatch gradient descent without weighting; brackets: range over the seeds."
+            "Test accuracy of minibatch gradient descent without weighting: weights stay equal (spread 0, AUC ½). "
+            "Brackets: range over the seeds."
         )
-        rows = [[row["labels"], _ranged(row, nli.ACCURACY), row["seeds"]] for _, row in nli.controls(study).iterrows()]
-        yield Table(["training labels", "test accuracy", "seeds"], rows)
+        rows = [
+            [row["labels"], _ranged(row, nli.ACCURACY), _number(row[nli.AUC]), _number(row[nli.SPREAD]), row["seeds"]]
+            for _, row in studies.controls(study).iterrows()
+        ]
+        yield Table(["training labels", "test accuracy", "AUC", "spread of σ(λ)", "seeds"], rows)
+    if study.records(nli.RELEASED):
+        yield Heading(3, "The released code's noise")
+        yield Paragraph(
+            "Labels flipped anew at every access, validation labels, too, as the released code does: no pair stays "
+            "flipped, there is nothing to clean, and the AUC of weights is not defined. *Once* is the same method at "
+            "the same rate with training labels flipped once."
+        )
+        header = ["method", "rate", "test accuracy", "once", "frozen twin", "gain", "AUC", "spread of σ(λ)", "diverged"]
+        yield Table(header, [_released_row(row) for _, row in studies.released(study).iterrows()])
     if study.records(nli.FLOOR):
         yield Heading(3, "The floor of D")
         yield Paragraph(
-            "UniBiO with plain steps, p = 3: λ_max(D⁻¹∇²_yy g) at the first iterate, where a Neumann step c is stable "
-            "below 2/λ_max, and where the run ends. Medians over the seeds. With D_δ = (p−1)·max(|w|, δ)^{p−2} and "
-            "δ = ½, D is 1 wherever |w| < ½, nearly everywhere, and c means what it means for p = 2, where D is 1 "
-            "whatever δ; smaller floors divide by weights that happen to be near 0."
+            "UniBiO at p = 3. D_δ = (p−1)·max(|w|, δ)^{p−2} preconditions the Neumann sum. At δ = ½, the floor of all "
+            "other experiments, D is 1 wherever |w| < ½, and the sum is the classical one; the smaller δ, the more D "
+            "acts. λ_max is that of D⁻¹∇²_yy g at the first iterate; a Neumann step c is stable while λ_max·c < 2, and "
+            "c falls with the floor. Medians, brackets: range over the seeds, which all floors share."
         )
-        yield Table(*_plain(nli.floors(study)))
+        header = ["method", "floor", "c", "λ_max", "λ_max·c", "validation accuracy", "AUC", "spread of σ(λ)"]
+        yield Table([*header, "diverged"], [_floor_row(row) for _, row in studies.floors(study).iterrows()])
     if study.records(nli.TUNING):
         yield Heading(3, "Step sizes that were tried")
+        table = studies.tuning(study)
         yield Paragraph(
-            "Validation accuracy at the end, on a seed that no comparison uses; as many pairs and epochs for every "
-            "method. The test split was not evaluated."
+            f"Validation accuracy at the end, over {int(table['seeds'].max())} seeds that no comparison uses: the pair "
+            "of steps whose least is highest was chosen. *Least of all*: the range of the leasts over all pairs that "
+            "did not diverge. *Edge*: the end of its range at which a chosen step lies, beyond which better ones may "
+            "be. The test split was not evaluated."
         )
-        yield Table(*_plain(_best_and_range(nli.tuning(study))))
+        header = ["method", "upper step", "lower step", "edge", "least", "median", "least of all", "AUC"]
+        yield Table([*header, "spread of σ(λ)", "tried", "diverged"], _tuning_rows(table))
     if found:
         yield Heading(3, "What to keep in mind about these comparisons")
-        yield Bullets(_caveats(found))
+        yield Bullets(caveats(study, found))
 
 
-def _setting(found: Sequence[Group]) -> str:
-    config = found[0].records[0].config
+def _settings(found: Sequence[Record]) -> Iterable[Block]:
+    """A paragraph and the data's own lines for every setting that occurs."""
+    for record in nli_setting.settings(found):
+        yield Paragraph(_setting(record))
+        yield Bullets(_data(record))
+    yield Paragraph(
+        f"Brackets: range over the seeds; for the AUC the {nli.CONFIDENCE:.0%} interval of its mean. *Gain* is over "
+        "the frozen twin, seed by seed."
+    )
+    if departures := nli_setting.departures(found):
+        yield Paragraph(f"Unlike the paper: {', '.join(departures)}. Verdicts say so.")
+
+
+def _setting(record: Record) -> str:
+    config = record.config
     problem, data = config["problem"], config["data"]
     return (
-        f"Data: {nli.SOURCES.get(data['source'], data['source'])} (hash {str(config['data_hash'])[:12]}…): "
-        f"{data['train']} training, {data['valid']} validation and {data['test']} test pairs, word vectors "
-        f"“{_named(data['vectors'])}”; {problem['layers']} tanh layers of {problem['width']} units, max-pooled; "
-        f"{config['epochs']:g} epochs, batches of {config['algorithm']['batch_size']}. Brackets: range over the seeds; "
-        f"for the AUC the {nli.CONFIDENCE:.0%} interval of its mean. *Gain* is over the frozen twin, seed by seed."
+        f"Data: {nli_setting.data_name(record)}: {data['train']} training, {data['valid']} validation and "
+        f"{data['test']} test pairs, word vectors “{_named(data['vectors'])}”; {problem['layers']} tanh layers of "
+        f"{problem['width']} units, max-pooled; {config['epochs']:g} epochs, batches of "
+        f"{config['algorithm']['batch_size']}."
     )
+
+
+def _data(record: Record) -> list[str]:
+    """The hash of the data's content and what else the record tells of them."""
+    told = nli_setting.told(record)
+    lines = [f"sha256 of the content: `{record.config['data_hash']}`"]
+    if told.get("coverage") is not None:
+        lines.append(f"{told['coverage']:.2%} of the tokens have a vector")
+    return lines + [str(line) for line in told.get("description") or ()]
 
 
 def _named(vectors: str) -> str:
@@ -77,17 +118,61 @@ def _row(row: pd.Series) -> list[str | float]:
     return [
         row["method"],
         _ranged(row, nli.ACCURACY),
-        f"{row['frozen_test_accuracy']:.3f}",
-        f"{row['gain']:+.3f} [{row['gain_min']:+.3f}, {row['gain_max']:+.3f}]".replace("-", "−"),
-        f"{row['train_accuracy']:.3f}",
-        f"{row['noisy_accuracy']:.3f}",
+        _number(row["frozen_test_accuracy"]),
+        _gain(row),
+        _number(row["train_accuracy"]),
+        _number(row["noisy_accuracy"]),
         _ranged(row, nli.AUC, "low", "high"),
-        f"{row['cleaning_precision']:.3f}",
-        f"{row[nli.SPREAD]:.3f}",
+        _number(row["cleaning_precision"]),
+        _number(row[nli.SPREAD]),
         f"{row['oracle_calls']:.0f}",
         f"{row['seconds']:.1f}",
-        f"{row['diverged']} of {row['seeds']}",
+        _diverged(row),
     ]
+
+
+def _released_row(row: pd.Series) -> list[str | float]:
+    rate = f"{row['noise_rate']:g}"
+    accuracies = [_ranged(row, nli.ACCURACY), _ranged(row, f"once_{nli.ACCURACY}")]
+    twin = [_number(row["frozen_test_accuracy"]), _gain(row)]
+    return [row["method"], rate, *accuracies, *twin, _number(row[nli.AUC]), _number(row[nli.SPREAD]), _diverged(row)]
+
+
+def _floor_row(row: pd.Series) -> list[str | float]:
+    step, largest = f"{row['neumann_step']:.3g}", f"{row['lambda_max']:.4g}"
+    ends = [_ranged(row, studies.VALID), _ranged(row, nli.AUC), _number(row[nli.SPREAD])]
+    return [row["method"], f"{row['floor']:g}", step, largest, f"{row['lambda_max_c']:.2f}", *ends, _diverged(row)]
+
+
+def _tuning_rows(table: pd.DataFrame) -> list[list[str | float]]:
+    """The chosen pair of every method, beside how all pairs did."""
+    rows: list[list[str | float]] = []
+    for method, here in table.groupby("method", sort=False):
+        spans = f"[{_number(here['valid_least'].min())}, {_number(here['valid_least'].max())}]"
+        runs = f"{here['diverged'].sum()} of {here['seeds'].sum()}"
+        for _, row in here[here["chosen"]].iterrows():
+            edges = [f"{row[f'{which}_edge']} ({which})" for which in ("upper", "lower") if row[f"{which}_edge"]]
+            steps = ["–" if math.isnan(row[name]) else f"{row[name]:g}" for name in studies.STEPS]
+            leasts = [_number(row["valid_least"]), _number(row["valid_median"]), spans]
+            signs = [_number(row[nli.AUC]), _number(row[nli.SPREAD])]
+            rows.append([str(method), *steps, ", ".join(edges) or "–", *leasts, *signs, len(here), runs])
+        if not here["chosen"].any():
+            rows.append([str(method), *("–" for _ in range(8)), len(here), runs])
+    return rows
+
+
+def _diverged(row: pd.Series) -> str:
+    return f"{row['diverged']} of {row['seeds']}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "–"
+
+
+def _gain(row: pd.Series) -> str:
+    if not math.isfinite(row["gain"]):
+        return "–"
+    return f"{row['gain']:+.3f} [{row['gain_min']:+.3f}, {row['gain_max']:+.3f}]".replace("-", "−")
 
 
 def _ranged(row: pd.Series, column: str, low: str = "min", high: str = "max") -> str:
@@ -96,67 +181,18 @@ def _ranged(row: pd.Series, column: str, low: str = "min", high: str = "max") ->
     return f"{row[column]:.3f} [{row[f'{column}_{low}']:.3f}, {row[f'{column}_{high}']:.3f}]"
 
 
-def _plain(table: pd.DataFrame) -> tuple[list[str], list[list[str | float]]]:
-    names = [str(name).replace("_", " ") for name in table.columns]
-    return names, [list(row) for row in table.itertuples(index=False)]
-
-
-def _best_and_range(table: pd.DataFrame) -> pd.DataFrame:
-    """The chosen steps, with the worst and the best validation accuracy of all that were tried."""
-    chosen = table[table["chosen"]].set_index("method")[["upper_step", "lower_step", "valid_accuracy", "cleaning_auc"]]
-    by_method = table.groupby("method", sort=False)
-    chosen["least"] = by_method["valid_accuracy"].min()
-    chosen["tried"] = by_method.size()
-    chosen["diverged"] = by_method["status"].apply(lambda status: int((status != "completed").sum()))
-    for name in ("upper_step", "lower_step"):
-        low, high = by_method[name].min(), by_method[name].max()
-        chosen[f"{name}_at_end"] = [
-            "low" if chosen[name][m] == low[m] else ("high" if chosen[name][m] == high[m] else "") for m in chosen.index
-        ]
-    return chosen.reset_index()
-
-
-def _caveats(found: Sequence[Group]) -> list[str]:
-    learned = [group for group in found if group.weights == "learned"]
-    flat = [group for group in learned if not group.separates()]
-    said = [
-        "The paper's runs have 4096 units, 10,000 pairs, 300-d vectors and 20 epochs on a GPU, with steps at which λ "
-        "hardly moves; these verdicts are about the configuration above. The output layer has three classes here.",
-        "A network's lower level is not convex: uniform convexity holds for the regulariser alone. The Hessian is "
-        "regular at w = 0, so that D, floored, is a preconditioner and nothing else.",
-        "An epoch counts lower-level gradients alone; oracle calls and seconds count everything. Seconds are by the "
-        "clock, of runs side by side on a machine that may have had other work: a rough measure. The frozen twins skip "
-        "derivatives that are 0 and so are quick.",
-        "Every seed has its own flips, initial weights and minibatches; the pairs are the same. Every method was tuned "
-        "with as many pairs of steps, on one seed; momentum, Neumann length and inner steps are the paper's, the steps "
-        "of Neumann sums and auxiliary iterates are ours except at scale=paper.",
-    ]
-    chance = 1 / 3 + 3 * math.sqrt(2 / 9 / int(found[0].records[0].config["data"]["test"]))
-    lost = [group for group in learned if (group.final() < chance).any()]
-    if lost:
-        names = ", ".join(dict.fromkeys(group.label for group in lost))
-        said.append(
-            f"On some seed no better than chance at the end: {names}. The steps that were best on the tuning seed lie "
-            "at the edge of stability, so that these methods may be capable of more."
-        )
-    if flat:
-        names = ", ".join(dict.fromkeys(group.label for group in flat))
-        said.append(
-            f"AUC not above ½ beyond its interval somewhere: {names}. There an accuracy compares lower-level steps and "
-            "weights that moved at random, not weighting."
-        )
-    if any(group.source == "directory" for group in found):
-        said.append("The pairs were read from files: they are SNLI where the files are SNLI's (see the data's hash).")
-    if any(group.source == "generated" for group in found):
-        said.append(
-            "**The pairs were generated by a grammar of ours. They are not SNLI, and no claim about it is judged.**"
-        )
-    return said
-
-
 SECTION = Section(
     title="Hyper-cleaning of sentence pairs with a recurrent network",
-    experiments=(nli.MAIN, nli.NOISE, nli.EXPONENTS, nli.CONTROLS, nli.TUNING, nli.TUNING_SABA, nli.FLOOR),
+    experiments=(
+        nli.MAIN,
+        nli.NOISE,
+        nli.EXPONENTS,
+        nli.CONTROLS,
+        nli.RELEASED,
+        nli.FLOOR,
+        nli.TUNING,
+        nli.TUNING_SABA,
+    ),
     figures=tuple(drawing.name for drawing in drawings()),
     blocks=blocks,
 )
