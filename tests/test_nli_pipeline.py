@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from unibio.analysis import nli
+from unibio.analysis import nli, nli_studies
 from unibio.analysis.statements import CLAIMS, judge
 from unibio.analysis.study import Study
 from unibio.document import markdown
@@ -20,8 +20,8 @@ from unibio.sweep import announce, composer, expand
 RUN = {
     "nli": ["+experiment/nli=unibio,unibio_plain,ma_soba", "seed=0,1"],
     "nli_controls": ["seed=0"],
-    "nli_tuning": ["+experiment/nli=unibio_plain"],
-    "nli_floor": ["seed=0", "algorithm.floor=0.001,0.5", "algorithm.neumann_step=0.01"],
+    "nli_tuning": ["+experiment/nli=unibio_plain,plain"],
+    "nli_floor": ["seed=0,1", "+experiment/nli=unibio_plain", "algorithm.floor=0.001,0.5"],
     "nli_released": ["+experiment/nli=unibio_plain", "seed=0"],
 }
 
@@ -67,10 +67,28 @@ def test_twins_share_what_the_lower_level_draws(root: Path) -> None:
 
 
 def test_tuning_does_not_look_at_the_test_split(root: Path) -> None:
-    (record,) = Study(root).require("nli_tuning")
-    assert "test_accuracy" not in record.history
-    assert len(record.runs) == 6
+    found = Study(root).require("nli_tuning")
+    assert {record.config["seed"] for record in found} == {1000, 1001}
+    assert not any("test_accuracy" in record.history for record in found)
     assert "test_accuracy" in Study(root).require("nli")[0].history
+
+
+def test_tuning_has_a_choice_for_every_method(root: Path) -> None:
+    table = nli_studies.tuning(Study(root))
+    assert table.groupby("method")["chosen"].sum().to_dict() == {"UniBiO (plain steps)": 1, "plain training": 1}
+    assert (table["seeds"] == 2).all()
+    plain = table["method"] == "plain training"
+    assert table.loc[plain, "upper_step"].isna().all()
+    assert (table.loc[plain, nli.SPREAD] < 1e-6).all()
+    assert (table.loc[~plain, nli.SPREAD] > 1e-6).all()
+
+
+def test_sums_of_every_floor_are_stable(root: Path) -> None:
+    table = nli_studies.floors(Study(root))
+    assert table["floor"].tolist() == [0.001, 0.5]
+    assert (table["neumann_step"].diff().dropna() > 0).all()
+    assert (table["lambda_max_c"] < 2).all()
+    assert (table["diverged"] == 0).all()
 
 
 def test_figures_section_and_verdicts(root: Path) -> None:
@@ -81,6 +99,9 @@ def test_figures_section_and_verdicts(root: Path) -> None:
     text = markdown(list(report_nli.blocks(study)))
     assert "They are not SNLI" in text
     outcomes = {claim.id: judge(claim, study) for claim in CLAIMS if claim.id.startswith("nli-")}
-    assert outcomes["nli-highest-0.2-p3"][0].verdict == "not testable here"
-    assert outcomes["nli-highest-0.2-p3"][1] == "smoke"
-    assert outcomes["nli-highest-0.4-p3"][0].verdict == "not yet run"
+    assert outcomes["nli-highest-0.1-p3"][0].verdict == "not yet run"
+    assert "no records of StocBiO, TTSA" in outcomes["nli-highest-0.1-p3"][0].explanation
+    assert outcomes["nli-plain-steps"][1] == "smoke"
+    assert "8 units (the paper: 4,096)" in outcomes["nli-plain-steps"][0].explanation
+    assert "not SNLI" in outcomes["nli-plain-steps"][0].explanation
+    assert outcomes["nli-floor-matters"][0].verdict != "not yet run"
