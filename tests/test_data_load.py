@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import os
+import shutil
+import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,8 +20,10 @@ from unibio.cli import main
 from unibio.config import conf_dir
 from unibio.data import DataSettings, PairData, Split, load_pairs
 from unibio.data import load as loading
+from unibio.data.account import recorded
 from unibio.data.command import composed
-from unibio.data.pairs import content_hash, padded
+from unibio.data.pairs import Pair, Source, content_hash, padded
+from unibio.data.stock import Stock
 from unibio.errors import InputError
 
 SNLI = Path(__file__).parents[2] / "shared" / "data" / "snli"
@@ -65,9 +72,9 @@ def test_tensors_say_what_the_files_say(tmp_path) -> None:
 
 
 def test_padding() -> None:
-    ids, lengths = padded([[5, 6], [7], [8, 9, 1]])
-    assert ids.tolist() == [[5, 6, 0], [7, 0, 0], [8, 9, 1]]
-    assert lengths.tolist() == [2, 1, 3]
+    ids, lengths = padded(np.array([5, 6, 7, 8, 9, 1]), np.array([2, 1, 0, 3]))
+    assert ids.tolist() == [[5, 6, 0], [7, 0, 0], [0, 0, 0], [8, 9, 1]]
+    assert lengths.tolist() == [2, 1, 0, 3]
 
 
 def test_splits_are_disjoint_and_what_was_left_out_is_said(tmp_path) -> None:
@@ -167,25 +174,171 @@ def test_a_damaged_cache_without_its_source_is_refused(tmp_path) -> None:
     load_pairs(chosen)
     path = loading.cache_path(chosen)
     path.write_bytes(path.read_bytes()[:-1])
-    (tmp_path / "in" / "train.jsonl.gz").unlink()
-    with pytest.warns(UserWarning, match="is damaged"), pytest.raises(InputError, match="no file for train"):
+    shutil.rmtree(tmp_path / "in")
+    with pytest.warns(UserWarning, match="is damaged"), pytest.raises(InputError, match="in is not a directory"):
         load_pairs(chosen)
 
 
-def test_files_that_changed_since_are_refused(tmp_path, monkeypatch) -> None:
-    chosen = files.settings(files.small(tmp_path / "in"), tmp_path / "cache")
+def test_changed_files_are_other_files(tmp_path, monkeypatch) -> None:
+    """Damage is refused, a meant change is prepared for itself, and what was prepared from the old ones stays."""
+    folder = files.small(tmp_path / "in")
+    chosen = files.settings(folder, tmp_path / "cache")
     first = load_pairs(chosen)
-    path = tmp_path / "in" / "dev.jsonl.gz"
+    path = folder / "dev.jsonl.gz"
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(InputError, match=r"dev\.jsonl\.gz is not the file .* put it back; .* remove .*\.pt"):
+    with pytest.raises(InputError, match=r"dev\.jsonl\.gz is damaged"):
         load_pairs(chosen)
+    files.write(folder, dev=files.rows("dev", 5))
+    changed = load_pairs(chosen)
+    assert len(changed.valid) == 5
+    assert changed.content != first.content
+    assert changed.files["dev.jsonl.gz"] == hashlib.sha256(path.read_bytes()).hexdigest() != first.files["dev.jsonl.gz"]
+    with pytest.raises(InputError, match=r"data\.content demands"):
+        load_pairs(dataclasses.replace(chosen, content=first.content))
     path.write_bytes(whole)
     os.utime(path, ns=(1, 1))
     forbid(monkeypatch)
     assert same(load_pairs(chosen), first)
-    monkeypatch.setattr(loading, "_identity", lambda _: pytest.fail("read again though nothing changed"))
+
+
+# One stock for every size ---------------------------------------------------------------------------------------------
+def overlapping(folder: Path) -> Path:
+    """Pairs of every split in every other one, some early and some late, some twice, some without label or words."""
+    train, dev, test = (files.rows(split, 40) for split in ("train", "dev", "test"))
+    bad = [("-", "x", "y"), ("neutral", "", "y")]
+    return files.write(
+        folder,
+        train=[test[35], dev[2], *train[:7], *bad, train[3], dev[38], *train[7:], test[0]],
+        dev=[*bad[:1], test[30], *dev[:20], test[1], *bad, *dev[20:]],
+        test=[bad[1], *test, test[4]],
+    )
+
+
+@pytest.mark.parametrize("vectors", ["random", "file"])
+@pytest.mark.parametrize("sizes", [(3, 2, 1), (40, 5, 40), (9, 40, 31), (12, 21, 5), (None, 3, None)])
+@pytest.mark.parametrize("length", [None, 9])
+def test_a_cut_is_what_a_source_of_just_these_pairs_gives(
+    tmp_path, monkeypatch, vectors: str, sizes: tuple[int | None, ...], length: int | None
+) -> None:
+    """To the bit, with the same pairs left out for the same reasons, whatever the stock was prepared for."""
+    folder = overlapping(tmp_path / "in")
+    more: dict[str, object] = {}
+    if vectors == "file":
+        (tmp_path / "v.txt").write_text("man 1 2 3\nthe 4 5 6\nhe 7 8 9\n")
+        more = {"vectors": str(tmp_path / "v.txt"), "dimension": None}
+    asked = dict(zip(("train", "valid", "test"), sizes, strict=True)) | {"max_length": length}
+    monkeypatch.setattr("unibio.data.prepare.wanted", lambda settings, split, _: getattr(settings, split))
+    alone = load_pairs(files.settings(folder, tmp_path / "alone", **more, **asked))
+    monkeypatch.undo()
+    load_pairs(files.settings(folder, tmp_path / "cache", **more))
+    forbid(monkeypatch)
+    assert same(load_pairs(files.settings(folder, tmp_path / "cache", **more, **asked)), alone)
+
+
+def test_more_training_pairs_than_were_prepared_are_prepared(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(loading, "TRAIN", 6)
+    folder = overlapping(tmp_path / "in")
+    chosen = files.settings(folder, tmp_path / "cache", train=4)
+    first = load_pairs(chosen)
+    assert "train" not in stock(chosen).whole
+    before = loading.cache_path(chosen).read_bytes()
+    load_pairs(dataclasses.replace(chosen, train=6, valid=3))
+    assert loading.cache_path(chosen).read_bytes() == before
+    more = load_pairs(dataclasses.replace(chosen, train=7))
+    assert text(more, more.train)[:4] == text(first, first.train)
+    grown = len(stock(chosen).splits["train"])
+    # Cut to two tokens, all pairs of a split are the same: none of training is left, and none of what is there is lost.
+    with pytest.raises(InputError, match=r"data\.valid = null, .*only 0 pairs"):
+        load_pairs(dataclasses.replace(chosen, max_length=2))
+    assert len(stock(chosen).splits["train"]) >= grown
+    forbid(monkeypatch)
     assert same(load_pairs(chosen), first)
+
+
+def stock(settings: DataSettings) -> Stock:
+    held = loading._read(loading.cache_path(settings))
+    assert held is not None
+    return held
+
+
+def test_a_copied_cache_serves_every_scale_from_anywhere(tmp_path, monkeypatch) -> None:
+    """Prepared by the command on one machine; read on another with other sizes, without source or torchtext."""
+    folder = files.small(tmp_path / "here" / "snli")
+    (tmp_path / "here" / "v.txt").write_text("man 1 2 3\n")
+    monkeypatch.chdir(tmp_path / "here")
+    arguments = ["data.dir=snli", "data.vectors=v.txt"]
+    main(["data", "directory", "data.train=12", "data.valid=6", "data.test=6", *arguments])
+    wanted = {"train": 5, "valid": 2, "test": 4, "dimension": None}
+    expected = load_pairs(files.settings(folder, tmp_path / "other", vectors="v.txt", **wanted))
+    shutil.copytree(tmp_path / "here" / "data", tmp_path / "there" / "data")
+    shutil.rmtree(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "there")
+    forbid(monkeypatch)
+    monkeypatch.setitem(sys.modules, "torchtext", None)
+    away = files.settings(Path("/elsewhere/snli"), Path("data"), vectors="/elsewhere/v.txt", **wanted)
+    assert same(load_pairs(away), expected)
+    with pytest.raises(InputError, match=r"data\.dir = /elsewhere/mnli is not a directory"):
+        load_pairs(dataclasses.replace(away, dir="/elsewhere/mnli"))
+    with pytest.raises(InputError, match=r"directory; nor does data\.cache = data hold directory-snli-…-w\.txt-…"):
+        load_pairs(dataclasses.replace(away, vectors="/elsewhere/w.txt"))
+    with pytest.raises(InputError, match=r"data\.vectors = /elsewhere/w\.txt is neither .* nor does data\.cache"):
+        load_pairs(dataclasses.replace(away, dir=str(files.small(tmp_path / "snli")), vectors="/elsewhere/w.txt"))
+    kept = next((tmp_path / "there" / "data").glob("directory-snli-*.pt"))
+    first, hashed, rest = kept.name.partition("-snli-")[0], "0" * 12, kept.name[len("directory-snli-") + 12 :]
+    shutil.copy(kept, kept.with_name(f"{first}-snli-{hashed}{rest}"))
+    with pytest.raises(InputError, match=r"/elsewhere/snli is not there, and data\.cache = data has .*several files"):
+        load_pairs(away)
+
+
+def test_some_of_the_files_are_no_files(tmp_path) -> None:
+    """Where some are there, they are meant: prepared data of the same name do not stand in for the rest."""
+    chosen = files.settings(files.small(tmp_path / "in"), tmp_path / "cache")
+    load_pairs(chosen)
+    (tmp_path / "in" / "dev.jsonl.gz").unlink()
+    with pytest.raises(InputError, match="no file for valid"):
+        load_pairs(chosen)
+
+
+def test_snli_prepared_once_is_enough_offline(tmp_path, monkeypatch) -> None:
+    """What the message of an unreachable hub advises, with the settings of two scales and the hub gone."""
+    from unibio.data import hub
+
+    rows = {"train": files.rows("train", 30), "valid": files.rows("dev", 12), "test": files.rows("test", 12)}
+    pairs = {
+        split: [Pair(one, two, files.LABELS.index(label)) for label, one, two in given] for split, given in rows.items()
+    }
+    monkeypatch.setattr(hub, "snli", lambda *_: Source("SNLI 1.0 (a stand-in)", dict(pairs), {"datasets": "0"}))
+    main(["data", "snli", "data.vectors=random", f"data.cache={tmp_path}/there", "data.train=30"])
+    monkeypatch.undo()
+    shutil.copytree(tmp_path / "there", tmp_path / "here")
+    shutil.rmtree(tmp_path / "there")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    chosen = DataSettings(source="snli", vectors="random", cache=str(tmp_path / "here"), train=20, valid=9, test=9)
+    assert [len(split) for split in load_pairs(chosen).splits.values()] == [20, 9, 9]
+    assert len(load_pairs(dataclasses.replace(chosen, train=2, valid=2, test=4)).test) == 4
+    with pytest.raises(InputError, match=r"unibio data snli data\.vectors=glove50\) and copy"):
+        load_pairs(dataclasses.replace(chosen, vectors="glove50"))
+
+
+# What it is -----------------------------------------------------------------------------------------------------------
+def test_snli_is_recognised_by_what_the_files_hold(tmp_path, monkeypatch) -> None:
+    from unibio.data import recognise
+
+    folder = files.small(tmp_path / "in")
+    chosen = files.settings(folder, tmp_path / "cache", train=3, valid=2)
+    assert load_pairs(chosen).recognised == ()
+    known = {
+        split: (6, recognise._digest(stock(chosen).splits[split], stock(chosen).words)) for split in ("valid", "test")
+    }
+    monkeypatch.setattr(recognise, "SNLI", known)
+    dev, test = files.rows("dev", 6), files.rows("test", 6)
+    other = files.write(tmp_path / "other", train=files.rows("train", 3), dev=[("-", "x", "y"), *dev[::-1]])
+    (other / "test.txt").write_bytes(files.table([*test[:5], (test[0][0], *test[5][1:])]))  # one label is another
+    data = load_pairs(dataclasses.replace(chosen, dir=str(other)))
+    assert data.recognised == ("valid",)
+    assert any(line.startswith("SNLI: recognised; valid hold") for line in data.description)
 
 
 def test_a_relative_path_of_vectors_is_not_another_file_of_that_name(tmp_path, monkeypatch) -> None:
@@ -211,10 +364,10 @@ def test_a_change_of_the_vector_file_is_seen(tmp_path) -> None:
     vectors = tmp_path / "v.txt"
     vectors.write_text("man 1 2 3\n")
     chosen = files.settings(files.small(tmp_path / "in"), tmp_path / "cache", vectors=str(vectors), dimension=None)
-    load_pairs(chosen)
+    contents = [load_pairs(chosen).content]
     vectors.write_text("man 1 2 4\n")
-    with pytest.raises(InputError, match=r"v\.txt is not the file"):
-        load_pairs(chosen)
+    contents.append(load_pairs(chosen).content)
+    assert contents[0] != contents[1]
 
 
 def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch) -> None:
@@ -229,10 +382,8 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("unibio.checkpoint.save", refuse)
     forbid(monkeypatch)
     assert same(load_pairs(chosen), first)
-    os.utime(tmp_path / "in" / "dev.jsonl.gz", ns=(1, 1))
-    assert same(load_pairs(chosen), first)
     with pytest.raises(InputError, match=r"data\.cache = .* cannot be written \(read-only\)"):
-        load_pairs(dataclasses.replace(chosen, train=3))
+        load_pairs(dataclasses.replace(chosen, vectors="random", dir=str(files.small(tmp_path / "other"))))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"data\.cache = .*file cannot be written"):
         load_pairs(dataclasses.replace(chosen, cache=str(tmp_path / "file")))
@@ -258,7 +409,7 @@ def test_one_of_many_prepares(tmp_path, monkeypatch) -> None:
 
 # The content ----------------------------------------------------------------------------------------------------------
 def test_the_content_hash_covers_everything_that_decides_numbers() -> None:
-    ids, lengths = padded([[1, 2], [3]])
+    ids, lengths = padded(np.array([1, 2, 3]), np.array([2, 1]))
     split = Split(ids, lengths, ids, lengths, torch.tensor([0, 2]))
     vectors = torch.ones(4, 3)
     base = content_hash({"train": split}, vectors)
@@ -275,7 +426,7 @@ def test_prepared_numbers_change_only_with_the_format(tmp_path) -> None:
     """If this fails, the same settings give other numbers than before: raise FORMAT, or old caches go on being used."""
     generated = load_pairs(DataSettings(cache=str(tmp_path), **TINY))
     read = load_pairs(files.settings(files.small(tmp_path / "in"), tmp_path))
-    assert (loading.FORMAT, generated.content[:16], read.content[:16]) == (2, "00e25dde1a8ec35a", "e0f26d8c0e14f4c1")
+    assert (loading.FORMAT, generated.content[:16], read.content[:16]) == (3, "00e25dde1a8ec35a", "e0f26d8c0e14f4c1")
 
 
 def test_another_content_than_the_demanded_one_is_refused(tmp_path) -> None:
@@ -317,6 +468,11 @@ def test_the_real_sample(tmp_path) -> None:
     assert not pairs["valid"] & pairs["test"]
     assert min(part.label.bincount().min() / len(part) for part in data.splits.values()) > 0.32
     assert same(load_pairs(chosen), data)
+    said = recorded(data)
+    assert said["recognised"] == ["valid", "test"]
+    assert list(said["files"]) == ["train.jsonl.gz", "dev.jsonl.gz", "test.jsonl.gz"]
+    assert said["sizes"] == {"train": 10_000, "valid": 9_842, "test": 9_824}
+    assert json.loads(json.dumps(said)) == said
 
 
 # Settings and command -------------------------------------------------------------------------------------------------
@@ -354,12 +510,13 @@ def test_configurations_compose(name: str) -> None:
 def test_the_command(tmp_path, capsys) -> None:
     arguments = ["data", f"data.cache={tmp_path}", *(f"data.{key}={size}" for key, size in TINY.items())]
     main(arguments)
-    said = capsys.readouterr().out
+    said = capsys.readouterr()
     data = load_pairs(DataSettings(cache=str(tmp_path), **TINY))
-    for part in (data.source, data.content, "coverage: 100.00 %", "train: 30 pairs", "written to the cache"):
-        assert part in said
+    for part in (data.source, data.content, "coverage: 100.00 %", "train: 30 pairs", "tokens: basic_english of torcht"):
+        assert part in said.out
+    assert f"prepared pairs written to {tmp_path}" in said.err
     main(arguments)
-    assert "read from the cache" in capsys.readouterr().out
+    assert f"prepared pairs read from {tmp_path}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

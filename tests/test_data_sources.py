@@ -7,21 +7,27 @@ import hashlib
 import http.server
 import threading
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 import pairs_files as files
-from unibio.data import hub
-from unibio.data.directory import directory
+from unibio.data import DataSettings, hub
+from unibio.data.directory import directory, files_of
 from unibio.data.download import fetch, reachable
-from unibio.data.pairs import Pair
+from unibio.data.pairs import Pair, Source
 from unibio.data.progress import Progress
 from unibio.errors import InputError
 
 SNLI = Path(__file__).parents[2] / "shared" / "data" / "snli"
+ASKED = DataSettings(source="snli", vectors="random", train=20_000, cache="here")
 ROWS = files.rows("train", 6)
 PAIRS = [Pair(premise, hypothesis, k % 3) for k, (_, premise, hypothesis) in enumerate(ROWS)]
+
+
+def read(folder: Path) -> Source:
+    return directory(str(folder), Progress())
 
 
 # A directory ----------------------------------------------------------------------------------------------------------
@@ -33,54 +39,55 @@ def test_every_format_gives_the_same_pairs(tmp_path, stem: str, kind: str, valid
         content = files.jsonl(ROWS) if "jsonl" in kind else files.table(ROWS)
         path = tmp_path / f"{stem.format(split)}.{kind}"
         path.write_bytes(gzip.compress(content) if kind.endswith("gz") else content)
-    source = directory(str(tmp_path))
+    source = read(tmp_path)
     assert list(source.splits) == ["train", "valid", "test"]
     assert all(list(pairs) == PAIRS for pairs in source.splits.values())
-    assert len(source.files) == 3
     assert "SNLI" not in source.name
 
 
 def test_pairs_without_an_agreed_label_are_marked(tmp_path) -> None:
     files.write(tmp_path, train=[("-", "a", "b"), *ROWS], dev=ROWS, test=ROWS)
-    assert [pair.label for pair in directory(str(tmp_path)).splits["train"]] == [-1, 0, 1, 2, 0, 1, 2]
+    assert [pair.label for pair in read(tmp_path).splits["train"]] == [-1, 0, 1, 2, 0, 1, 2]
 
 
 def test_missing_and_ambiguous_files(tmp_path) -> None:
     with pytest.raises(InputError, match=r"data\.dir = .*nowhere is not a directory"):
-        directory(str(tmp_path / "nowhere"))
+        read(tmp_path / "nowhere")
     files.write(tmp_path, train=ROWS, test=ROWS)
     with pytest.raises(InputError, match=r"no file for valid: expected dev\.jsonl.*there is test\.jsonl\.gz, train"):
-        directory(str(tmp_path))
+        read(tmp_path)
     files.write(tmp_path, dev=ROWS)
     (tmp_path / "train.jsonl").write_bytes(files.jsonl(ROWS))
     with pytest.raises(InputError, match=r"2 files for train: train\.jsonl, train\.jsonl\.gz"):
-        directory(str(tmp_path))
+        read(tmp_path)
 
 
 def test_the_release_has_jsonl_and_txt(tmp_path) -> None:
     for split in ("train", "dev", "test"):
         (tmp_path / f"snli_1.0_{split}.jsonl").write_bytes(files.jsonl(ROWS))
         (tmp_path / f"snli_1.0_{split}.txt").write_bytes(files.table(ROWS))
-    assert [Path(name).suffix for name in directory(str(tmp_path)).files] == [".jsonl"] * 3
+    assert [path.suffix for path in files_of(str(tmp_path)).values()] == [".jsonl"] * 3
 
 
 DAMAGE = {
-    "truncated inside a line": (files.jsonl(ROWS)[:-9], "after 5 pairs"),
-    "not an object": (files.jsonl(ROWS) + b"[1, 2]\n", "after 6 pairs: a line that is not an object"),
-    "no such field": (b'{"gold_label": "neutral", "sentence1": "a"}\n', "after 0 pairs: no field 'sentence2'"),
-    "no text": (b'{"gold_label": "neutral", "sentence1": "a", "sentence2": 3}\n', "not text"),
-    "unknown label": (files.jsonl([("maybe", "a", "b")]), "the label 'maybe', not one of entailment"),
+    "truncated inside a line": (files.jsonl(ROWS)[:-9], "line 6: cut off or no JSON"),
+    "truncated inside a later line than is needed": (files.jsonl(files.rows("train", 400))[:-9], "line 400: cut off"),
+    "not an object": (files.jsonl(ROWS) + b"[1, 2]\n", "line 7: not an object"),
+    "no such field": (b'{"gold_label": "neutral", "sentence1": "a"}\n', "line 1: no field 'sentence2'"),
+    "no text": (b'{"gold_label": "neutral", "sentence1": "a", "sentence2": 3}\n', "line 1: .*not text"),
+    "unknown label": (files.jsonl([("maybe", "a", "b")]), "line 1: the label 'maybe', not one of entailment"),
     "not UTF-8": (files.jsonl(ROWS) + b"\xff\xfe\n", "codec can't decode"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damaged_jsonl_is_refused(tmp_path, damage: str) -> None:
+@pytest.mark.parametrize("needed", [1, None], ids=["one", "all"])
+def test_damaged_jsonl_is_refused_wherever_it_is(tmp_path, damage: str, needed: int | None) -> None:
     files.write(tmp_path, dev=ROWS, test=ROWS)
     content, message = DAMAGE[damage]
     (tmp_path / "train.jsonl").write_bytes(content)
     with pytest.raises(InputError, match=message) as refused:
-        list(directory(str(tmp_path)).splits["train"])
+        list(islice(read(tmp_path).splits["train"], needed))
     assert "train.jsonl" in str(refused.value)
 
 
@@ -88,14 +95,16 @@ def test_damaged_jsonl_is_refused(tmp_path, damage: str) -> None:
 def test_truncated_tables_are_refused(tmp_path, cut: int) -> None:
     files.write(tmp_path, dev=ROWS, test=ROWS)
     content = files.table(ROWS)
-    # Behind the sentences nothing is read: only cuts up to there can matter.
     end = content.rindex(b"\t1.jpg")
     (tmp_path / "train.txt").write_bytes(content[: end - cut])
-    with pytest.raises(InputError, match="columns where the first has 14"):
-        list(directory(str(tmp_path)).splits["train"])
+    with pytest.raises(InputError, match=r"line \d: \d+ columns where the first line has 14"):
+        read(tmp_path)
+    (tmp_path / "train.txt").write_bytes(content[: end + 9])  # the sentences are there, but not all behind them
+    with pytest.raises(InputError, match="line 7: the last line is cut off after 10 of 14 columns"):
+        read(tmp_path)
     (tmp_path / "train.txt").write_bytes(b"label\tpremise\n")
-    with pytest.raises(InputError, match="does not name the columns gold_label"):
-        list(directory(str(tmp_path)).splits["train"])
+    with pytest.raises(InputError, match="line 1: it does not name the columns gold_label"):
+        read(tmp_path)
 
 
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
@@ -106,10 +115,10 @@ def test_any_damage_of_a_gz_file_is_seen_before_reading(tmp_path, place: float) 
     at = int(place * len(whole))
     path.write_bytes(whole[:at])
     with pytest.raises(InputError, match=r"train\.jsonl\.gz is damaged or cannot be read"):
-        directory(str(tmp_path))
+        read(tmp_path)
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
     with pytest.raises(InputError, match=r"train\.jsonl\.gz is damaged or cannot be read"):
-        directory(str(tmp_path))
+        read(tmp_path)
 
 
 def test_sums_in_the_directory_are_checked(tmp_path) -> None:
@@ -118,18 +127,18 @@ def test_sums_in_the_directory_are_checked(tmp_path) -> None:
     (tmp_path / "train.jsonl").write_bytes(content)
     sums = tmp_path / "SHA256SUMS"
     sums.write_text(f"{hashlib.sha256(content).hexdigest()}  train.jsonl\n{'0' * 64} *another.txt\n")
-    assert list(directory(str(tmp_path)).splits["train"]) == PAIRS
+    assert list(read(tmp_path).splits["train"]) == PAIRS
     (tmp_path / "train.jsonl").write_bytes(content.replace(b"man", b"men", 1))
     with pytest.raises(InputError, match="its sha256 is not that of SHA256SUMS"):
-        directory(str(tmp_path))
+        read(tmp_path)
     sums.write_text("nonsense\n")
     with pytest.raises(InputError, match="SHA256SUMS is not a list"):
-        directory(str(tmp_path))
+        read(tmp_path)
 
 
 @pytest.mark.skipif(not SNLI.is_dir(), reason="no SNLI sample beside the project (../shared/data/snli)")
 def test_the_real_sample() -> None:
-    source = directory(str(SNLI))
+    source = read(SNLI)
     counts = {split: [pair.label for pair in pairs] for split, pairs in source.splits.items()}
     assert {split: len(labels) for split, labels in counts.items()} == {"train": 18_000, "valid": 9_842, "test": 9_824}
     assert all({0, 1, 2} == set(labels) for labels in counts.values())
@@ -206,10 +215,17 @@ def test_an_unreachable_hub_is_one_message_without_the_client(monkeypatch) -> No
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: pytest.fail("the client would try for 20 seconds"))
     with pytest.raises(InputError) as refused:
-        hub.snli(Progress())
+        hub.snli(ASKED, Progress())
     message = str(refused.value)
     assert "\n" not in message
-    for way in ("data=directory data.dir=", "data=generated", "data.cache", "HF_HUB_OFFLINE=1"):
+    for way in (
+        "unibio data snli data.vectors=random data.train=20000",
+        "to here here",
+        "data=directory data.dir=",
+        "data=generated",
+        "data.cache",
+        "HF_HUB_OFFLINE=1",
+    ):
         assert way in message
 
 
@@ -221,7 +237,7 @@ def test_the_hub_itself(server, monkeypatch) -> None:
     parts = {split: datasets.Dataset.from_dict(columns) for split in ("train", "validation", "test")}
     asked = []
     monkeypatch.setattr("datasets.load_dataset", lambda name: asked.append(name) or datasets.DatasetDict(parts))
-    source = hub.snli(Progress())
+    source = hub.snli(ASKED, Progress())
     assert asked == ["stanfordnlp/snli"]
     assert source.name.startswith("SNLI")
     assert list(source.splits) == ["train", "valid", "test"]
@@ -237,5 +253,5 @@ def test_what_the_client_raises_becomes_one_message(monkeypatch) -> None:
 
     monkeypatch.setattr("datasets.load_dataset", fail)
     with pytest.raises(InputError, match="ConnectionError: Couldn't reach stanfordnlp/snli\\)") as refused:
-        hub.snli(Progress())
+        hub.snli(ASKED, Progress())
     assert "long story" not in str(refused.value)

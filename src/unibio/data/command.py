@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from unibio.data.load import cache_path, load_pairs
+from unibio.data.account import described
+from unibio.data.load import load_pairs
+from unibio.data.progress import shown
 from unibio.data.settings import SOURCES, DataSettings
 from unibio.errors import InputError
 
@@ -18,29 +20,16 @@ def main(arguments: Sequence[str], about: str) -> None:
         prog="unibio data",
         description=about,
         epilog="An experiment prepares its own data where it finds none; with this they are ready before, for instance "
-        "where there is a network: unibio data experiment=NAME.",
+        "where there is a network. What is prepared serves every number of pairs.",
     )
     parser.add_argument("overrides", nargs="*", help=f"{', '.join(SOURCES)}, and Hydra overrides of the configuration")
     try:
-        settings = composed(parser.parse_args(arguments).overrides)
-        path = cache_path(settings)
-        held = path.is_file()
-        data = load_pairs(settings, progress=True)
+        with shown():
+            data = load_pairs(composed(parser.parse_args(arguments).overrides))
     except InputError as error:
         print(f"unibio: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    print(f"source: {data.source}")
-    for line in data.description:
-        print(line)
-    for split, part in data.splits.items():
-        premise, hypothesis = part.premise_length.float(), part.hypothesis_length.float()
-        print(
-            f"{split}: tokens of a premise {premise.mean():.1f} (longest {premise.max():.0f}), of a hypothesis "
-            f"{hypothesis.mean():.1f} (longest {hypothesis.max():.0f})"
-        )
-    print(f"coverage: {100 * data.coverage:.2f} % of the tokens have a vector; {len(data.words) - 1} words")
-    print(f"content: sha256 {data.content}")
-    print(f"{path}: {'read from' if held else 'written to'} the cache, {path.stat().st_size / 1e6:.1f} MB")
+    print("\n".join(described(data)))
 
 
 def composed(overrides: Sequence[str]) -> DataSettings:

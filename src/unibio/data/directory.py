@@ -6,11 +6,11 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 from unibio.data.pairs import LABELS, Pair, Source
+from unibio.data.progress import Progress
 from unibio.errors import InputError
 
 _NAMES = {"train": ("train",), "valid": ("dev", "valid", "validation"), "test": ("test",)}
@@ -22,33 +22,53 @@ _FIELDS = ("gold_label", "sentence1", "sentence2")
 _NUMBERS = {name: number for number, name in enumerate(LABELS)} | {"-": -1}
 
 
-def directory(path: str) -> Source:
+def files_of(path: str) -> dict[str, Path]:
     """The three files of a directory, named train, dev (or valid, validation) and test, with or without snli_1.0_.
 
-    What checksums there are must be right: those that gz files have at their ends, and those of a file SHA256SUMS in
-    the directory. (Pairs are read only as far as they are needed, which would not reach the end of a gz file.)
-
     Raises:
-        InputError: a file is missing or there are two for one split, or one is damaged; also while pairs are read.
+        InputError: no directory, one of the files is missing, or there are two for one split.
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise InputError(f"data.dir = {path} is not a directory")
-    files = {split: _only(folder, split) for split in _NAMES}
-    _verify(folder, list(files.values()))
+    return {split: _only(folder, split) for split in _NAMES}
+
+
+def has_files(path: str) -> bool:
+    """Whether a directory has any of the files; where it has none, prepared data may still be in the cache."""
+    folder = Path(path).expanduser()
+    return any(_there(folder, split) for split in _NAMES)
+
+
+def directory(path: str, progress: Progress) -> Source:
+    """The pairs of :func:`files_of`, after checking that each file is whole.
+
+    gz files have a checksum at their end; others are read to their end, since a file that was cut off shows there and
+    pairs are read only as far as they are needed. A file SHA256SUMS in the directory must be right.
+
+    Raises:
+        InputError: as :func:`files_of`, or a file is damaged; also while pairs are read.
+    """
+    files = files_of(path)
+    folder = Path(path).expanduser()
+    _verify(folder, list(files.values()), progress)
     return Source(
-        f"files of the directory {folder.resolve().name}",
-        {split: _read(file) for split, file in files.items()},
-        files=tuple(str(file.resolve()) for file in files.values()),
-        notes=[f"{split}: {file.name}" for split, file in files.items()],
+        f"files of the directory {folder.resolve().name}", {split: _read(file) for split, file in files.items()}
     )
 
 
+def _there(folder: Path, split: str) -> list[Path]:
+    return [path for stem in _stems(split) for ending in _ENDINGS if (path := folder / (stem + ending)).is_file()]
+
+
+def _stems(split: str) -> list[str]:
+    return [prefix + name for name in _NAMES[split] for prefix in ("", "snli_1.0_")]
+
+
 def _only(folder: Path, split: str) -> Path:
-    stems = [prefix + name for name in _NAMES[split] for prefix in ("", "snli_1.0_")]
-    found = [folder / (stem + ending) for stem in stems for ending in _ENDINGS if (folder / (stem + ending)).is_file()]
+    found = _there(folder, split)
     if not found:
-        expected = " or ".join(stem + ".jsonl" for stem in stems)
+        expected = " or ".join(stem + ".jsonl" for stem in _stems(split))
         there = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
         raise InputError(
             f"data.dir = {folder} has no file for {split}: expected {expected} (or .jsonl.gz, .txt, .txt.gz); there "
@@ -61,7 +81,7 @@ def _only(folder: Path, split: str) -> Path:
     return found[0]
 
 
-def _verify(folder: Path, files: list[Path]) -> None:
+def _verify(folder: Path, files: list[Path], progress: Progress) -> None:
     sums = folder / SUMS
     try:
         lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
@@ -80,49 +100,66 @@ def _verify(folder: Path, files: list[Path]) -> None:
             raise InputError(f"data.dir: {path} is damaged or cannot be read ({error}); get it again") from None
         if digest != promised.get(path.name):
             raise InputError(f"data.dir: {path} is damaged, as its sha256 is not that of {SUMS}; get it again")
+        if path.suffix != ".gz":
+            for _ in progress.count(_read(path), f"checking {path.name}"):
+                pass
 
 
 def _read(path: Path) -> Iterator[Pair]:
     opened = gzip.open if path.suffix == ".gz" else open
-    number = 0
+    table = ".jsonl" not in path.name
+    number = int(table)  # its first line names the columns
     try:
         with opened(path, "rt", encoding="utf-8", newline="\n") as file:
-            rows = _jsonl(file) if ".jsonl" in path.name else _table(file)
-            for label, premise, hypothesis in rows:
+            rows = _table(next(file, "")) if table else _jsonl
+            for line in file:
+                number += 1
+                if not line.strip():
+                    continue
+                label, premise, hypothesis = rows(line)
                 if not (isinstance(label, str) and isinstance(premise, str) and isinstance(hypothesis, str)):
                     raise ValueError("a label or a sentence that is not text")
                 if label not in _NUMBERS:
                     raise ValueError(f"the label {label!r}, not one of {', '.join(_NUMBERS)}")
                 yield Pair(premise, hypothesis, _NUMBERS[label])
-                number += 1
     except (OSError, EOFError, zlib.error, ValueError, KeyError) as error:
         what = f"no field {error}" if isinstance(error, KeyError) else error
+        if isinstance(error, json.JSONDecodeError):
+            what = f"cut off or no JSON ({error.msg} at character {error.pos})"
         raise InputError(
-            f"data.dir: {path} is damaged or not in SNLI's format, after {number} pairs: {what}. Get the file again"
+            f"data.dir: {path} is damaged or not in SNLI's format, line {number}: {what}. Get the file again"
         ) from None
 
 
-def _jsonl(file: IO[str]) -> Iterator[tuple[object, object, object]]:
-    for line in file:
-        if line.strip():
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError("a line that is not an object")
-            label, premise, hypothesis = (row[field] for field in _FIELDS)
-            yield label, premise, hypothesis
+#: Label, premise and hypothesis of a line, of whatever types.
+_Row = tuple[object, object, object]
 
 
-def _table(file: IO[str]) -> Iterator[tuple[object, object, object]]:
-    header = next(file, "").rstrip("\r\n").split("\t")
-    columns = [header.index(field) if field in header else None for field in _FIELDS]
-    if None in columns:
-        raise ValueError(f"the first line does not name the columns {', '.join(_FIELDS)}")
-    wanted = [column for column in columns if column is not None]
-    # With the column after the sentences there, the last of them is whole.
-    least = min(len(header), max(wanted) + 2)
-    for line in file:
+def _jsonl(line: str) -> _Row:
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError("not an object")
+    label, premise, hypothesis = (row[field] for field in _FIELDS)
+    return label, premise, hypothesis
+
+
+def _table(first: str) -> Callable[[str], _Row]:
+    """Reads the lines of a table whose first one names the columns."""
+    header = first.rstrip("\r\n").split("\t")
+    if any(field not in header for field in _FIELDS):
+        raise ValueError(f"it does not name the columns {', '.join(_FIELDS)}")
+    columns = [header.index(field) for field in _FIELDS]
+    # With the column after the sentences there, the last of them is whole. Annotators' votes behind them may be
+    # missing, but not together with the line's end: then the file was cut off.
+    least = min(len(header), max(columns) + 2)
+
+    def row(line: str) -> _Row:
         cells = line.rstrip("\r\n").split("\t")
         if not least <= len(cells) <= len(header):
-            raise ValueError(f"a line of {len(cells)} columns where the first has {len(header)}")
-        label, premise, hypothesis = (cells[column] for column in wanted)
-        yield label, premise, hypothesis
+            raise ValueError(f"{len(cells)} columns where the first line has {len(header)}")
+        if not line.endswith("\n") and len(cells) < len(header):
+            raise ValueError(f"the last line is cut off after {len(cells)} of {len(header)} columns")
+        label, premise, hypothesis = (cells[column] for column in columns)
+        return label, premise, hypothesis
+
+    return row

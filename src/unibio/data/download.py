@@ -52,12 +52,12 @@ def fetch(url: str, path: Path, key: str, otherwise: str, progress: Progress) ->
     problem = reachable(url)
     if problem is not None:
         raise InputError(f"{key}: {url} cannot be reached ({problem}); {otherwise}")
-    progress.say(f"downloading {url}")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
         with urllib.request.urlopen(url, timeout=60) as answer, part.open("wb") as file:
             size = int(answer.headers.get("Content-Length") or 0)
+            progress.say(f"downloading {url} ({size / 1e6:,.0f} MB) into {path}")
             with progress.bytes(path.name, size or None) as bar:
                 while block := answer.read(_BLOCK):
                     file.write(block)

@@ -9,19 +9,18 @@ from typing import Any
 from unibio.data.download import reachable
 from unibio.data.pairs import Pair, Source
 from unibio.data.progress import Progress
+from unibio.data.settings import TRAIN, DataSettings
 from unibio.errors import InputError
 
 NAME = "stanfordnlp/snli"
 _SPLITS = {"train": "train", "valid": "validation", "test": "test"}
-_WAYS_OUT = (
-    "Ways out: prepare once where there is a network (unibio data snli) and copy the directory of data.cache here; "
-    "data=directory data.dir=… with SNLI's files; data=generated, a task that needs nothing; or HF_HUB_OFFLINE=1 where "
-    "the hub's own cache has the data set."
-)
 
 
-def snli(progress: Progress) -> Source:
+def snli(settings: DataSettings, progress: Progress) -> Source:
     """SNLI from the hub, or from the hub's own cache with HF_HUB_OFFLINE=1.
+
+    Args:
+        settings: of which a message says how to prepare them elsewhere.
 
     Raises:
         InputError: unreachable, at once: the hub's client would try again for 20 seconds.
@@ -31,7 +30,9 @@ def snli(progress: Progress) -> Source:
         endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
         problem = reachable(f"{endpoint}/api/datasets/{NAME}")
         if problem is not None:
-            raise InputError(f"data.source = snli: the hub at {endpoint} cannot be reached ({problem}). {_WAYS_OUT}")
+            raise InputError(
+                f"data.source = snli: the hub at {endpoint} cannot be reached ({problem}). {_ways_out(settings)}"
+            )
     progress.say(f"loading {NAME} from {'the cache of the hub' if offline else 'the hub'}")
     try:
         import datasets
@@ -41,9 +42,20 @@ def snli(progress: Progress) -> Source:
     except Exception as error:  # the client's exceptions are of many kinds, and none of them helps more than its text
         said = (str(error).splitlines() or [""])[0]
         raise InputError(
-            f"data.source = snli: the hub gave no {NAME} ({type(error).__name__}: {said}). {_WAYS_OUT}"
+            f"data.source = snli: the hub gave no {NAME} ({type(error).__name__}: {said}). {_ways_out(settings)}"
         ) from None
-    return Source(f"SNLI 1.0 ({NAME} on the hub)", {split: _pairs(part) for split, part in splits.items()})
+    versions = {"datasets": datasets.__version__}
+    return Source(f"SNLI 1.0 ({NAME} on the hub)", {split: _pairs(part) for split, part in splits.items()}, versions)
+
+
+def _ways_out(settings: DataSettings) -> str:
+    more = "" if settings.train is not None and settings.train <= TRAIN else f" data.train={settings.train or 'null'}"
+    return (
+        f"Ways out: prepare once where there is a network (unibio data snli data.vectors={settings.vectors}{more}) and "
+        f"copy the directory data there to {settings.cache} here (data.cache); data=directory data.dir=… with SNLI's "
+        "files; data=generated, a task that needs nothing; or HF_HUB_OFFLINE=1 where the hub's own cache has the data "
+        "set."
+    )
 
 
 def _pairs(part: Any) -> Iterator[Pair]:

@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from unibio import checkpoint
-from unibio.data.pairs import SPLITS, PairData, Source, Split
+from unibio.data.directory import directory, files_of, has_files
+from unibio.data.pairs import PairData, Source
 from unibio.data.progress import Progress
-from unibio.data.settings import VECTORS, DataSettings
+from unibio.data.settings import MADE, TRAIN, VECTORS, DataSettings
+from unibio.data.stock import Stock, cut
+from unibio.data.vectors import locate
 from unibio.errors import InputError
 
 #: To be raised with every change of what :func:`unibio.data.prepare.prepare` or a source makes of the same settings.
-FORMAT = 2
+FORMAT = 3
 
 
-def load_pairs(settings: DataSettings, progress: bool = False) -> PairData:
+def load_pairs(settings: DataSettings) -> PairData:
     """The data of some settings; prepared at the first call, read from ``settings.cache`` at later ones.
 
-    Several processes may ask at once: one prepares, the others wait.
+    What is prepared serves other numbers of pairs as well. Several processes may ask at once: one prepares, the others
+    wait. Inside :func:`unibio.data.progress.shown` it says what it does.
 
     Args:
         settings: which data. Its source is the only one; none is ever put in the place of another.
-        progress: say on stderr what is being done.
 
     Raises:
-        InputError: the source cannot be reached or read, its files have changed since the data were prepared, it has
-            too few pairs, the content is not the one that ``settings.content`` demands, or the cache cannot be written.
+        InputError: the source cannot be reached or read, it has too few pairs, the content is not the one that
+            ``settings.content`` demands, or the cache cannot be written.
     """
-    path = cache_path(settings)
-    held = _read(path)
-    if held is None:
-        held = _kept(settings, path, Progress(progress))
-    elif _check_files(held["files"], path):
-        with suppress(OSError):  # a cache that cannot be written only means that the files are read again next time
-            checkpoint.save(path, held)
-    data = _unpacked(held)
+    path, progress = cache_path(settings), Progress()
+    stock = _read(path)
+    data = None if stock is None else cut(stock, settings)
+    how = "read from"
+    if data is None:
+        data, how = _kept(settings, path, progress), "written to"
+    if progress.show:
+        progress.say(f"prepared pairs {how} {path} ({path.stat().st_size / 1e6:.1f} MB)")
     if settings.content and data.content != settings.content:
         raise InputError(
             f"data.content demands {settings.content}, but {data.source} gives {data.content}: other pairs, vectors or "
@@ -53,20 +56,76 @@ def load_pairs(settings: DataSettings, progress: bool = False) -> PairData:
 
 
 def cache_path(settings: DataSettings) -> Path:
-    """The file of the prepared data of some settings."""
-    key = dataclasses.asdict(settings) | {"cache": "", "content": "", "format": FORMAT}
-    if settings.dir:
-        key["dir"] = str(Path(settings.dir).expanduser().resolve())
-    if settings.vectors not in VECTORS:
-        key["vectors"] = str(Path(settings.vectors).expanduser().resolve())
-    text = json.dumps(key, sort_keys=True)
-    return Path(settings.cache) / f"{settings.source}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
+    """The file of the prepared pairs of some settings; many settings share one.
+
+    Its name says what decides its content and has no path: in a copy of the cache it is found from anywhere. Files
+    count by their content; where they are not there, what was prepared from files of that name counts as theirs.
+
+    Raises:
+        InputError: files are missing, and nothing, or more than one thing, was prepared from such files.
+    """
+    files = _files(settings)
+    parts = [settings.source]
+    if settings.source == "generated":  # how it goes on depends on how much of it was read
+        parts.append(_short([settings.seed, settings.train, settings.valid, settings.test, settings.max_length]))
+    if settings.source == "directory":
+        pairs = [_sha256(file) for name, file in files.items() if name != "vectors"]
+        parts += [_plain(Path(settings.dir).expanduser().resolve().name), _short(pairs) if pairs else _ANY]
+    if settings.vectors in VECTORS:
+        parts.append("made" if settings.vectors in MADE else settings.vectors)
+    else:
+        known = _short([_sha256(files["vectors"])]) if "vectors" in files else _ANY
+        parts += [_plain(Path(settings.vectors).name), known]
+    name, cache = f"{'-'.join(parts)}.{FORMAT}.pt", Path(settings.cache)
+    if _ANY not in parts:
+        return cache / name
+    found = sorted(cache.glob(name))
+    if len(found) > 1:
+        raise InputError(
+            f"{settings.dir or settings.vectors} is not there, and data.cache = {cache} has pairs prepared from "
+            f"several files of that name: {', '.join(path.name for path in found)}; remove all but those that are meant"
+        )
+    if not found:
+        try:
+            if settings.source == "directory":
+                files_of(settings.dir)
+            locate(settings, Progress())
+        except InputError as error:
+            raise InputError(f"{error}; nor does data.cache = {cache} hold {name.replace(_ANY, '…')}") from None
+    return found[0]
 
 
-def _read(path: Path, warn: bool = False) -> dict[str, Any] | None:
+#: Digits of a hash in a file's name, and the pattern of any such hash.
+_DIGITS = 12
+_ANY = "?" * _DIGITS
+
+
+def _short(what: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:_DIGITS]
+
+
+def _plain(name: str) -> str:
+    """A file's name without what separates the parts of ours or has a meaning in patterns."""
+    return re.sub(r"[^\w.]", "_", name)
+
+
+def _files(settings: DataSettings) -> dict[str, Path]:
+    """The local files that are read, by split or "vectors", as far as they are there."""
+    found = files_of(settings.dir) if settings.source == "directory" and has_files(settings.dir) else {}
+    vectors = Path(settings.vectors).expanduser()
+    return found | ({"vectors": vectors} if settings.vectors not in VECTORS and vectors.is_file() else {})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path, warn: bool = False) -> Stock | None:
     """What the cache holds; None where it holds nothing, or something damaged or unreadable."""
     try:
-        return checkpoint.load(path)
+        held = checkpoint.load(path)
+        return None if held is None else Stock.unpacked(held)
     except checkpoint.DamagedCheckpoint as error:
         if warn:
             warnings.warn(f"{error}; it is not used, the data are prepared again", stacklevel=4)
@@ -75,19 +134,22 @@ def _read(path: Path, warn: bool = False) -> dict[str, Any] | None:
     return None
 
 
-def _kept(settings: DataSettings, path: Path, progress: Progress) -> dict[str, Any]:
-    """Prepared data that the cache now has, made here or by another process meanwhile."""
+def _kept(settings: DataSettings, path: Path, progress: Progress) -> PairData:
+    """Data from what the cache now has, made here or by another process meanwhile."""
     lock = FileLock(path.with_name(f".{path.stem}.lock"))
     with _writing(settings):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     try:
-        held = _read(path, warn=True)
-        if held is None:
-            held = _made(settings, progress)
+        stock = _read(path, warn=True)
+        data = None if stock is None else cut(stock, settings)
+        if data is None:
+            stock = _made(settings, progress, TRAIN if stock is None else max(TRAIN, len(stock.splits["train"])))
+            data = cut(stock, settings)
+            assert data is not None  # as many were prepared as the settings ask for
             with _writing(settings):
-                checkpoint.save(path, held)
-        return held
+                checkpoint.save(path, stock.packed())
+        return data
     finally:
         lock.release()
 
@@ -100,20 +162,13 @@ def _writing(settings: DataSettings) -> Iterator[None]:
         raise InputError(f"data.cache = {settings.cache} cannot be written ({error}); name another directory") from None
 
 
-def _made(settings: DataSettings, progress: Progress) -> dict[str, Any]:
+def _made(settings: DataSettings, progress: Progress, at_least: int) -> Stock:
+    """A stock from the source, with ``at_least`` training pairs where there are as many."""
     from unibio.data.prepare import prepare
-    from unibio.data.vectors import locate
 
     vector_file = locate(settings, progress)
-    data, files = prepare(settings, _source(settings, progress), vector_file, progress)
-    fields = {spec.name: getattr(data, spec.name) for spec in dataclasses.fields(data)}
-    fields |= {split: part.tensors() for split, part in data.splits.items()}
-    return {"data": fields, "files": {name: _identity(Path(name)) for name in files}}
-
-
-def _unpacked(held: dict[str, Any]) -> PairData:
-    fields = held["data"]
-    return PairData(**fields | {split: Split(**fields[split]) for split in SPLITS})
+    files = {file.name: _sha256(file) for file in _files(settings).values()}
+    return prepare(settings, _source(settings, progress), files, vector_file, progress, at_least)
 
 
 def _source(settings: DataSettings, progress: Progress) -> Source:
@@ -124,38 +179,5 @@ def _source(settings: DataSettings, progress: Progress) -> Source:
     if settings.source == "snli":
         from unibio.data.hub import snli
 
-        return snli(progress)
-    from unibio.data.directory import directory
-
-    return directory(settings.dir)
-
-
-def _identity(path: Path) -> list[Any]:
-    """Size, time of the last change and sha256 of a file."""
-    state = path.stat()
-    with path.open("rb") as file:
-        return [state.st_size, state.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest()]
-
-
-def _check_files(files: dict[str, list[Any]], prepared: Path) -> bool:
-    """Compare the source's files, as far as they are there, with those the data were prepared from.
-
-    A file of the same size and time is not read again. Returns whether only times have changed; they are updated.
-
-    Raises:
-        InputError: a file's content has changed.
-    """
-    touched = False
-    for name, (size, time, digest) in files.items():
-        path = Path(name)
-        state = path.stat() if path.is_file() else None
-        if state is None or (state.st_size, state.st_mtime_ns) == (size, time):
-            continue
-        now = _identity(path)
-        if now[2] != digest:
-            raise InputError(
-                f"{path} is not the file that the data were prepared from (sha256 {now[2][:12]}…, was {digest[:12]}…). "
-                f"If it is damaged, put it back; if the change is meant, remove {prepared}"
-            )
-        files[name], touched = now, True
-    return touched
+        return snli(settings, progress)
+    return directory(settings.dir, progress)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,14 +32,12 @@ class Source:
     Attributes:
         name: what is told and recorded; only the hub's SNLI is called SNLI.
         splits: {split: pairs}.
-        files: paths of the local files that were read, whose later change must be noticed.
-        notes: lines for the reader.
+        versions: of the packages that give them.
     """
 
     name: str
     splits: dict[str, Iterable[Pair]]
-    files: tuple[str, ...] = ()
-    notes: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,11 @@ class PairData:
         source: what the pairs are, in words.
         content: sha256.
         coverage: share of the tokens of all splits, repetitions counted, that have a vector.
-        description: lines for the reader: source, what was looked for, sizes, what was left out, vectors.
+        description: lines for the reader: what was looked for, files, sizes, what was left out, tokens, vectors.
+        vectors_name: what the vectors are, in words.
+        recognised: splits whose source is known to hold SNLI's pairs, all of them and no others.
+        files: {name of a local file that was read: its sha256}.
+        versions: of the packages that made the data.
     """
 
     train: Split
@@ -89,6 +92,10 @@ class PairData:
     content: str
     coverage: float
     description: tuple[str, ...]
+    vectors_name: str = ""
+    recognised: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -107,11 +114,8 @@ def content_hash(splits: dict[str, Split], vectors: Tensor) -> str:
     return digest.hexdigest()
 
 
-def padded(sentences: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """Ids of n sentences, none of them empty, as int32 (n, longest) with zeros after the end, and lengths (n,)."""
-    lengths = torch.tensor([len(sentence) for sentence in sentences], dtype=torch.int32)
-    ids = torch.zeros(len(sentences), int(lengths.max()), dtype=torch.int32)
-    ids[torch.arange(ids.shape[1]) < lengths[:, None]] = torch.tensor(
-        [word for sentence in sentences for word in sentence], dtype=torch.int32
-    )
-    return ids, lengths
+def padded(numbers: np.ndarray, lengths: np.ndarray) -> tuple[Tensor, Tensor]:
+    """n sentences, written one after the other, as int32 (n, longest) with zeros after the end, and lengths (n,)."""
+    ids = np.zeros((len(lengths), max(lengths, default=0)), dtype=np.int32)
+    ids[np.arange(ids.shape[1]) < lengths[:, None]] = numbers
+    return torch.from_numpy(ids), torch.from_numpy(lengths.astype(np.int32))

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 from tqdm import tqdm
 
+_SHOWN: ContextVar[bool] = ContextVar("shown", default=False)
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Say on stderr what is done to data in this block. Worker processes, which are not in it, stay quiet."""
+    token = _SHOWN.set(True)
+    try:
+        yield
+    finally:
+        _SHOWN.reset(token)
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Lines and bars on stderr where ``show``; bars on a terminal only."""
+    """Lines and bars on stderr where ``show``, by default inside :func:`shown`; bars on a terminal only."""
 
-    show: bool = False
+    show: bool = field(default_factory=_SHOWN.get)
 
     def say(self, text: str) -> None:
         """A line."""

@@ -11,6 +11,11 @@ from unibio.parameters import Configured, hyper
 SOURCES = ("generated", "snli", "directory")
 #: Vectors by name; anything else is the path of a vector file.
 VECTORS = ("own", "glove50", "glove", "random")
+#: Those that are made by us, for whatever words there are.
+MADE = ("own", "random")
+#: Training pairs that are prepared where fewer are asked for: the paper's number, and more than any scale takes. All
+#: 550,000 of SNLI would take minutes.
+TRAIN = 10_000
 #: Components of vectors that we make ourselves, where the settings leave it open.
 DIMENSION = 50
 
@@ -53,7 +58,7 @@ class DataSettings(Configured):
             )
         if not self.vectors:
             raise InputError(f"data.vectors is empty: give one of {', '.join(VECTORS)}, or the path of a vector file")
-        if self.dimension is not None and self.vectors not in ("own", "random"):
+        if self.dimension is not None and self.vectors not in MADE:
             raise InputError(
                 f"data.dimension = {self.dimension} is for own or random vectors; those of {self.vectors} have their "
                 "own: leave it null"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from unibio.data import lexicon, words
 from unibio.data.download import fetch
 from unibio.data.progress import Progress
-from unibio.data.settings import DIMENSION, DataSettings
+from unibio.data.settings import DIMENSION, MADE, DataSettings
 from unibio.draw import Streams
 from unibio.errors import InputError
 
@@ -26,12 +27,23 @@ GLOVE_840B = "https://nlp.stanford.edu/data/glove.840B.300d.zip"
 
 @dataclass(frozen=True)
 class WordVectors:
-    """Vectors float32 (words, d) with zeros for padding and for unknown words, what they are, and files to watch."""
+    """Vectors of a vocabulary.
+
+    Attributes:
+        table: float32 (words, d), zeros for padding and for words without a vector.
+        found: bool (words,), which have one.
+        name: what they are.
+        versions: of the packages that they come from.
+    """
 
     table: Tensor
-    found: set[str]
+    found: Tensor
     name: str
-    files: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def of(self, rows: list[int]) -> WordVectors:
+        """Those of some words."""
+        return replace(self, table=self.table[rows], found=self.found[rows])
 
 
 def locate(settings: DataSettings, progress: Progress) -> Path | None:
@@ -42,7 +54,7 @@ def locate(settings: DataSettings, progress: Progress) -> Path | None:
     Raises:
         InputError: no such file or package, or no way to download it.
     """
-    if settings.vectors in ("own", "random"):
+    if settings.vectors in MADE:
         return None
     if settings.vectors == "glove50":
         package_files()
@@ -59,33 +71,44 @@ def locate(settings: DataSettings, progress: Progress) -> Path | None:
     return path
 
 
-def word_vectors(settings: DataSettings, path: Path | None, vocabulary: list[str], progress: Progress) -> WordVectors:
-    """Vectors of a vocabulary whose row 0 is padding, with what :func:`locate` gave.
+def made(settings: DataSettings, vocabulary: Sequence[str]) -> WordVectors:
+    """Own or random vectors of a vocabulary whose row 0 is padding."""
+    names = list(vocabulary[1:])
+    dimension = settings.dimension or DIMENSION
+    if settings.vectors == "own":
+        table = torch.from_numpy(lexicon.vectors(names, dimension, settings.seed))
+        known = table.any(1)
+    else:
+        numbers = Streams([settings.seed]).block("vectors/random", "normal", 0, len(names) * dimension)
+        # Multiples of 2⁻¹², so that the last bits of a machine's logarithm do not show in the content's hash.
+        table = ((numbers.view(-1, dimension) * 2048).round() / 4096).float()
+        known = torch.ones(len(names), dtype=torch.bool)
+    return _with_padding(table, known, f"{settings.vectors}, {dimension}-d")
+
+
+def looked_up(settings: DataSettings, path: Path | None, vocabulary: Sequence[str], progress: Progress) -> WordVectors:
+    """Vectors of a vocabulary whose row 0 is padding, from the package or from the file that :func:`locate` gave.
 
     Raises:
         InputError: the vectors are damaged, or none of them is of these words.
     """
-    names = vocabulary[1:]
-    dimension = settings.dimension or DIMENSION
-    files: tuple[str, ...] = ()
-    if settings.vectors == "own":
-        table = torch.from_numpy(lexicon.vectors(names, dimension, settings.seed))
-        found = {word for word, row in zip(names, table, strict=True) if row.any()}
-        name = f"own, {dimension}-d"
-    elif settings.vectors == "random":
-        numbers = Streams([settings.seed]).block("vectors/random", "normal", 0, len(names) * dimension)
-        # Multiples of 2⁻¹², so that the last bits of a machine's logarithm do not show in the content's hash.
-        table, found = ((numbers.view(-1, dimension) * 2048).round() / 4096).float(), set(names)
-        name = f"random, {dimension}-d"
-    elif path is None:
+    names = list(vocabulary[1:])
+    versions = {}
+    if path is None:
         progress.say(f"looking up {len(names)} words in GloVe 6B, 50-d")
         table, found = _from_package(names)
-        name = f"GloVe 6B, 50-d (package {PACKAGE} {metadata.version(PACKAGE)})"
+        versions = {PACKAGE: metadata.version(PACKAGE)}
+        name = f"GloVe 6B, 50-d (package {PACKAGE} {versions[PACKAGE]})"
     else:
         progress.say(f"looking up {len(names)} words in {path}")
         table, found = words.read_vectors(path, names, progress)
-        name, files = f"{path.name}, {table.shape[1]}-d", (str(path.resolve()),)
-    return WordVectors(torch.cat([table.new_zeros(1, table.shape[1]), table]), found, name, files)
+        name = f"{path.name}, {table.shape[1]}-d"
+    return _with_padding(table, torch.tensor([word in found for word in names]), name, versions)
+
+
+def _with_padding(table: Tensor, known: Tensor, name: str, versions: dict[str, str] | None = None) -> WordVectors:
+    padding = table.new_zeros(1, table.shape[1])
+    return WordVectors(torch.cat([padding, table]), torch.cat([known.new_zeros(1), known]), name, versions or {})
 
 
 def _from_package(names: list[str]) -> tuple[Tensor, set[str]]:
