@@ -29,8 +29,8 @@ def drawings() -> list[Drawing]:
     )
     exponents = "Figure 4 with other exponents p of the regulariser"
     constant = (
-        "UniBiO's floor makes D = 1 at every p here, so that its estimator is the classical Neumann sum and p changes "
-        "the regulariser alone."
+        "UniBiO's floor lies above nearly every weight and makes D = 1 at every p here, so that its estimator is the "
+        "classical Neumann sum, not the generalised one of Theorem 4.1, and p changes the regulariser alone."
     )
     return [
         Drawing(

@@ -103,8 +103,8 @@ def _classical(learned: Sequence[Group]) -> str | None:
     if not any(_unit_floor(group) for group in own):
         return None
     return (
-        "**UniBiO's floor δ has D_δ = 1 in these comparisons and lies above the weights, so that D ≡ 1 and its "
-        "estimator is the classical Neumann sum: they do not exercise the generalised one of Theorem 4.1, and p "
+        "**UniBiO's floor δ has D_δ = 1 in these comparisons and lies above nearly every weight, so that D is 1 and "
+        "its estimator is the classical Neumann sum: they do not exercise the generalised one of Theorem 4.1, and p "
         "changes the regulariser alone. What sets UniBiO apart here is its normalised momentum and its periodic lower "
         "level. D acts in the study of its floor only.**"
     )
