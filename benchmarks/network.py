@@ -31,9 +31,9 @@ from measure import Row
 RELEASED = {64: (0.59, 693.0, 3.0), 256: (1.71, 1489.0, 2.0)}
 #: An iteration over its oracle calls; percent of it spent on handling data; peak memory over the released loop's.
 OVER_ORACLE, DATA_SHARE, MEMORY = 1.15, 3.0, 0.6
-#: Products with the word vectors (every different word's once: U×e by e×h) and within layers (N×h by h×h) of two
-#: layers, by kind of derivative.
-PRODUCTS = {"gradient": (2, 9), "hvp": (4, 27), "jvp": (2, 9)}
+#: Products of two layers by kind of derivative: with the word vectors (U×e by e×h, every different word once), between
+#: layers (N×h by h×h), and with the states of the time before (M×h by h×h, without the first tokens, which have none).
+PRODUCTS = {"gradient": (2, 3, 6), "hvp": (4, 9, 18), "jvp": (2, 3, 6)}
 #: Words, the first of them padding, and the exponent of the law by which they are drawn.
 WORDS, EXPONENT = 5000, 1.13
 
@@ -131,8 +131,9 @@ def main(width: int, batch: int, pairs: int, dimension: int, repetitions: int) -
         }
         for name, call in calls.items():
             found[name] = statistics.median(_timed(call) for _ in range(repetitions + 1))
-    found["tokens"], found["words"] = watch.sizes()
-    found["products"] = _products(width, dimension, *watch.sizes(), repetitions)
+    sizes = watch.sizes()
+    found["words"], found["tokens"], _ = sizes
+    found["products"] = _products(width, dimension, sizes, repetitions)
     print(json.dumps(found))
 
 
@@ -178,7 +179,7 @@ class _Watch:
 
     def reset(self) -> None:
         self.seconds = 0.0
-        self._sizes: list[tuple[int, int]] = []
+        self._sizes: list[tuple[int, int, int]] = []
 
     def timed(self, function: Callable, then: Callable[[Any], None] = lambda _: None) -> Callable:
         """``function``, its time added; ``then`` sees what it gives, and its own time is not."""
@@ -194,12 +195,11 @@ class _Watch:
 
     def note(self, pairs: Any) -> None:
         """Note the size of a minibatch."""
-        self._sizes.append((len(pairs.words.word), len(pairs.words.vectors)))
+        self._sizes.append((len(pairs.words.vectors), len(pairs.words.word), len(pairs.packing.previous)))
 
-    def sizes(self) -> tuple[int, int]:
-        """Mean numbers of tokens and of different words of a minibatch."""
-        tokens, words = zip(*self._sizes, strict=True)
-        return round(statistics.mean(tokens)), round(statistics.mean(words))
+    def sizes(self) -> list[int]:
+        """Mean numbers of different words of a minibatch, of its tokens, and of those that are not the first."""
+        return [round(statistics.mean(sizes)) for sizes in zip(*self._sizes, strict=True)]
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -208,15 +208,15 @@ def _timed(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def _products(width: int, dimension: int, tokens: int, different: int, repetitions: int) -> float:
+def _products(width: int, dimension: int, sizes: list[int], repetitions: int) -> float:
     """Seconds of the products of 1½ lower gradients, an upper gradient, two HVPs and a JVP, as large ones."""
     share = {"gradient": 2.5, "hvp": 2.0, "jvp": 1.0}
-    by_words, within = (sum(share[kind] * PRODUCTS[kind][k] for kind in share) for k in (0, 1))
-    words, states = torch.randn(different, dimension), torch.randn(tokens, width)
-    W, U = torch.randn(dimension, width), torch.randn(width, width)
-    first = min(_timed(lambda: words @ W) for _ in range(repetitions + 1))
-    second = min(_timed(lambda: states @ U) for _ in range(repetitions + 1))
-    return by_words * first + within * second
+    seconds = 0.0
+    for k, (rows, columns) in enumerate(zip(sizes, (dimension, width, width), strict=True)):
+        left, right = torch.randn(rows, columns), torch.randn(columns, width)
+        best = min(_timed(lambda left=left, right=right: left @ right) for _ in range(repetitions + 1))
+        seconds += best * sum(share[kind] * PRODUCTS[kind][k] for kind in share)
+    return seconds
 
 
 def _peak() -> float:

@@ -53,8 +53,10 @@ def test_pooling_and_predecessors_are_those_of_single_sentences(lengths: list[in
     expected = torch.stack([one.max(0).values for one in tokens.split(lengths)])
     assert torch.equal(packing.largest(states), expected)
     assert torch.equal(states.gather(0, packing.winners(states)), expected)
-    before = torch.cat([torch.cat((torch.zeros(1, 3), one[:-1])) for one in tokens.split(lengths)])
-    assert torch.equal(packing.before(states), before[torch.from_numpy(packing.tokens)])
+    before = torch.cat([torch.cat((torch.full((1, 3), torch.nan), one[:-1])) for one in tokens.split(lengths)])
+    before = before[torch.from_numpy(packing.tokens)]
+    assert torch.equal(packing.before(states), before[packing.later])
+    assert before[: packing.later.start].isnan().all()
 
 
 def test_more_tokens_than_are_counted_ahead() -> None:

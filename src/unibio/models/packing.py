@@ -67,10 +67,14 @@ class Packing:
         previous = every[len(order) :] - count[:-1].repeat(count[1:])
         return cls(tokens, counts, starts, _on(device, previous), _on(device, order))
 
+    @property
+    def later(self) -> slice:
+        """The tokens that have a predecessor: all but the first of each sequence."""
+        return slice(self.counts[0], None)
+
     def before(self, states: Tensor) -> Tensor:
-        """Every token's predecessor's row, 0 for first tokens: (N, h) from (N, h)."""
-        first = states.new_zeros(self.counts[0], states.shape[1])
-        return torch.cat((first, states.index_select(0, self.previous)))
+        """The predecessors' rows of later tokens: (N − S, h) from (N, h)."""
+        return states.index_select(0, self.previous)
 
     def winners(self, states: Tensor) -> Tensor:
         """For every given sequence and column, the packed place of the largest entry over its tokens: (S, h) int64."""
@@ -147,6 +151,25 @@ class Words:
         # Sums of rows by index are atomic on CUDA, in any order; bags are summed in the order of their tokens.
         sums = F.embedding_bag(self.tokens, delta, self.first, mode="sum")
         torch.mm(sums.t(), self.vectors, out=out)
+
+
+@dataclass
+class States:
+    """The states of a layer as the inputs of the next one, to which they are what :class:`Words` are to the first.
+
+    Attributes:
+        vectors: (N, h), a row for every token.
+    """
+
+    vectors: Tensor
+
+    def times(self, W: Tensor, b: Tensor) -> Tensor:
+        """As :meth:`Words.times`."""
+        return torch.addmm(b, self.vectors, W.t())
+
+    def outer(self, delta: Tensor, out: Tensor) -> None:
+        """As :meth:`Words.outer`."""
+        torch.mm(delta.t(), self.vectors, out=out)
 
 
 #: The integers from 0; a part of them is cheaper than making them again.

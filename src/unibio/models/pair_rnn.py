@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unibio.models.packing import Packing, Words
+from unibio.models.packing import Packing, States, Words
 
 #: Classes of natural language inference: entailment, neutral, contradiction.
 CLASSES = 3
@@ -91,26 +91,13 @@ class Pairs:
         return len(self.label)
 
 
-@dataclass(frozen=True)
-class _Below:
-    """The states (N, h) of the layer below, as another layer's inputs; what :class:`Words` is to the first layer."""
-
-    states: Tensor
-
-    def times(self, W: Tensor, b: Tensor) -> Tensor:
-        return torch.addmm(b, self.states, W.t())
-
-    def outer(self, delta: Tensor, out: Tensor) -> None:
-        torch.mm(delta.t(), self.states, out=out)
-
-
 @dataclass
 class _Layer:
-    """One layer at a point: its weights, inputs, states, predecessors' states and the slope 1 − h²."""
+    """One layer at a point: its weights, inputs, states, those before later tokens, and the slope 1 − h²."""
 
     W: Tensor
     U: Tensor
-    inputs: Words | _Below
+    inputs: Words | States
     states: Tensor
     before: Tensor
     slope: Tensor
@@ -130,16 +117,17 @@ class At:
     def __init__(self, net: Architecture, flat: Tensor, pairs: Pairs):
         self.net, self.pairs = net, pairs
         weights = net.split(flat)
+        self.later = pairs.packing.later  # the state before a first token is 0
         self.V = weights[-2]
         self.layers: list[_Layer] = []
-        inputs: Words | _Below = pairs.words
+        inputs: Words | States = pairs.words
         packing = pairs.packing
         for W, U, b in _threes(weights):
             states = _recur(inputs.times(W, b), U, packing)
             # The slope is needed by derivatives only, but costs nothing beside the recurrence.
             slope = torch.addcmul(states.new_ones(()), states, states, value=-1)
             self.layers.append(_Layer(W, U, inputs, states, packing.before(states), slope))
-            inputs = _Below(states)
+            inputs = States(states)
         self.winners = packing.winners(states)
         self.u, self.v = states.gather(0, self.winners).chunk(2)
         self.sign = (self.u - self.v).sign()
@@ -176,7 +164,7 @@ class At:
             layer.delta = _recur_back(arriving, layer.slope, layer.U, self.pairs.packing)
             layer.arriving = arriving
             layer.inputs.outer(layer.delta, out=dW)
-            torch.mm(layer.delta.t(), layer.before, out=dU)
+            torch.mm(layer.delta[self.later].t(), layer.before, out=dU)
             torch.sum(layer.delta, 0, out=db)
             if layer is not self.layers[0]:
                 arriving = layer.delta @ layer.W
@@ -194,7 +182,8 @@ class At:
         inputs: Tensor | None = None
         states = []
         for layer, (dW, dU, db) in zip(self.layers, _threes(parts), strict=True):
-            given = layer.inputs.times(dW, db).addmm_(layer.before, dU.t())
+            given = layer.inputs.times(dW, db)
+            given[self.later].addmm_(layer.before, dU.t())
             if inputs is not None:
                 given.addmm_(inputs, layer.W.t())
             inputs = _recur_tangent(given, layer.slope, layer.U, self.pairs.packing)
@@ -231,11 +220,12 @@ class At:
         for k in reversed(range(len(walk))):
             layer, (tW, tU, _), (dW, dU, db), state = walk[k]
             # The change of U acts on what has come from later times already, that of U's argument in the recurrence.
-            arriving.index_add_(0, packing.previous, layer.delta[packing.counts[0] :] @ tU)
+            arriving.index_add_(0, packing.previous, layer.delta[self.later] @ tU)
             bend = torch.mul(layer.arriving, layer.states).mul_(state).mul_(-2)
             delta = _recur_back(arriving, layer.slope, layer.U, packing, bend)
             layer.inputs.outer(delta, out=dW)
-            torch.mm(delta.t(), layer.before, out=dU).addmm_(layer.delta.t(), packing.before(state))
+            torch.mm(delta[self.later].t(), layer.before, out=dU)
+            dU.addmm_(layer.delta[self.later].t(), packing.before(state))
             torch.sum(delta, 0, out=db)
             if k:
                 dW.addmm_(layer.delta.t(), states[k - 1])
@@ -251,10 +241,10 @@ class At:
 def predict(net: Architecture, flat: Tensor, pairs: Pairs) -> Tensor:
     """Logits alone, (B, 3), keeping nothing else."""
     weights = net.split(flat)
-    inputs: Words | _Below = pairs.words
+    inputs: Words | States = pairs.words
     for W, U, b in _threes(weights):
         states = _recur(inputs.times(W, b), U, pairs.packing)
-        inputs = _Below(states)
+        inputs = States(states)
     u, v = pairs.packing.largest(states).chunk(2)
     return torch.addmm(weights[-1], torch.cat((u, v, (u - v).abs(), u * v), 1), weights[-2].t())
 
