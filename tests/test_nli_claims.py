@@ -26,7 +26,7 @@ MAIN = "nli-highest-0.1-p3"
 
 
 def known(one):
-    one.config["data"]["content"] = "ab" * 32
+    one.summary["data"] = {"recognised": ["valid", "test"], "coverage": 0.9981, "description": ["file: a, sha256 b"]}
 
 
 def outcome(id, **given):  # noqa: A002
@@ -154,6 +154,8 @@ def test_only_snli_says_something_about_snli() -> None:
     for one in files:
         known(one)
     assert verdict(MAIN, nli=files) == rules.REPRODUCED
+    files[0].summary["data"]["recognised"] = ["valid"]
+    assert verdict(MAIN, nli=files) == rules.NOT_TESTABLE
     assert "files" in outcome("nli-weighting-helps", nli=everyone(source="directory")).explanation
 
 
@@ -295,7 +297,7 @@ def test_a_reduced_scale_is_said() -> None:
         ("problem", "width", 256, "256 units (the paper: 4,096)"),
         ("data", "train", 2000, "2,000 training pairs (the paper: 10,000)"),
         ("data", "vectors", "glove50", "50 dimensions a word vector (the paper: 300)"),
-        ("data", "vectors", "mine.txt", "an unknown number of dimensions a word vector (the paper: 300)"),
+        ("data", "vectors", "some/mine.txt", "an unknown number of dimensions a word vector (the paper: 300)"),
         (None, "epochs", 10.0, "10 epochs (the paper: 20)"),
     ],
 )
@@ -411,6 +413,22 @@ def test_what_may_mislead_is_said() -> None:
     fine = markdown(list(report_nli.blocks(study(nli=pair("unibio", 0.5)))))
     assert "chance at the end" not in fine
     assert "beyond its interval somewhere" not in fine
+
+
+def test_the_section_tells_what_the_records_know_of_their_data() -> None:
+    found = everyone(source="directory")
+    for one in found:
+        known(one)
+    text = markdown(list(report_nli.blocks(study(nli=found))))
+    assert text.startswith("Data: SNLI, from files: 10000 training")
+    assert "- 99.81% of the tokens have a vector" in text
+    assert "- file: a, sha256 b" in text
+    other = pair("unibio", 0.5, rate=0.3)
+    for one in other:
+        one.config["data_hash"] = "cd" * 32
+    both = markdown(list(report_nli.blocks(study(nli=found, nli_noise=other))))
+    assert f"`{'ab' * 32}`" in both
+    assert f"`{'cd' * 32}`" in both
 
 
 def test_where_vectors_lie_is_not_told() -> None:

@@ -10,8 +10,9 @@ from unibio.records import Record
 PROBLEM = "nli_cleaning"
 #: The paper's setting: what it is called, and how much of it.
 PAPER = {"units": 4096, "training pairs": 10_000, "dimensions a word vector": 300, "epochs": 20}
-#: Components of the word vectors that have a name; others are the records' to say.
+#: Components of the word vectors that have a name, and the paper's by the name of their file.
 _DIMENSIONS = {"glove": 300, "glove50": 50}
+_PAPER_VECTORS = "glove.840B.300d"
 #: Of our own and of random vectors where the configuration leaves it open.
 _DEFAULT_DIMENSION = 50
 
@@ -23,9 +24,8 @@ def told(record: Record) -> Mapping[str, Any]:
 
 
 def is_snli(record: Record) -> bool:
-    """Whether the pairs are known to be SNLI's: from the hub, or files whose content was recognised or demanded."""
-    data = record.config["data"]
-    return data["source"] == "snli" or (data["source"] == "directory" and bool(data.get("content")))
+    """Whether the pairs are known to be SNLI's: from the hub, or from files that hold just its clean splits."""
+    return record.config["data"]["source"] == "snli" or set(told(record).get("recognised", ())) >= {"valid", "test"}
 
 
 def data_name(record: Record) -> str:
@@ -34,7 +34,7 @@ def data_name(record: Record) -> str:
     if source == "generated":
         return "generated pairs, not SNLI"
     if source == "directory":
-        return "SNLI, from files" if is_snli(record) else "pairs from files that the records do not identify as SNLI"
+        return "SNLI, from files" if is_snli(record) else "pairs from files that were not recognised as SNLI's"
     return "SNLI"
 
 
@@ -45,11 +45,16 @@ def foreign(found: Iterable[Record]) -> str | None:
 
 
 def dimension(record: Record) -> int | None:
-    """Components of the word vectors; None for a file's, where the record does not say."""
+    """Components of the word vectors; None for a file's, unless it is the paper's."""
     data = record.config["data"]
     if data["vectors"] in ("own", "random"):
         return int(data.get("dimension") or _DEFAULT_DIMENSION)
-    return _DIMENSIONS.get(data["vectors"])
+    return _DIMENSIONS.get("glove" if named(data["vectors"]).startswith(_PAPER_VECTORS) else data["vectors"])
+
+
+def named(vectors: str) -> str:
+    """A kind of vectors; of a file no more than its name, since where it lies is nobody's business."""
+    return vectors.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def departures(found: Iterable[Record]) -> list[str]:

@@ -90,8 +90,8 @@ def _setting(record: Record) -> str:
     problem, data = config["problem"], config["data"]
     return (
         f"Data: {nli_setting.data_name(record)}: {data['train']} training, {data['valid']} validation and "
-        f"{data['test']} test pairs, word vectors “{_named(data['vectors'])}”; {problem['layers']} tanh layers of "
-        f"{problem['width']} units, max-pooled; {config['epochs']:g} epochs, batches of "
+        f"{data['test']} test pairs, word vectors “{nli_setting.named(data['vectors'])}”; {problem['layers']} tanh "
+        f"layers of {problem['width']} units, max-pooled; {config['epochs']:g} epochs, batches of "
         f"{config['algorithm']['batch_size']}."
     )
 
@@ -103,11 +103,6 @@ def _data(record: Record) -> list[str]:
     if told.get("coverage") is not None:
         lines.append(f"{told['coverage']:.2%} of the tokens have a vector")
     return lines + [str(line) for line in told.get("description") or ()]
-
-
-def _named(vectors: str) -> str:
-    """A kind of vectors; of a file no more than its name, since where it lies is nobody's business."""
-    return vectors.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 _HEADER = ["method", "test accuracy", "frozen twin", "gain", "train (true)", "train (noisy)", "AUC", "precision"]
