@@ -114,10 +114,10 @@ def test_any_damage_of_a_gz_file_is_seen_before_reading(tmp_path, place: float) 
     whole = path.read_bytes()
     at = int(place * len(whole))
     path.write_bytes(whole[:at])
-    with pytest.raises(InputError, match=r"train\.jsonl\.gz is damaged or cannot be read"):
+    with pytest.raises(InputError, match=r"train\.jsonl\.gz is damaged"):
         read(tmp_path)
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
-    with pytest.raises(InputError, match=r"train\.jsonl\.gz is damaged or cannot be read"):
+    with pytest.raises(InputError, match=r"train\.jsonl\.gz is damaged"):
         read(tmp_path)
 
 

@@ -117,8 +117,11 @@ def _files(settings: DataSettings) -> dict[str, Path]:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error}); repair it or name another") from None
 
 
 def _read(path: Path, warn: bool = False) -> Stock | None:
@@ -167,7 +170,8 @@ def _made(settings: DataSettings, progress: Progress, at_least: int) -> Stock:
     from unibio.data.prepare import prepare
 
     vector_file = locate(settings, progress)
-    files = {file.name: _sha256(file) for file in _files(settings).values()}
+    read = [*_files(settings).values(), *([vector_file] if settings.vectors == "glove" and vector_file else [])]
+    files = {file.name: _sha256(file) for file in read}
     return prepare(settings, _source(settings, progress), files, vector_file, progress, at_least)
 
 
