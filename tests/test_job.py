@@ -20,8 +20,10 @@ from unibio.cli import main
 from unibio.config import Job, job_from
 from unibio.errors import InputError
 from unibio.job import FailedBefore, existing, pick_device, run_job
+from unibio.oracle import Oracle
 from unibio.pool import run_pool
 from unibio.run import Interrupted
+from unibio.status import state_of
 from unibio.sweep import composer, expand, plan
 
 
@@ -184,21 +186,50 @@ def test_an_interrupted_job_goes_on_where_it_was(tmp_path: Path, monkeypatch: py
         )
 
 
+def test_a_job_that_is_stopped_while_it_starts_is_interrupted_and_can_start_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal during the thirtieth call of the warm start: it ends with the next, as an interrupted job."""
+    whole = run_job(make(tmp_path / "whole")).record
+    job, calls, count = make(tmp_path / "parts"), [0], Oracle._count
+
+    def counted(*arguments: object) -> None:
+        calls[0] += 1
+        if calls[0] == 30:
+            os.kill(os.getpid(), signal.SIGTERM)
+        count(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Oracle, "_count", counted)
+        with pytest.raises(Interrupted):
+            run_job(job)
+    assert calls[0] in (30, 31)
+    path = job.root / records.record_name(job.config)
+    assert state_of(path).state == "interrupted"
+    assert not list(path.glob("checkpoint-*.pt"))
+    again = run_job(job).record
+    assert again.summary["resumed_from"] == 0
+    pd.testing.assert_frame_equal(
+        again.history.drop(columns="seconds"), whole.history.drop(columns="seconds"), check_exact=True
+    )
+
+
 def test_a_damaged_checkpoint_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from unibio import job as module
 
     job = make(tmp_path)
+    steps: list[int] = []
 
     class Stop:
         def __enter__(self):
-            return lambda: True
+            return lambda: bool(steps)
 
         def __exit__(self, *_: object) -> None: ...
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "stop_requests", Stop)
         with pytest.raises(Interrupted):
-            run_job(job)
+            run_job(job, steps.append)
     (checkpoint,) = (tmp_path / records.record_name(job.config)).glob("checkpoint-*.pt")
     content = bytearray(checkpoint.read_bytes())
     content[len(content) // 2] ^= 1

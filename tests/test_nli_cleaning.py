@@ -27,10 +27,11 @@ from unibio.job import run_job
 from unibio.models.packing import Packing, Words
 from unibio.models.pair_rnn import Architecture, At, Pairs
 from unibio.problems import nli_memory, nli_network
-from unibio.problems.nli_cleaning import Losses, NLICleaning, precision
-from unibio.problems.nli_network import Network, Sentences
+from unibio.problems.nli_cleaning import NLICleaning, precision
+from unibio.problems.nli_network import Sentences
 from unibio.records import digest
 from unibio.sweep import composer
+from unibio.updates import descend
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +209,7 @@ def test_unibio_plain_takes_n_steps_a_period(spec: NLICleaning) -> None:
     oracle, by_hand = (oracle_of(problem, x, y, batch_size=8) for _ in range(2))
     state = algorithm.init(oracle, x, y)
     for _ in range(2):
-        y = y - 0.1 * by_hand.grad_lower(x, y)
+        y = descend(y, 0.1, by_hand.grad_lower(x, y))
     assert torch.equal(state["y"], y)
     expected = [2, 2, 2, 4, 4, 4, 6]
     for count in expected:
@@ -259,9 +260,28 @@ def test_no_separation_is_chance(spec: NLICleaning) -> None:
 def test_a_network_that_cannot_fit_is_refused_before_the_first_step(
     spec: NLICleaning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nli_memory, "_memory", lambda device: 1e4)
-    with pytest.raises(InputError, match=r"problem.width = 5 needs about .* GiB"):
+    asked: list[torch.device] = []
+    monkeypatch.setattr(nli_memory, "available", lambda device: asked.append(device) or 1e4)
+    with pytest.raises(InputError, match=r"problem.width = 5 needs about .* GiB for its 178 weights, and cpu has"):
         solve(spec, "stocbio", steps=1, batch_size=8)
+    assert asked == [torch.device("cpu")]
+    with pytest.raises(InputError, match=r"and cuda:1 has 9.31e-06 GiB left; use a smaller width or batch"):
+        spec.check_memory(PlainUniBiO(), 1, torch.float32, torch.device("cuda:1"))
+
+
+def test_weights_that_fit_nowhere_are_refused_before_they_are_made(
+    spec: NLICleaning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three million million weights, on this very machine."""
+
+    def start(*_: object) -> None:
+        raise AssertionError("it began to make them")
+
+    monkeypatch.setattr(Architecture, "start", start)
+    wide = dataclasses.replace(spec, width=10**6)
+    for attempt in (wide.build, lambda: solve(wide, "stocbio", steps=1, batch_size=8)):
+        with pytest.raises(InputError, match=r"problem.width = 1000000 needs about [\d.e+]+ GiB for its 3,\d+,\d+,\d+"):
+            attempt()
 
 
 def test_full_size_shapes_and_memory_on_the_meta_device() -> None:
@@ -338,15 +358,3 @@ def test_kill_9_and_the_same_job_give_the_uninterrupted_history(tmp_path: Path) 
     assert run_job(jobs[broken]).record.summary["resumed_from"] > 0
     one, other = (pd.read_parquet(next(folder.glob("*/history.parquet"))) for folder in (whole, broken))
     pd.testing.assert_frame_equal(one.drop(columns="seconds"), other.drop(columns="seconds"), check_exact=True)
-
-
-def test_losses_of_a_device_type_are_checked_once(spec: NLICleaning) -> None:
-    """The memory check runs with the first loss, and losses without pairs of their own share nothing."""
-    data = spec.data()
-    network = Network(Architecture(6, 5), Sentences(data.train, data.vectors))
-    asked: list[torch.dtype] = []
-    losses = Losses(network, network, 0.1, 3, lambda y: asked.append(y.dtype))
-    x, y = rows(spec)
-    place = torch.arange(5)[None]
-    losses.lower(x, y, (place, data.train.label[place]))
-    assert asked == [torch.float64]

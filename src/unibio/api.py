@@ -84,10 +84,13 @@ def solve(
     Raises:
         InputError: anything above that cannot work; the message names the argument and what is accepted.
     """
-    built = _built(problem)
     settings = Settings(_whole(steps), _whole(budget), _whole(log_points), targets, epochs=epochs)
     axes, fixed = _axes(seed, parameters)
     _check_type(dtype, device)
+    chosen = _algorithm(algorithm, fixed)
+    if isinstance(problem, ProblemSpec):
+        problem.check_memory(chosen, math.prod(map(len, axes.values())), dtype, torch.device(device))
+    built = _built(problem)
     x, x_starts = _start("x0", x0, built.start[0] if built.start else None, dtype, device)
     y, y_starts = _start("y0", y0, built.start[1] if built.start else None, dtype, device)
     if x_starts or y_starts:
@@ -95,7 +98,6 @@ def solve(
             raise InputError(f"x0 and y0 give {len(x)} and {len(y)} starts; give the same number, or one of either")
         axes["start"] = list(range(max(len(x), len(y))))
     grid = grid_of(axes)
-    chosen = _algorithm(algorithm, fixed)
     chosen = with_rows(chosen, [name for name in axes if name not in ("seed", "start")], grid, x)
     starts = grid["start"].to_numpy(copy=True) if "start" in grid else np.zeros(len(grid), dtype=int)
     seeds = [int(s) for s in grid["seed"]] if "seed" in grid else [_seed(seed)] * len(grid)

@@ -211,10 +211,11 @@ def simulation(
     config, device = job.config, pick_device(job.config["device"])
     torch.set_num_threads(config["threads"])
     problem_spec, algorithm = specs_for(job, device)
+    dtype = getattr(torch, config["dtype"])
+    problem_spec.check_memory(algorithm, job.runs, dtype, device)
     problem = problem_spec.build()
     if problem.start is None:
         raise InputError(f"problem {problem.name!r} brings no start, which a configured run needs")
-    dtype = getattr(torch, config["dtype"])
     x, y = (start.to(device, dtype).expand(job.runs, -1).clone() for start in problem.start)
     table = job.table
     seeds = table["seed"].tolist() if "seed" in table else [config["seed"]] * job.runs

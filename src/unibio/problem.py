@@ -250,6 +250,18 @@ class ProblemSpec(Configured):
         """
         raise NotImplementedError
 
+    def check_memory(self, algorithm: Any, runs: int, dtype: torch.dtype, device: torch.device) -> None:
+        """Refuse a run that the memory cannot hold, before anything is built; nothing is refused by default.
+
+        Args:
+            algorithm: that is to run; what it keeps beside iterates and derivatives is its own business.
+            runs: rows.
+            dtype, device: of the iterates.
+
+        Raises:
+            InputError: it cannot hold it.
+        """
+
     def reading(self, data: Any) -> Self:
         """The problem with other data, where it is about sentence pairs.
 

@@ -32,8 +32,8 @@ from unibio.models.pair_rnn import Architecture
 from unibio.parameters import hyper
 from unibio.powers import abs_power, signed_power
 from unibio.problem import Problem, ProblemSpec
+from unibio.problems import nli_memory
 from unibio.problems.lp_regression import separation
-from unibio.problems.nli_memory import check_memory
 from unibio.problems.nli_network import Network, Sentences
 
 #: Pairs on which an algorithm's settings are checked at the start, by up to a hundred Hessian–vector products.
@@ -95,13 +95,25 @@ class NLICleaning(ProblemSpec):
     def fingerprint(self) -> str:
         return self.data().content
 
+    def net(self, data: PairData) -> Architecture:
+        """The sizes of the network."""
+        return Architecture(data.vectors.shape[1], self.width, self.layers)
+
+    def check_memory(self, algorithm: Any, runs: int, dtype: torch.dtype, device: torch.device) -> None:
+        data = self.data()
+        net = self.net(data)
+        tokens = sum(float(side.double().mean()) for side in (data.train.premise_length, data.train.hypothesis_length))
+        batch = nli_memory.largest_batch(algorithm, max(len(data.train), len(data.valid)))
+        nli_memory.check(net, nli_memory.estimate(net, tokens, dtype.itemsize, batch, runs), device)
+
     def build(self) -> Problem:
         data = self.data()
-        net = Architecture(data.vectors.shape[1], self.width, self.layers)
+        net = self.net(data)
+        nli_memory.check(net, 2 * 8 * net.size, torch.device("cpu"))  # the start, which is on the CPU wherever a run is
         labels = Labels(self, data)
         lower = Network(net, Sentences(data.train, data.vectors))
         upper = Network(net, Sentences(data.valid, data.vectors))
-        loss = Losses(lower, upper, self.regulariser, self.exponent, check_memory(net, data))
+        loss = Losses(lower, upper, self.regulariser, self.exponent)
         derivatives: dict[str, Callable[..., Any]] = {"grad_lower": loss.grad_lower, "grad_lower_x": loss.grad_lower_x}
         if self.weights == "learned":
             derivatives |= {"grad_upper": loss.grad_upper, "hvp": loss.hvp, "jvp": loss.jvp}
@@ -162,14 +174,10 @@ class Losses:
     Args:
         train, valid: the network on the two splits.
         regulariser, exponent: c and p.
-        check: refuses weights on a device whose memory cannot hold the run.
     """
 
-    def __init__(
-        self, train: Network, valid: Network, regulariser: float, exponent: int, check: Callable[[Tensor], None]
-    ):
+    def __init__(self, train: Network, valid: Network, regulariser: float, exponent: int):
         self.train, self.valid, self.c, self.p = train, valid, regulariser, exponent
-        self._check = check
 
     def upper(self, x: Tensor, y: Tensor, batch: Batch) -> Tensor:
         """(runs,)."""
@@ -177,7 +185,6 @@ class Losses:
 
     def lower(self, x: Tensor, y: Tensor, batch: Batch) -> Tensor:
         """(runs,)."""
-        self._check(y)
 
         def one(y: Tensor, place: Tensor, label: Tensor, x: Tensor) -> Tensor:
             weighted = torch.sigmoid(x[place]) * self.train.losses(y, place, label)
