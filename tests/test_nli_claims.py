@@ -18,6 +18,7 @@ from unibio.analysis.statements import CLAIMS, judge
 from unibio.document import markdown
 from unibio.figures import FIGURES
 from unibio.report import nli as report_nli
+from unibio.report.provenance import provenance
 
 WHOLE_RECORDS = synthetic_nli.whole()
 WHOLE = study(**WHOLE_RECORDS)  # what is computed of it is kept for all tests
@@ -135,6 +136,12 @@ def test_another_than_the_rival_in_validation_may_end_higher() -> None:
     assert higher.verdict == rules.NOT_REPRODUCED
     assert "1 above (MA-SOBA)" in higher.explanation
     assert verdict(MAIN, nli=given + pair("ma_soba", 0.6005, valid=0.3)) == rules.NOT_TESTABLE
+
+
+def test_two_seeds_tell_nothing_apart() -> None:
+    assert verdict(MAIN, nli=rivals(0.60, 0.55, seeds=2)) == rules.NOT_TESTABLE
+    assert verdict(MAIN, nli=rivals(0.50, 0.55, seeds=2)) == rules.NOT_TESTABLE
+    assert verdict("nli-weighting-helps", nli=everyone(seeds=2)) == rules.NOT_TESTABLE
 
 
 def test_a_diverged_rival_decides_nothing() -> None:
@@ -429,6 +436,15 @@ def test_the_section_tells_what_the_records_know_of_their_data() -> None:
     both = markdown(list(report_nli.blocks(study(nli=found, nli_noise=other))))
     assert f"`{'ab' * 32}`" in both
     assert f"`{'cd' * 32}`" in both
+
+
+def test_provenance_tells_the_hash_of_the_data_and_not_where_they_lie() -> None:
+    found = everyone(source="directory")
+    for one in found:
+        one.config["data"]["dir"] = "/somewhere/private"
+    text = markdown(list(provenance(study(nli=found))))
+    assert f"| nli_cleaning | nli | `{'ab' * 32}` |" in text
+    assert "private" not in text
 
 
 def test_where_vectors_lie_is_not_told() -> None:

@@ -98,7 +98,7 @@ class Group:
         if len(values) > 1:
             width = max(width, float(stdtrit(len(values) - 1, level) * values.std(ddof=1)))
         width /= math.sqrt(len(values))
-        return float(values.mean()) - width, float(values.mean()) + width
+        return max(float(values.mean()) - width, 0.0), min(float(values.mean()) + width, 1.0)
 
     def separates(self, looks: int = 1) -> bool:
         """Whether the weights tell clean from flipped pairs: AUC above ½ beyond its interval, over several seeds."""

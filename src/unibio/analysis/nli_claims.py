@@ -18,6 +18,8 @@ from unibio.analysis.nli import ACCURACY, AUC, LABELS, OWN, Group
 from unibio.analysis.study import Study
 
 Rule = Callable[[Study], Outcome]
+#: Fewer seeds tell no two methods apart: of two and two all of one end above the other in every third pair of equals.
+LEAST_SEEDS = 3
 #: Two validation accuracies, or AUCs, within this are the same for any use.
 SAME = 0.02
 
@@ -52,10 +54,10 @@ def _best(found: Sequence[Group]) -> Group:
 def _order(one: Group, other: Group) -> int:
     """1 where every seed of the first ends above every seed of the second, −1 below, 0 otherwise.
 
-    A single seed tells nothing apart, and a diverged run has no accuracy.
+    Fewer than ``LEAST_SEEDS`` tell nothing apart, and a diverged run has no accuracy.
     """
     a, b = (group.final().to_numpy(dtype=float) for group in (one, other))
-    if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+    if min(len(a), len(b)) < LEAST_SEEDS or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return 0
     return 1 if a.min() > b.max() else (-1 if a.max() < b.min() else 0)
 
@@ -142,14 +144,16 @@ def weighting_helps(study: Study) -> Outcome:
     numbers = {"gain": medians, "separating": [g.label for g in separating]}
     if not separating:
         return Outcome(NOT_TESTABLE, "no method's weights tell clean from flipped pairs", numbers)
-    helped = [g for g in separating if len(gains[g.label]) > 1 and (gains[g.label] > 0).all()]
-    harmed = [g for g in separating if len(gains[g.label]) > 1 and (gains[g.label] < 0).all()]
+    helped = [g for g in separating if len(gains[g.label]) >= LEAST_SEEDS and (gains[g.label] > 0).all()]
+    harmed = [g for g in separating if len(gains[g.label]) >= LEAST_SEEDS and (gains[g.label] < 0).all()]
     text = (
         f"median gain in test accuracy over the frozen twin, of the {len(separating)} of {len(learned)} methods whose "
         f"weights separate: {', '.join(said)}; {len(helped)} gain with every seed"
     )
     if len(helped) > len(separating) / 2:
         return Outcome(REPRODUCED, text, numbers)
+    if max(len(gains[g.label]) for g in separating) < LEAST_SEEDS:
+        return Outcome(NOT_TESTABLE, f"{text}; too few seeds", numbers)
     if not helped or harmed:
         return Outcome(NOT_REPRODUCED, text, numbers)
     return Outcome(NOT_TESTABLE, f"{text}; too few to say so of the methods", numbers)

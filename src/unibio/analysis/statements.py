@@ -56,7 +56,7 @@ def judge(claim: Claim, study: Study) -> tuple[Outcome, str]:
 def _scale(found: Sequence[Record]) -> str:
     """The scale's name; a network that is not the paper's is none of it, whatever its scale is called."""
     name = scale(found)
-    return "paper, changed" if name == "paper" and departures(found) else name
+    return "paper with changes" if name == "paper" and departures(found) else name
 
 
 def _fig1(letter: str, noise: float) -> Claim:

@@ -58,7 +58,7 @@ def _data(found: dict[str, Sequence[Record]] | dict[str, list[Record]]) -> list[
     used: dict[tuple[str, str], dict[str, None]] = {}
     for experiment, records in found.items():
         for record in records:
-            fingerprint = record.config.get("data")
+            fingerprint = record.config.get("data_hash")
             if fingerprint:
                 used.setdefault((str(record.config["problem"]["name"]), str(fingerprint)), {})[experiment] = None
     return [[problem, ", ".join(names), f"`{fingerprint}`"] for (problem, fingerprint), names in used.items()]
