@@ -338,7 +338,7 @@ def test_snli_is_recognised_by_what_the_files_hold(tmp_path, monkeypatch) -> Non
     (other / "test.txt").write_bytes(files.table([*test[:5], (test[0][0], *test[5][1:])]))  # one label is another
     data = load_pairs(dataclasses.replace(chosen, dir=str(other)))
     assert data.recognised == ("valid",)
-    assert any(line.startswith("SNLI: recognised; valid hold") for line in data.description)
+    assert any(line.startswith("SNLI: recognised; valid come from") for line in data.description)
 
 
 def test_a_relative_path_of_vectors_is_not_another_file_of_that_name(tmp_path, monkeypatch) -> None:

@@ -121,7 +121,7 @@ def _read(path: Path) -> Iterator[Pair]:
     except (OSError, EOFError, zlib.error, ValueError, KeyError) as error:
         what = f"no field {error}" if isinstance(error, KeyError) else error
         if isinstance(error, json.JSONDecodeError):
-            what = f"cut off or no JSON ({error.msg} at character {error.pos})"
+            what = f"cut off or no JSON ({error.msg}: character {error.pos})"
         raise InputError(
             f"data.dir: {path} is damaged or not in SNLI's format, line {number}: {what}. Get the file again"
         ) from None

@@ -173,7 +173,7 @@ def _cut_split(split: Split, rows: Tensor, length: int | None) -> Split:
 def _recognition(splits: tuple[str, ...]) -> str:
     if not splits:
         return "SNLI: not recognised; neither validation nor test pairs are just the labelled ones of SNLI 1.0"
-    return f"SNLI: recognised; {' and '.join(splits)} hold just SNLI 1.0's labelled pairs (train is not compared)"
+    return f"SNLI: recognised; {' and '.join(splits)} come from just SNLI 1.0's labelled pairs (train is not compared)"
 
 
 def _renumbered(split: Split, numbers: np.ndarray) -> Split:
