@@ -59,7 +59,7 @@ reproduce-all: $(STAMP)  ## everything that can be reproduced, not only the synt
 	@echo "→ reproducing everything at scale $(SCALE)"
 	@$(PY) scripts/reproduce.py --all --scale $(SCALE) $(ARGS)
 
-data: $(STAMP)  ## prepare sentence pairs for the learning experiment into data/: make data DATA=snli ARGS=data.train=5000
+data: $(STAMP)  ## prepare sentence pairs for the learning experiment into data/: make data DATA=snli ARGS=data.vectors=glove
 	@$(VENV)/bin/unibio data $(DATA) $(ARGS)
 
 figures: $(STAMP)  ## figures, tables and report again, from the stored runs only

@@ -199,9 +199,10 @@ def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch) -> None:
     assert problem == "no answer within 0.2 s"
 
 
-def test_fetch_is_all_or_nothing(server, tmp_path) -> None:
+def test_fetch_is_all_or_nothing(server, tmp_path, capsys) -> None:
     path = tmp_path / "downloads" / "file"
-    fetch(f"{server}/ok", path, "data.vectors = glove", "give a path", Progress())
+    fetch(f"{server}/ok", path, "data.vectors = glove", "give a path", Progress(show=True))
+    assert f"downloading {server}/ok (0 MB) into {path}" in capsys.readouterr().err
     assert path.read_bytes() == b"hello"
     fetch("http://127.0.0.1:9/", path, "", "", Progress())  # there already
     for url, message in ((f"{server}/short", "broke off"), ("http://127.0.0.1:9/x", "cannot be reached")):
