@@ -52,7 +52,7 @@ def _ways_out(settings: DataSettings) -> str:
     more = "" if settings.train is not None and settings.train <= TRAIN else f" data.train={settings.train or 'null'}"
     return (
         f"Ways out: prepare once where there is a network (unibio data snli data.vectors={settings.vectors}{more}) and "
-        f"copy the directory data there to {settings.cache} here (data.cache); data=directory data.dir=… with SNLI's "
+        f"copy its data.cache, the directory data, to {settings.cache} here; data=directory data.dir=… with SNLI's "
         "files; data=generated, a task that needs nothing; or HF_HUB_OFFLINE=1 where the hub's own cache has the data "
         "set."
     )
