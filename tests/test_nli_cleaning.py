@@ -24,7 +24,7 @@ from unibio.draw import Draw, Streams
 from unibio.errors import InputError
 from unibio.hypergradients import generalised_neumann
 from unibio.job import run_job
-from unibio.models.packing import Packing, Words
+from unibio.models.packing import Different, Packing, Words
 from unibio.models.pair_rnn import Architecture, At, Pairs
 from unibio.problems import nli_memory, nli_network
 from unibio.problems.nli_cleaning import NLICleaning, precision
@@ -289,7 +289,7 @@ def test_full_size_shapes_and_memory_on_the_meta_device() -> None:
     net, device = Architecture(300, 4096), torch.device("meta")
     lengths = np.array([14] * 128 + [8] * 127 + [40])
     packing = Packing.of(lengths, lengths.cumsum() - lengths, device)
-    words = Words.of(np.arange(lengths.sum()) % 700, torch.empty(700, 300, device=device))
+    words = Words.of(Different.of(np.arange(lengths.sum()) % 700, 700), torch.empty(700, 300, device=device))
     at = At(
         net,
         torch.empty(net.size, device=device),

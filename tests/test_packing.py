@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from torch.nn.utils.rnn import pad_sequence
 
 from unibio.data import Split
-from unibio.models.packing import Packing, Words
+from unibio.models.packing import Different, Packing, Words
 from unibio.models.pair_rnn import Architecture, At, Pairs, predict
 from unibio.problems.nli_network import Sentences
 
@@ -59,10 +61,51 @@ def test_pooling_and_predecessors_are_those_of_single_sentences(lengths: list[in
     assert before[: packing.later.start].isnan().all()
 
 
+@given(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=7), min_size=1, max_size=4), st.data())
+def test_several_batches_are_packed_as_each_alone(batches: list[list[int]], data: st.DataObject) -> None:
+    """Of different sizes, too: a shorter batch is filled up with sequences of no tokens."""
+    width = max(map(len, batches))
+    lengths = np.zeros((len(batches), width), np.uint8)
+    for row, batch in zip(lengths, batches, strict=True):
+        row[: len(batch)] = batch
+    begin = np.array([[data.draw(st.integers(0, 50)) for _ in range(width)] for _ in batches])
+    for k, found in enumerate(Packing.several(lengths, begin)):
+        size = len(batches[k])
+        alone = Packing.of(lengths[k, :size], begin[k, :size], CPU)
+        assert found.tokens.tolist() == alone.tokens.tolist()
+        assert (found.counts, found.starts) == (alone.counts, alone.starts)
+        assert torch.equal(found.previous, alone.previous)
+        assert torch.equal(found.order, alone.order)
+        assert sum(found.counts) == sum(batches[k])
+
+
+def test_minibatches_that_were_expected_are_the_same() -> None:
+    """And are recognised by their numbers: a place written into, or another minibatch, is packed anew."""
+    generator = torch.Generator().manual_seed(0)
+    sides = [padded([[1 + (3 * i + j + k) % 7 for j in range(1 + (i * k) % 5)] for i in range(20)]) for k in (1, 2)]
+    sentences = Sentences(Split(*sides[0], *sides[1], torch.arange(20) % 3), torch.randn(8, 4, generator=generator))
+    order = torch.randperm(20, generator=generator)
+    minibatches = list(order.split(8))  # 8, 8 and 4 pairs
+    alone = [sentences.pairs(index.clone(), index % 3) for index in minibatches]
+    with patch.object(Packing, "several", wraps=Packing.several) as several:
+        sentences.expect("lower", minibatches)
+        assert several.call_count == 1
+        found = [sentences.pairs(order[8 * k : 8 * k + 8], index % 3) for k, index in enumerate(minibatches)]
+        assert several.call_count == 1
+        for one, other in zip(found, alone, strict=True):
+            assert torch.equal(one.words.vectors[one.words.word], other.words.vectors[other.words.word])
+            assert torch.equal(one.packing.order, other.packing.order)
+        order[0] = order[9]
+        changed = sentences.pairs(order[:8], order[:8] % 3)
+        assert several.call_count == 2
+    fresh = sentences.pairs(order[:8].clone(), order[:8] % 3)
+    assert torch.equal(changed.words.vectors[changed.words.word], fresh.words.vectors[fresh.words.word])
+
+
 def test_more_tokens_than_are_counted_ahead() -> None:
     packing = packing_of([3, 20_000, 2])
     assert sorted(packing.tokens.tolist()) == list(range(20_005))
-    words = Words.of(np.arange(20_000)[::-1], torch.arange(20_000.0)[:, None])
+    words = Words.of(Different.of(np.arange(20_000)[::-1], 20_000), torch.arange(20_000.0)[:, None])
     assert torch.equal(words.times(torch.ones(1, 1), torch.zeros(1))[:, 0], torch.arange(20_000.0).flip(0))
 
 
@@ -78,7 +121,7 @@ def test_products_with_different_words_are_those_with_tokens(
     generator = torch.Generator().manual_seed(len(ids))
     table, W = torch.randn(7, 4, generator=generator).to(dtype), torch.randn(5, 4, generator=generator).to(dtype)
     b, delta = torch.randn(5, generator=generator).to(dtype), torch.randn(len(ids), 5, generator=generator).to(dtype)
-    words = Words.of(np.array(ids, kind), table)
+    words = Words.of(Different.of(np.array(ids, kind), len(table)), table)
     dense = table[ids]
     assert torch.equal(words.vectors, table[sorted(set(ids))])
     assert torch.equal(words.vectors[words.word], dense)
@@ -87,7 +130,7 @@ def test_products_with_different_words_are_those_with_tokens(
     words.outer(delta, out)
     torch.testing.assert_close(out, delta.t() @ dense)
     again = torch.empty_like(out)
-    Words.of(np.array(ids, kind), table).outer(delta, again)
+    Words.of(Different.of(np.array(ids, kind), len(table)), table).outer(delta, again)
     assert torch.equal(out, again)
 
 
@@ -111,7 +154,7 @@ def test_repeated_words_change_no_derivative(batch: tuple[list[list[int]], list[
     found = Sentences(split, table).pairs(torch.arange(count), split.label)
     tokens = [word for side in batch for sentence in side for word in sentence]
     assert len(found.words.vectors) == len(set(tokens))
-    apart = Pairs(Words.of(found.packing.tokens, table[tokens]), found.packing, split.label)
+    apart = Pairs(Words.of(Different.of(found.packing.tokens, len(tokens)), table[tokens]), found.packing, split.label)
     assert len(apart.words.vectors) == len(tokens)
 
     net = Architecture(4, 5, layers)

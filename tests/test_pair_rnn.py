@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from support import finite_difference
-from unibio.models.packing import Packing, Words
+from unibio.models.packing import Different, Packing, Words
 from unibio.models.pair_rnn import Architecture, At, Pairs, predict
 
 LENGTHS = [3, 1, 6, 2, 2, 4, 1, 5]  # four premises, four hypotheses, shortest and longest in different places
@@ -22,7 +22,11 @@ def sentences(dimension: int = 4, seed: int = 0) -> list[torch.Tensor]:
 def packed(given: list[torch.Tensor], label: list[int] | None = None) -> Pairs:
     lengths = np.array([len(one) for one in given])
     packing = Packing.of(lengths, lengths.cumsum() - lengths, torch.device("cpu"))
-    return Pairs(Words.of(packing.tokens, torch.cat(given)), packing, torch.tensor(label or [0, 2, 1, 1]))
+    return Pairs(
+        Words.of(Different.of(packing.tokens, len(packing.tokens)), torch.cat(given)),
+        packing,
+        torch.tensor(label or [0, 2, 1, 1]),
+    )
 
 
 def point(net: Architecture, seed: int = 1) -> torch.Tensor:

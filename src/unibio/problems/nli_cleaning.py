@@ -7,18 +7,22 @@ is the upper variable, one entry a training pair, from λ = 1; each *training* l
 two with probability p̃. On SNLI (``data=snli`` or ``data=directory``) this is the paper's experiment; the default pairs
 come from a grammar of ours and are not SNLI.
 
+The network makes the lower
+level non-convex" to the closing quotes) by:
+
 The network makes the lower level non-convex, so that the regulariser's uniform convexity (c‖w‖_p^p has modulus at least
 p c κ_p d_y^{1−p/2}) says little about g as a whole. Its Hessian is regular at w = 0 (``vanishing_hessian=False``): D(w)
-is a mere preconditioner, which changes truncated Neumann sums and not the solution, and must be floored. Most weights
-are small (|w| ≤ 1/√width at the start) and biases start at 0, so with p = 3 and a floor of 10⁻³ λ_max(D⁻¹∇²_ww g) is
-hundreds of times λ_max(∇²_ww g) and the paper's Neumann step 10⁻² diverges; see
-``conf/experiment/nli/unibio.yaml`` for the floor that is used and why.
+is a mere preconditioner, which changes truncated Neumann sums and not the solution, and must be floored. Nearly all
+weights are small (|w| ≤ 1/√width at the start) and biases start at 0, so that with p > 2 a small floor makes
+λ_max(D⁻¹∇²_ww g) many times λ_max(∇²_ww g), and the largest stable Neumann step as many times smaller. The floor of
+``conf/experiment/nli/unibio.yaml`` lies above the weights and gives D = 1: UniBiO's sum is there the classical Neumann
+sum. The experiment ``nli_floor`` measures what smaller floors do.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, Self
@@ -27,17 +31,19 @@ import torch
 from torch import Tensor
 
 from unibio.data import DataSettings, PairData, load_pairs, redrawn_labels, stored_flips
-from unibio.draw import Draw
+from unibio.draw import Draw, Streams
 from unibio.models.pair_rnn import Architecture
 from unibio.parameters import hyper
 from unibio.powers import abs_power, signed_power
 from unibio.problem import Problem, ProblemSpec
 from unibio.problems import nli_memory
 from unibio.problems.lp_regression import separation
-from unibio.problems.nli_network import Network, Sentences
+from unibio.problems.nli_network import AT_ONCE, Network, Sentences
 
 #: Pairs on which an algorithm's settings are checked at the start, by up to a hundred Hessian–vector products.
 DIAGNOSED = 128
+#: Successive minibatches that are prepared at once: preparing is some sixty small operations, however many there are.
+AHEAD = 16
 #: λ at the start.
 START = 1.0
 
@@ -127,8 +133,8 @@ class NLICleaning(ProblemSpec):
             upper=loss.upper,
             lower=loss.lower,
             exponent=self.exponent,
-            sample_upper=labels.sampler("valid"),
-            sample_lower=labels.sampler("train"),
+            sample_upper=labels.sampler("valid", upper.expect),
+            sample_lower=labels.sampler("train", lower.expect),
             size_upper=len(data.valid),
             size_lower=len(data.train),
             weighted=lambda batch: batch[0],
@@ -151,21 +157,43 @@ class Labels:
         self.noisy, self.flipped = stored_flips(spec.pairs.cache, data.train.label, spec.noise_rate, spec.noise_seed)
         self._given = self.true | ({"train": self.noisy} if spec.noise == "once" else {})
 
-    def sampler(self, split: str) -> Callable[[Draw], tuple[Tensor, Tensor]]:
-        """Draw -> (places (runs, B), labels (runs, B)) of a minibatch."""
+    def sampler(self, split: str, expect: Callable[[str, Sequence[Tensor]], None]) -> Callable[[Draw], Batch]:
+        """Draw -> (places (runs, B), labels (runs, B)) of a minibatch.
 
-        def sample(draw: Draw) -> tuple[Tensor, Tensor]:
-            place = draw.minibatch(len(self.true[split]))
-            label = self._given[split].to(place.device)
-            self._given[split] = label
-            found = label[place]
-            if self.spec.noise == "released":
-                rate, seed = self.spec.noise_rate, self.spec.noise_seed
-                rows = [redrawn_labels(row.cpu(), rate, seed, draw.index, split) for row in found]
-                found = torch.stack(rows).to(place.device)
-            return place, found
+        Minibatches are functions of their draws, so that ``AHEAD`` successive ones are made at once.
+
+        Args:
+            split: of which pairs.
+            expect: told the rows of minibatches that will be asked for.
+        """
+        made: dict[tuple[str, int | None], tuple[Streams, int, list[Batch]]] = {}
+
+        def sample(draw: Draw) -> Batch:
+            if draw.places is not None or draw.size is None or draw.size > AT_ONCE:
+                return self._minibatches(split, [draw])[0]
+            number, k = divmod(draw.index, AHEAD)
+            streams, at, found = made.get((draw.purpose, draw.size), (None, 0, []))
+            if streams is not draw.streams or at != number:
+                draws = [dataclasses.replace(draw, index=number * AHEAD + i) for i in range(AHEAD)]
+                found = self._minibatches(split, draws)
+                made[draw.purpose, draw.size] = draw.streams, number, found
+                expect(f"{draw.purpose} {draw.size}", [row for places, _ in found for row in places])
+            return found[k]
 
         return sample
+
+    def _minibatches(self, split: str, draws: Sequence[Draw]) -> list[Batch]:
+        found: list[Batch] = []
+        for draw in draws:
+            place = draw.minibatch(len(self.true[split]))
+            label = self._given[split] = self._given[split].to(place.device)
+            labels = label.take(place)
+            if self.spec.noise == "released":
+                rate, seed = self.spec.noise_rate, self.spec.noise_seed
+                rows = [redrawn_labels(row.cpu(), rate, seed, draw.index, split) for row in labels]
+                labels = torch.stack(rows).to(place.device)
+            found.append((place, labels))
+        return found
 
 
 class Losses:

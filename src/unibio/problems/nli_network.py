@@ -8,6 +8,7 @@ one sample at two points packs its sentences once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from unibio.data import Split
-from unibio.models.packing import Packing, Words
+from unibio.models.packing import Different, Packing, Words
 from unibio.models.pair_rnn import Architecture, At, Pairs, predict
 
 #: Pairs in one pass; a larger batch is cut into several, whose results add up.
@@ -36,12 +37,13 @@ class Sentences:
         sides = (split.premise, split.premise_length), (split.hypothesis, split.hypothesis_length)
         arrays = [(ids.numpy(), lengths.numpy()) for ids, lengths in sides]
         ids = np.concatenate([ids[np.arange(ids.shape[1]) < lengths[:, None]] for ids, lengths in arrays])
-        lengths = np.stack([lengths for _, lengths in arrays])
+        lengths = np.concatenate([lengths for _, lengths in arrays])
         # Of the smallest types, because NumPy sorts integers of up to 16 bits by radix.
         self._ids = ids.astype(np.min_scalar_type(len(vectors) - 1))
         self._lengths = lengths.astype(np.min_scalar_type(lengths.max()))
-        self._begin = lengths.cumsum(dtype=np.int64).reshape(lengths.shape) - lengths
+        self._begin = lengths.cumsum(dtype=np.int64) - lengths
         self._vectors = vectors
+        self._expected: dict[str, dict[int, tuple[_Seen, Packing, Different]]] = {}
         self.count = len(split)
 
     def to(self, like: Tensor) -> Sentences:
@@ -53,6 +55,28 @@ class Sentences:
         moved._vectors = self._vectors.to(like.device, like.dtype)
         return moved
 
+    def expect(self, purpose: str, minibatches: Sequence[Tensor]) -> None:
+        """Prepare minibatches that :meth:`pairs` will be asked for, all at once.
+
+        Args:
+            purpose: what they are for; those expected before for the same are forgotten.
+            minibatches: int64 (B,), each of up to ``AT_ONCE`` pairs.
+        """
+        prepared = self._prepared([index.cpu().numpy() for index in minibatches])
+        together = zip(minibatches, prepared, strict=True)
+        self._expected[purpose] = {index.data_ptr(): (_Seen(index), *one) for index, one in together}
+
+    def _prepared(self, minibatches: Sequence[np.ndarray]) -> list[tuple[Packing, Different]]:
+        sizes = [2 * len(index) for index in minibatches]
+        rows = np.zeros((len(minibatches), max(sizes)), np.int64)
+        for row, index, size in zip(rows, minibatches, sizes, strict=True):
+            row[: len(index)], row[len(index) : size] = index, index + self.count
+        lengths = self._lengths.take(rows)
+        for row, size in zip(lengths, sizes, strict=True):
+            row[size:] = 0
+        packings = Packing.several(lengths, self._begin.take(rows))
+        return [(one, Different.of(self._ids.take(one.tokens), len(self._vectors))) for one in packings]
+
     def pairs(self, index: Tensor, label: Tensor) -> Pairs:
         """Some pairs, packed.
 
@@ -60,10 +84,10 @@ class Sentences:
             index: int64 (B,).
             label: int64 (B,), on the device of the vectors.
         """
-        rows = index.cpu().numpy()
-        lengths, begin = self._lengths.take(rows, 1).ravel(), self._begin.take(rows, 1).ravel()
-        packing = Packing.of(lengths, begin, self._vectors.device)
-        return Pairs(Words.of(self._ids.take(packing.tokens), self._vectors), packing, label)
+        place = index.data_ptr()
+        found = [held[place] for held in self._expected.values() if place in held and held[place][0].is_(index)]
+        packing, different = found[0][1:] if found else self._prepared([index.cpu().numpy()])[0]
+        return Pairs(Words.of(different, self._vectors), packing.to(self._vectors.device), label)
 
     def tokens(self) -> float:
         """Mean tokens of a pair."""
@@ -106,6 +130,10 @@ class Network:
         self.net = net
         self._sentences = sentences
         self._kept: _Kept | None = None
+
+    def expect(self, purpose: str, minibatches: Sequence[Tensor]) -> None:
+        """:meth:`Sentences.expect`."""
+        self._sentences.expect(purpose, minibatches)
 
     def _batch(self, like: Tensor, index: Tensor, label: Tensor) -> _Kept:
         kept = self._kept
