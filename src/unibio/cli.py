@@ -76,6 +76,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         return
     from unibio.errors import InputError
     from unibio.launch import launch, report_failures, workers_of
+    from unibio.pool import Failure
     from unibio.run import Interrupted
     from unibio.sweep import announce, composer, expand, is_multirun
 
@@ -89,6 +90,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         if len(jobs) == 1 and not planned.pending:
             _say(jobs[0], "already recorded")
         failures = launch(planned.pending, lambda job, here: _say(job, None if here else "recorded by another sweep"))
+        failures += [Failure(job, reason) for job, reason in planned.refused]
     except InputError as error:
         _fail(error)
     except Interrupted as stopped:

@@ -14,6 +14,7 @@ from unibio import records
 from unibio.config import Job, conf_dir
 from unibio.errors import unknown
 from unibio.launch import launch, report_failures, workers_of
+from unibio.pool import Failure
 from unibio.sweep import announce, composer, expand
 
 
@@ -60,6 +61,7 @@ def reproduce(
     began = time.monotonic()
     print(f"unibio: reading {len(names)} experiments", flush=True)
     pending: list[Job] = []
+    refused: list[Failure] = []
     total = 0
     count = [] if workers is None else [f"launcher.workers={workers}"]
     with composer() as compose_one:
@@ -69,12 +71,13 @@ def reproduce(
             jobs = [job for name in ours for job in expand([f"experiment={name}", *words, *where, *count], compose_one)]
             planned = announce(jobs, " ".join(["python -m unibio experiment=*", *words]), workers_of(jobs[0]))
             pending += planned.pending
+            refused += [Failure(job, reason) for job, reason in planned.refused]
             total += len(jobs)
     failures = launch(pending, lambda *_: None)
-    report_failures(failures, total)
+    report_failures(failures + refused, total)
     print(f"unibio: {len(pending) - len(failures)} jobs computed in {time.monotonic() - began:.0f} s", flush=True)
     written = publish(jobs[0].root, out)
-    if failures:
+    if failures or refused:
         raise SystemExit(1)
     return written
 

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import math
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +31,7 @@ from unibio.data.progress import shown
 from unibio.errors import InputError, unknown
 from unibio.job import check_writable, existing, simulation, unwritable
 from unibio.oracle import KINDS
+from unibio.preflight import refusal, slowness
 from unibio.problems.nli_cleaning import NLICleaning
 from unibio.run import Interrupted
 
@@ -155,17 +157,23 @@ def is_multirun(overrides: Sequence[str], compose_one: Compose) -> bool:
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of a sweep, those still to be computed, and an estimate of their computing time."""
+    """The jobs of a sweep, those still to be computed, and an estimate of their computing time.
+
+    Jobs that cannot run are not among the pending ones: ``refused`` holds them, and why.
+    """
 
     jobs: list[Job]
     pending: list[Job]
     seconds: float | None
+    refused: tuple[tuple[Job, str], ...] = ()
 
     def describe(self, workers: int) -> str:
         """One line for the reader before work starts."""
         trajectories = sum(job.runs for job in self.pending)
-        found = len(self.jobs) - len(self.pending)
+        found = len(self.jobs) - len(self.pending) - len(self.refused)
         text = f"{len(self.jobs)} jobs, {found} already recorded"
+        if self.refused:
+            text = f"{text}, {len(self.refused)} left out because they cannot run"
         if not self.pending:
             return text
         text = f"{text}, {len(self.pending)} to run ({trajectories:,} trajectories)"
@@ -181,16 +189,18 @@ def plan(jobs: list[Job], probes: int = 6) -> Plan:
     data and metrics take as long as the moment), where the jobs run on other machines, or where those tried fail, which
     is theirs to report.
     """
-    pending = [job for job in jobs if existing(job) is None]
+    missing = {id(job): (job, refusal(job)) for job in jobs if existing(job) is None}
+    refused = tuple((job, reason) for job, reason in missing.values() if reason is not None)
+    pending = [job for job, reason in missing.values() if reason is None]
     costly = len(pending) <= 1 or pending[0].config["epochs"] is not None
     if costly or pending[0].config["launcher"].get("name") == "slurm":
-        return Plan(jobs, pending, None)
+        return Plan(jobs, pending, None, refused)
     tried = pending[:: max(1, math.ceil(len(pending) / probes))]
     try:
         seconds = sum(map(_expected_seconds, tried)) * len(pending) / len(tried)
     except Exception:
-        return Plan(jobs, pending, None)
-    return Plan(jobs, pending, seconds)
+        return Plan(jobs, pending, None, refused)
+    return Plan(jobs, pending, seconds, refused)
 
 
 def _expected_seconds(job: Job, moment: float = 0.15) -> float:
@@ -224,7 +234,7 @@ def announce(jobs: list[Job], command: str, workers: int = 1) -> Plan:
         workers: jobs that run at a time.
 
     Raises:
-        InputError: the records directory cannot be written.
+        InputError: the records directory cannot be written, or none of the missing jobs can run.
     """
     check_writable(jobs[0].root)
     experiments: dict[str | None, list[str]] = {}
@@ -240,9 +250,15 @@ def announce(jobs: list[Job], command: str, workers: int = 1) -> Plan:
         except OSError as error:
             raise unwritable(jobs[0].root, error) from None
     planned = plan(jobs)
+    if planned.refused and not planned.pending:
+        raise InputError(planned.refused[0][1])
     for line in _pairs(planned.pending):
         print(line, flush=True)
     print(f"unibio: {planned.describe(workers)}; records in {jobs[0].root}", flush=True)
+    slow = slowness(planned.pending)
+    warnings = [f"left out: {reason}" for reason in dict.fromkeys(reason for _, reason in planned.refused)]
+    for line in warnings + ([f"warning: {slow}"] if slow else []):
+        print(f"unibio: {line}", file=sys.stderr, flush=True)
     return planned
 
 
