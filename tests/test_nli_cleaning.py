@@ -24,8 +24,7 @@ from unibio.draw import Draw, Streams
 from unibio.errors import InputError
 from unibio.hypergradients import generalised_neumann
 from unibio.job import run_job
-from unibio.models.packing import Different, Packing, Words
-from unibio.models.pair_rnn import Architecture, At, Pairs
+from unibio.models.pair_rnn import Architecture, At
 from unibio.problems import nli_memory, nli_network
 from unibio.problems.nli_cleaning import NLICleaning, precision
 from unibio.problems.nli_network import Sentences
@@ -282,26 +281,6 @@ def test_weights_that_fit_nowhere_are_refused_before_they_are_made(
     for attempt in (wide.build, lambda: solve(wide, "stocbio", steps=1, batch_size=8)):
         with pytest.raises(InputError, match=r"problem.width = 1000000 needs about [\d.e+]+ GiB for its 3,\d+,\d+,\d+"):
             attempt()
-
-
-def test_full_size_shapes_and_memory_on_the_meta_device() -> None:
-    """4096 units, batch 128: every derivative has its shape, and 48 GB hold what a step needs."""
-    net, device = Architecture(300, 4096), torch.device("meta")
-    lengths = np.array([14] * 128 + [8] * 127 + [40])
-    packing = Packing.of(lengths, lengths.cumsum() - lengths, device)
-    words = Words.of(Different.of(np.arange(lengths.sum()) % 700, 700), torch.empty(700, 300, device=device))
-    at = At(
-        net,
-        torch.empty(net.size, device=device),
-        Pairs(words, packing, torch.zeros(128, dtype=torch.int64, device=device)),
-    )
-    weights, direction = torch.empty(128, device=device), torch.empty(net.size, device=device)
-    assert at.logits.shape == (128, 3)
-    assert at.gradient(weights).shape == (net.size,)
-    assert at.tangent(direction).shape == (128,)
-    assert at.hvp(weights, direction).shape == (net.size,)
-    gib = nli_memory.estimate(net, 22, 4) / 2**30
-    assert 2 < gib < 48
 
 
 # Configuration --------------------------------------------------------------------------------------------------------
