@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from unibio import cli, records, sweep
+from unibio import cli, records, reproduce, sweep
 from unibio.config import Job
 from unibio.errors import InputError
 from unibio.launch import launch
@@ -66,16 +66,42 @@ def test_a_sweep_leaves_out_what_cannot_run_says_so_once_and_runs_the_rest(
     assert all(records.find(tmp_path / records.record_name(job.config)) for job in started)
     said = capsys.readouterr()
     assert "6 jobs, 0 already recorded, 3 left out because they cannot run, 3 to run" in said.out
-    assert said.err.count("unibio: left out: SABA's tables need") == 1
-    assert "3 of 6 jobs failed" in said.err
+    assert said.err.count("unibio: 3 of 6 jobs left out: SABA's tables need") == 1
+    assert "failed" not in said.err  # nothing was tried: no traceback to point to
+    with pytest.raises(SystemExit) as ended:  # what could run is recorded, the others still cannot
+        cli.run(["-m", *words])
+    assert ended.value.code == 1
+    assert "6 jobs, 3 already recorded" in capsys.readouterr().out
 
 
 def test_a_sweep_of_which_nothing_can_run_ends_there(
     tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    jobs = jobs_of(tmp_path, cache, *SABA, "problem.width=4", "algorithm.table_limit=1e-6,2e-6")
-    with pytest.raises(InputError, match=r"SABA's tables need"):
-        announce(jobs, "again")
+    words = [*PAIRS, f"data.cache={cache}", f"records={tmp_path}", *SABA, "steps=1", "problem.width=4"]
+    with pytest.raises(SystemExit) as ended:
+        cli.run(["-m", *words, "algorithm.table_limit=1e-6,1.5e-6"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("1 of 2 jobs left out: SABA's tables need") == 2  # each limit is a reason
+
+
+def test_reproducing_goes_on_without_jobs_that_cannot_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where all of an experiment is left out: the others are run, and figures and report are written."""
+    started: list[Job] = []
+    monkeypatch.setattr("unibio.sweep.refusal", lambda job: "no room" if job.problem.name == "nli_cleaning" else None)
+    monkeypatch.setattr(reproduce, "launch", lambda jobs, finished: started.extend(jobs) or [])
+    monkeypatch.setattr(reproduce, "publish", lambda root, out: [out / "report.md"])
+    monkeypatch.chdir(tmp_path)  # where prepared pairs go
+    for names, others in ((["nli_controls", "theorem_schedule"], 6), (["nli_controls"], 0)):
+        started.clear()
+        with pytest.raises(SystemExit) as ended:
+            reproduce.reproduce(names, "smoke", ["tracker=none", f"records={tmp_path}"], tmp_path, workers=1)
+        assert ended.value.code == 1
+        assert len(started) == others
+        said = capsys.readouterr().err
+        assert f"4 of {4 + others} jobs left out: no room" in said
+        assert "failed" not in said
 
 
 def test_memory_is_asked_for_on_the_cpu_of_this_machine_only(

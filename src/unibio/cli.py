@@ -76,7 +76,6 @@ def run(arguments: Sequence[str] | None = None) -> None:
         return
     from unibio.errors import InputError
     from unibio.launch import launch, report_failures, workers_of
-    from unibio.pool import Failure
     from unibio.run import Interrupted
     from unibio.sweep import announce, composer, expand, is_multirun
 
@@ -87,10 +86,11 @@ def run(arguments: Sequence[str] | None = None) -> None:
                 is_multirun(overrides, compose_one)  # refuses several values without -m
             jobs = expand(overrides, compose_one)
         planned = announce(jobs, "python -m unibio " + " ".join(given), workers_of(jobs[0]))
+        if len(planned.refused) == len(jobs):
+            raise SystemExit(2)
         if len(jobs) == 1 and not planned.pending:
             _say(jobs[0], "already recorded")
         failures = launch(planned.pending, lambda job, here: _say(job, None if here else "recorded by another sweep"))
-        failures += [Failure(job, reason) for job, reason in planned.refused]
     except InputError as error:
         _fail(error)
     except Interrupted as stopped:
@@ -100,7 +100,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         print("unibio: stopped at once; the same command goes on from the last checkpoints", file=sys.stderr)
         raise SystemExit(130) from None
     report_failures(failures, len(jobs))
-    if failures:
+    if failures or planned.refused:
         raise SystemExit(1)
 
 

@@ -129,6 +129,9 @@ def _attempt(job: Job, path: Path, circumstances: dict[str, Any], progress: Call
             raise
         note("interrupted")
         raise unwritable(job.root, error) from None
+    except InputError:  # said at once, and by what is true now: too little memory may be enough the next time
+        note("interrupted")
+        raise
     except Exception:
         note("failed", traceback=traceback.format_exc())
         raise

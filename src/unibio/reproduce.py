@@ -14,7 +14,6 @@ from unibio import records
 from unibio.config import Job, conf_dir
 from unibio.errors import unknown
 from unibio.launch import launch, report_failures, workers_of
-from unibio.pool import Failure
 from unibio.sweep import announce, composer, expand
 
 
@@ -52,7 +51,7 @@ def reproduce(
     Raises:
         InputError: an unknown experiment or a configuration that cannot work.
         Interrupted: asked to stop; the same call goes on from there.
-        SystemExit: 1 if jobs failed, after everything else was done.
+        SystemExit: 1 if jobs failed or were left out, after everything else was done.
     """
     known = experiments()
     for name in names:
@@ -61,8 +60,7 @@ def reproduce(
     began = time.monotonic()
     print(f"unibio: reading {len(names)} experiments", flush=True)
     pending: list[Job] = []
-    refused: list[Failure] = []
-    total = 0
+    refused = total = 0
     count = [] if workers is None else [f"launcher.workers={workers}"]
     with composer() as compose_one:
         for at in dict.fromkeys(scale_of(name, scale) for name in names):
@@ -71,10 +69,10 @@ def reproduce(
             jobs = [job for name in ours for job in expand([f"experiment={name}", *words, *where, *count], compose_one)]
             planned = announce(jobs, " ".join(["python -m unibio experiment=*", *words]), workers_of(jobs[0]))
             pending += planned.pending
-            refused += [Failure(job, reason) for job, reason in planned.refused]
+            refused += len(planned.refused)
             total += len(jobs)
     failures = launch(pending, lambda *_: None)
-    report_failures(failures + refused, total)
+    report_failures(failures, total)
     print(f"unibio: {len(pending) - len(failures)} jobs computed in {time.monotonic() - began:.0f} s", flush=True)
     written = publish(jobs[0].root, out)
     if failures or refused:

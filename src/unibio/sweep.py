@@ -8,6 +8,7 @@ import math
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -234,7 +235,7 @@ def announce(jobs: list[Job], command: str, workers: int = 1) -> Plan:
         workers: jobs that run at a time.
 
     Raises:
-        InputError: the records directory cannot be written, or none of the missing jobs can run.
+        InputError: the records directory cannot be written.
     """
     check_writable(jobs[0].root)
     experiments: dict[str | None, list[str]] = {}
@@ -250,13 +251,12 @@ def announce(jobs: list[Job], command: str, workers: int = 1) -> Plan:
         except OSError as error:
             raise unwritable(jobs[0].root, error) from None
     planned = plan(jobs)
-    if planned.refused and not planned.pending:
-        raise InputError(planned.refused[0][1])
     for line in _pairs(planned.pending):
         print(line, flush=True)
     print(f"unibio: {planned.describe(workers)}; records in {jobs[0].root}", flush=True)
     slow = slowness(planned.pending)
-    warnings = [f"left out: {reason}" for reason in dict.fromkeys(reason for _, reason in planned.refused)]
+    counts = Counter(reason for _, reason in planned.refused)
+    warnings = [f"{count} of {len(jobs)} jobs left out: {reason}" for reason, count in counts.items()]
     for line in warnings + ([f"warning: {slow}"] if slow else []):
         print(f"unibio: {line}", file=sys.stderr, flush=True)
     return planned
