@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from unibio import checkpoint, records
+from unibio import checkpoint, records, run
 from unibio.config import Job
 from unibio.job import run_job
 from unibio.provenance import circumstances_of
@@ -145,6 +145,7 @@ def _run(job: Job, log: Path, write: Write | None, delay: float | None) -> int:
 
 
 def _child(job: Job, log: Path, write: Write | None) -> None:
+    run.SAVE_PAUSE = 0  # checkpoints as often as the interval says, however slow the disk: there are more to kill
     if write is not None:
         stage, target, number = write
         count, sync = 0, os.fsync

@@ -7,15 +7,8 @@ from pathlib import Path
 import pytest
 
 from stress.kills import campaign
-from unibio import run
 from unibio.config import Job
 from unibio.sweep import composer, expand
-
-
-@pytest.fixture(autouse=True)
-def many_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As often as the interval says, however long they take to write."""
-    monkeypatch.setattr(run, "SAVE_PAUSE", 0)
 
 
 def one(words: list[str], root: Path) -> Job:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from unibio import records
+from unibio import heartbeat, records
 from unibio.config import Job
 from unibio.pool import run_pool
 from unibio.run import Interrupted
@@ -43,7 +43,7 @@ def test_a_stop_request_reaches_a_pool_and_its_jobs_go_on(tmp_path: Path) -> Non
     jobs = [make(tmp_path, seed) for seed in (0, 1)]
 
     def stop() -> None:
-        until(lambda: all(state_of(directory(job)).state == "running" for job in jobs))
+        until(lambda: all((heartbeat.read(directory(job)) or {}).get("iteration") for job in jobs))  # past their starts
         os.kill(os.getpid(), signal.SIGTERM)
 
     asking = threading.Thread(target=stop)
