@@ -100,6 +100,12 @@ def test_a_diverged_seed_has_no_accuracy() -> None:
     group = first([record("unibio", 0.6), record("unibio", 0.6, seed=1, status="diverged")])
     assert group.final().isna().tolist() == [False, True]
     assert nli.summary([group])["diverged"].item() == 1
+    for column in (nli.AUC, nli.SPREAD):
+        assert group.final(column).isna().tolist() == [False, True]
+    assert not group.separates()  # of the seeds that are left there is one
+    lost = first([record("unibio", 0.6, seed=seed, status="diverged") for seed in range(5)])
+    assert all(math.isnan(end) for end in lost.auc_interval())
+    assert not lost.separates()
 
 
 # Rules ---------------------------------------------------------------------------------------------------------------
@@ -266,6 +272,28 @@ def test_floor_matters() -> None:
     assert verdict(name, nli_floor=[floor(0.5)]) == rules.NOT_RUN
 
 
+def test_a_floor_at_which_all_diverged_gives_no_difference() -> None:
+    for lost in (0.001, 0.5):
+        found = [
+            floor(delta, name, seed=seed, status="diverged" if (name, delta) == ("unibio", lost) else "completed")
+            for name in ("unibio", "unibio_plain") for delta in (0.001, 0.5) for seed in range(3)
+        ]  # fmt: skip
+        table = nli_studies.floor_changes(study(nli_floor=found)).set_index(["method", "metric"])
+        assert table["seeds"].tolist() == [0, 0, 3, 3]
+        assert verdict("nli-floor-matters", nli_floor=found) == rules.NOT_TESTABLE
+
+
+def test_all_pairs_of_a_split_are_as_many_as_were_recorded() -> None:
+    found = everyone()
+    for one in found:
+        one.config["data"] |= {"train": None, "test": None}
+        one.summary["data"] = {"sizes": {"train": 10_000, "valid": 9_000, "test": 9_000}}
+    given = study(nli=found)
+    assert {group.pairs for group in nli.groups(given, "nli")} == {10_000}
+    assert "at a reduced scale" not in judge(BY_ID[MAIN], given)[0].explanation
+    assert list(report_nli.blocks(given))
+
+
 def test_the_floors_intervals_hold_together() -> None:
     most = [0.45, 0.50, 0.55, 0.60, 0.48]
     change = np.array([0.01, 0.04, 0.02, 0.05, 0.03])
@@ -286,7 +314,9 @@ def test_released_noise() -> None:
 
     assert verdict(name, nli_released=anew(0.55, 0.55, 0.50), nli_noise=once) == rules.REPRODUCED
     assert verdict(name, nli_released=anew(0.55, 0.50, 0.50), nli_noise=once) == rules.NOT_TESTABLE
-    assert verdict(name, nli_released=anew(0.55, 0.55, 0.45), nli_noise=once) == rules.NOT_REPRODUCED
+    assert verdict(name, nli_released=anew(0.55, 0.55, 0.45), nli_noise=once) == rules.REPRODUCED  # "most methods"
+    assert verdict(name, nli_released=anew(0.55, 0.45, 0.45), nli_noise=once) == rules.NOT_REPRODUCED
+    assert verdict(name, nli_released=anew(0.55, 0.50, 0.45), nli_noise=once) == rules.NOT_TESTABLE
     assert verdict(name, nli_released=anew(0.55), nli_noise=pair("unibio_plain", 0.5, rate=0.4)) == rules.NOT_RUN
 
 

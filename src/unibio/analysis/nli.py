@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtrit
 
+from unibio.analysis import nli_setting
 from unibio.analysis.curves import Array
 from unibio.analysis.lp_regression import CONFIDENCE, NAMES, auc_error
-from unibio.analysis.nli_setting import is_snli
 from unibio.analysis.study import Study, exponent
 from unibio.records import Record
 
@@ -26,6 +26,8 @@ TUNING, TUNING_SABA, RELEASED, FLOOR = "nli_tuning", "nli_tuning_saba", "nli_rel
 #: Experiments whose groups are compared with each other.
 COMPARED = (MAIN, NOISE, EXPONENTS)
 ACCURACY, AUC, SPREAD = "test_accuracy", "cleaning_auc", "weight_spread"
+#: What is known of the weights at the end, which in a run that diverged is not what the method was after.
+_OF_WEIGHTS = (AUC, "cleaning_precision", SPREAD)
 #: Methods by name, UniBiO's two forms first.
 LABELS = {"unibio": "UniBiO", "unibio_plain": "UniBiO (plain steps)"} | {
     name: NAMES[name] for name in ("stocbio", "ttsa", "saba", "ma_soba", "sustain", "vrbo", "bo_rep")
@@ -42,7 +44,7 @@ class Group:
         exponent, rate, noise, weights: of the problem's configuration.
         source: of the data.
         pairs: training pairs.
-        last: (seeds, …) final values, indexed by seed; accuracies are NaN in a diverged run.
+        last: (seeds, …) final values, indexed by seed; accuracies and what tells of weights are NaN in a diverged run.
         histories: of the same runs.
     """
 
@@ -69,7 +71,7 @@ class Group:
     @property
     def snli(self) -> bool:
         """Whether the pairs are known to be SNLI's."""
-        return all(is_snli(record) for record in self.records)
+        return all(nli_setting.is_snli(record) for record in self.records)
 
     def final(self, column: str = ACCURACY) -> pd.Series:
         """A metric at the end, by seed; NaN where it was not recorded."""
@@ -102,7 +104,7 @@ class Group:
 
     def separates(self, looks: int = 1) -> bool:
         """Whether the weights tell clean from flipped pairs: AUC above ½ beyond its interval, over several seeds."""
-        return self.seeds > 1 and self.auc_interval(looks)[0] > 0.5
+        return self.final(AUC).count() > 1 and self.auc_interval(looks)[0] > 0.5
 
     def curve(self, metric: str, against: str) -> pd.DataFrame:
         """Median, least and largest of a metric over the seeds at the logged places: x, median, min, max.
@@ -148,12 +150,12 @@ def _group(key: tuple[Any, ...], records: Sequence[Record]) -> Group:
     for record in records:
         row = record.history.iloc[-1].copy()
         if record.runs["status"].iloc[0] != "completed":
-            row[[name for name in row.index if name.endswith("_accuracy")]] = np.nan
+            row[[name for name in row.index if name.endswith("_accuracy") or name in _OF_WEIGHTS]] = np.nan
         last.append(row)
-    data = records[0].config["data"]
     table = pd.DataFrame(last, index=[int(record.config["seed"]) for record in records])
     histories = tuple(record.history for record in records)
-    return Group(method, p, rate, noise, weights, data["source"], int(data["train"]), table, histories, tuple(records))
+    source, pairs = records[0].config["data"]["source"], nli_setting.pairs(records[0], "train")
+    return Group(method, p, rate, noise, weights, source, pairs, table, histories, tuple(records))
 
 
 def compared(study: Study) -> list[Group]:

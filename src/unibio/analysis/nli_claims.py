@@ -108,9 +108,7 @@ def highest_accuracy(experiment: str, rate: float, p: int = 3) -> Rule:
 
 def weights_separate(study: Study) -> Outcome:
     """UniBiO's weights tell clean from flipped pairs, in one of its forms and at every noise rate."""
-    found = _learned(study, nli.MAIN)
-    if study.records(nli.NOISE):
-        found += _learned(study, nli.NOISE)
+    found = _learned(study, nli.MAIN) + _learned(study, nli.NOISE)
     own = [g for g in found if g.method in OWN]
     if not own:
         return Outcome(NOT_RUN, f"{nli.MAIN} has no records of UniBiO")
@@ -125,8 +123,8 @@ def weights_separate(study: Study) -> Outcome:
         said.append(f"noise rate {rate:g}: {', '.join(spans)}; {count} of {len(others)} other methods separate")
     text = f"interval of the mean AUC, of both forms together: {'; '.join(said)}"
     numbers = {"auc": {f"{g.label}, rate {g.rate:g}": g.final(AUC).mean() for g in found}}
-    if min(g.seeds for g in own) < 2:
-        return Outcome(NOT_TESTABLE, f"{text}; one seed tells nothing", numbers)
+    if min(g.final(AUC).count() for g in own) < 2:
+        return Outcome(NOT_TESTABLE, f"{text}; one seed that did not diverge tells nothing", numbers)
     return Outcome(REPRODUCED if all(states.values()) else NOT_REPRODUCED, text, numbers)
 
 
@@ -209,10 +207,10 @@ def floor_matters(study: Study) -> Outcome:
         f"interval (of all {len(table)} together): {', '.join(said)}"
     )
     numbers = {f"{row['method']}, {row['metric']}": row["difference"] for _, row in table.iterrows()}
-    if table["low"].isna().any():
-        return Outcome(NOT_TESTABLE, f"{text}; too few seeds that did not diverge", numbers)
     if ((table["low"] > 0) | (table["high"] < 0)).any():
         return Outcome(REPRODUCED, text, numbers)
+    if table["low"].isna().any():
+        return Outcome(NOT_TESTABLE, f"{text}; too few seeds that did not diverge", numbers)
     if ((table["low"] > -SAME) & (table["high"] < SAME)).all():
         return Outcome(NOT_REPRODUCED, f"{text}; every change is smaller than {SAME:g}", numbers)
     return Outcome(NOT_TESTABLE, f"{text}; the seeds do not tell a change from none", numbers)
@@ -231,8 +229,8 @@ def released_noise_costs_less(study: Study) -> Outcome:
     numbers = {ACCURACY: {g.label: g.final().median() for g, _, _ in pairs}}
     numbers["once"] = {twin.label: twin.final().median() for _, twin, _ in pairs}
     orders = [order for _, _, order in pairs]
-    if -1 in orders:
-        return Outcome(NOT_REPRODUCED, text, numbers)
     if orders.count(1) > len(orders) / 2:
         return Outcome(REPRODUCED, text, numbers)
+    if orders.count(-1) >= len(orders) / 2:
+        return Outcome(NOT_REPRODUCED, text, numbers)
     return Outcome(NOT_TESTABLE, f"{text}; the seeds do not tell most methods' two kinds of noise apart", numbers)

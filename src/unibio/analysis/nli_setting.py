@@ -44,6 +44,13 @@ def foreign(found: Iterable[Record]) -> str | None:
     return f"the data are {', '.join(names)}" if names else None
 
 
+def pairs(record: Record, split: str) -> int:
+    """Pairs of a split that a record was run on; the configuration's null stands for all there are."""
+    sizes = told(record).get("sizes")
+    configured = record.config["data"][split]
+    return int(sizes[split] if configured is None and isinstance(sizes, Mapping) else configured or 0)
+
+
 def dimension(record: Record) -> int | None:
     """Components of the word vectors; None for a file's, unless it is the paper's."""
     data = record.config["data"]
@@ -63,7 +70,7 @@ def departures(found: Iterable[Record]) -> list[str]:
     for record in found:
         if record.config["problem"]["name"] == PROBLEM:
             config = record.config
-            values = (config["problem"]["width"], config["data"]["train"], dimension(record), config["epochs"])
+            values = (config["problem"]["width"], pairs(record, "train"), dimension(record), config["epochs"])
             for what, value in zip(PAPER, values, strict=True):
                 held[what][value] = None
     return [

@@ -142,7 +142,8 @@ def floor_changes(study: Study) -> pd.DataFrame:
             continue
         for metric in (VALID, AUC):
             by_seed = here.pivot_table(index="seed", columns="floor", values=metric, aggfunc="mean")
-            values = (by_seed[low] - by_seed[high]).dropna().to_numpy(dtype=float) if low in by_seed else np.empty(0)
+            by_seed = by_seed.reindex(columns=[low, high])  # a floor at which every run diverged is not among them
+            values = (by_seed[low] - by_seed[high]).dropna().to_numpy(dtype=float)
             mean, width = float(values.mean()) if len(values) else math.nan, math.nan
             if len(values) > 1:
                 level = 1 - (1 - CONFIDENCE) / (2 * 2 * len(forms))

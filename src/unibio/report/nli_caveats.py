@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from unibio.analysis import nli
+from unibio.analysis import nli, nli_setting
 from unibio.analysis import nli_studies as studies
 from unibio.analysis.nli import OWN, Group
 from unibio.analysis.study import Study
@@ -33,7 +33,7 @@ def caveats(study: Study, found: Sequence[Group]) -> list[str]:
     said = [*_GENERAL, _seeds(found), _steps(study, learned)]
     if classical := _classical(learned):
         said.insert(0, classical)
-    chance = 1 / 3 + 3 * math.sqrt(2 / 9 / int(found[0].records[0].config["data"]["test"]))
+    chance = 1 / 3 + 3 * math.sqrt(2 / 9 / nli_setting.pairs(found[0].records[0], "test"))
     if lost := _named([group for group in learned if (group.final() < chance).any()]):
         said.append(
             f"On some seed no better than chance at the end: {lost}. Steps that were best on the tuning seeds may lie "
