@@ -7,7 +7,7 @@ result.
 Most tokens of a batch are words that other tokens of it are too: 128 pairs of SNLI have about 2,850 tokens and 715
 different words. :class:`Words` holds every word once, and products with the word vectors are done once a word.
 
-Places are found by NumPy on the CPU: a minibatch needs some thirty small operations for them, whose fixed cost is
+Places are found by NumPy on the CPU: minibatches need some fifty small operations for them, whose fixed cost is
 several times lower there than in torch.
 """
 

@@ -7,9 +7,6 @@ is the upper variable, one entry a training pair, from λ = 1; each *training* l
 two with probability p̃. On SNLI (``data=snli`` or ``data=directory``) this is the paper's experiment; the default pairs
 come from a grammar of ours and are not SNLI.
 
-The network makes the lower
-level non-convex" to the closing quotes) by:
-
 The network makes the lower level non-convex, so that the regulariser's uniform convexity (c‖w‖_p^p has modulus at least
 p c κ_p d_y^{1−p/2}) says little about g as a whole. Its Hessian is regular at w = 0 (``vanishing_hessian=False``): D(w)
 is a mere preconditioner, which changes truncated Neumann sums and not the solution, and must be floored. Nearly all
@@ -42,7 +39,7 @@ from unibio.problems.nli_network import AT_ONCE, Network, Sentences
 
 #: Pairs on which an algorithm's settings are checked at the start, by up to a hundred Hessian–vector products.
 DIAGNOSED = 128
-#: Successive minibatches that are prepared at once: preparing is some sixty small operations, however many there are.
+#: Successive minibatches that are prepared at once: preparing is some fifty small operations, however many there are.
 AHEAD = 16
 #: λ at the start.
 START = 1.0
