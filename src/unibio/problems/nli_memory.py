@@ -13,8 +13,8 @@ from unibio.models.pair_rnn import Architecture
 from unibio.problems.nli_network import STATES_AT_ONCE
 from unibio.tables import GIB
 
-# Measured as the peak of whole runs of nine methods at widths 256 to 2048: the estimate was 1.05 to 1.6 times it, 1.05
-# to 1.35 times from 512 units on.
+# Measured as the peak of whole runs of eight methods at widths 256 to 2048: the estimate was 1.05 to 1.6 times it, 1.05
+# to 1.5 times from 512 units on.
 #: Vectors of the size of all weights: the start in double precision, iterates, results, a gradient or product and its
 #: parts, the terms of a Neumann sum, temporaries. SABA's tables are not among them, and have a check of their own.
 VECTORS = 24
