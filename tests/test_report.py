@@ -18,6 +18,7 @@ from unibio.analysis.statements import CLAIMS
 from unibio.document import Badge, Bullets, Code, Folded, Heading, PageOnly, Paragraph, Table, markdown, shown, slug
 from unibio.figures import FIGURES, draw_all
 from unibio.page import linked, page
+from unibio.report import claims as explained
 from unibio.report.figures import MOST_ROWS, excerpt
 
 
@@ -128,6 +129,31 @@ def test_reduced_scale_is_said_with_every_verdict(tmp_path):
     assert all("(reduced scale: smoke)" in row for row in rows)
     machine = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
     assert machine["scales"] == ["smoke"]
+
+
+def test_only_verdicts_from_a_reduced_scale_are_called_so(tmp_path):
+    """One experiment at a reduced scale, one at the paper's: the banner and the counts tell them apart."""
+    experiments = {"fig1": whole_study("smoke", steps=40)["fig1"], "runtime": whole_study()["runtime"]}
+    report.write(tmp_path, tmp_path, study=study(**experiments))
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    verdicts = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))["claims"]
+    run = [claim for claim in verdicts if claim["verdict"] != rules.NOT_RUN]
+    marked = [claim for claim in run if "fig1" in claim["experiments"]]
+    assert (len(marked), len(run)) == (4, 5)
+    assert "**4 of the 5 verdicts are at a reduced scale (smoke) and marked so" in text
+    assert "say nothing about the paper" not in text
+    assert text.count("(reduced scale: smoke)") == 2 * len(marked)  # in the table, and above the numbers
+    full, reduced = re.search(r"^At full scale: (.*)\. At a reduced scale: (.*)\.$", text, re.M).groups()
+    assert full == f"1 reproduced; {len(verdicts) - len(run)} not yet run"
+    assert sum(int(part.split()[0]) for part in reduced.split("; ")) == len(marked)
+
+
+def test_the_words_of_the_verdicts_are_explained(written):
+    text = (written / "report.md").read_text(encoding="utf-8")
+    occurring = {claim["verdict"] for claim in json.loads((written / "claims.json").read_text())["claims"]}
+    legend = text[text.index("## Verdicts") : text.index("| Claim |")]
+    for word in rules.VERDICTS:
+        assert (f"- **{word}**: {explained.MEANINGS[word]}" in legend) == (word in occurring)
 
 
 def test_without_records_everything_is_not_yet_run(tmp_path):

@@ -15,7 +15,6 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from unibio.analysis import claims as rules
 from unibio.analysis.statements import CLAIMS, judge
 from unibio.analysis.study import Study
 from unibio.document import Block, Bullets, Code, Folded, Heading, Paragraph, markdown
@@ -63,12 +62,8 @@ def _blocks(study: Study, judged: Sequence[Judged], out: Path) -> Iterable[Block
         "Everything here is computed from the records listed at the end; every verdict follows from them by a rule in "
         "`unibio/analysis`."
     )
-    scales = {j.scale for j in judged if j.outcome.verdict != rules.NOT_RUN} - {"paper"}
-    if scales:
-        yield Paragraph(
-            f"**Reduced scale ({', '.join(sorted(scales))}): runs are shorter and seeds fewer than the paper's. These "
-            "verdicts show that everything runs; they say nothing about the paper.**"
-        )
+    if text := claims.reduced_scale(judged):
+        yield Paragraph(text)
     yield from claims.blocks(study, judged, out)
     for section in SECTIONS:
         yield from _section(section, study, out)
