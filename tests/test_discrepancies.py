@@ -31,10 +31,32 @@ def test_bias_stability_and_first_hits():
     biased = record(2, axes, ends_at(0.05), name="stocbio_headless", status=stable)
     table = discrepancies.summary(discrepancies.by_step(study(discrepancies=[biased, own]))).set_index("method")
     assert list(table.index) == ["stocbio", "stocbio_headless"]
-    assert table["bias"].tolist() == pytest.approx([0.01, 0.05])
-    assert table["bias over published"].tolist() == pytest.approx([1, 5])
+    assert table[discrepancies.SMALLEST].tolist() == pytest.approx([0.01, 0.05])
+    assert table[discrepancies.TIMES].tolist() == pytest.approx([1, 5])
     assert table["largest stable step"].tolist() == [1.0, 0.3]
     assert table["fewest iterations to target"].tolist() == [10, 34]
+
+
+def test_a_run_that_grows_diverges_though_its_numbers_are_finite():
+    """Neither what it ends at nor its step counts; a rest at twice the start (SABA's sign) is a rest."""
+
+    def grows(cell, seed, t):
+        return np.where(t == 0, 1.0, 6e6 if cell["upper_step"] > 0.5 and seed == 0 else 2.0)
+
+    axes = {"upper_step": [0.1, 0.3, 1.0]}
+    steps = discrepancies.by_step(study(discrepancies=[record(2, axes, grows, name="saba")]))
+    assert steps["stable"].tolist() == pytest.approx([1, 1, 2 / 3])
+    row = discrepancies.summary(steps).iloc[0]
+    assert row["largest stable step"] == 0.3
+    assert row[discrepancies.SMALLEST] == 2.0
+
+
+def test_multiples_count_nothing_below_rounding():
+    axes = {"upper_step": [0.1]}
+    own = record(2, axes, lambda cell, seed, t: np.where(t == 0, 1.0, 1e-15), name="saba")
+    other = record(2, axes, lambda cell, seed, t: np.where(t == 0, 1.0, 1e-12), name="saba_history")
+    table = discrepancies.summary(discrepancies.by_step(study(discrepancies=[own, other])))
+    assert table[discrepancies.TIMES].tolist() == [1, 1]
 
 
 # Verdicts ------------------------------------------------------------------------------------------------------------
@@ -46,7 +68,7 @@ STEPS = {"upper_step": [0.1, 0.3, 1.0]}
 def pair(
     variant: str, own: float = 0.01, level: float = 0.01, *, up_to: float = 9.0, late: float = 1.0
 ) -> list[FakeRecord]:
-    """A published method that rests at ``own``, and a variant that rests at ``level``, stays finite at steps below
+    """A published method that rests at ``own``, and a variant that rests at ``level``, is stable at steps below
     ``up_to`` and takes ``late`` times the iterations."""
 
     def rests_at(end: float, after: float):
@@ -85,12 +107,24 @@ def test_a_deviation_that_rests_where_the_method_does_is_no_bias(name):
 def test_other_deviations_must_cost_something_and_bias_nothing(name):
     harmless = outcome("released-speed", **{name: pair(name)})
     assert harmless.verdict == rules.NOT_REPRODUCED
-    assert f"{name} (no worse)" in harmless.explanation
+    assert f"{name} 1.00 times (no worse)" in harmless.explanation
     biased = outcome("released-speed", **{name: pair(name, level=0.05, up_to=0.5)})
     assert biased.verdict == rules.NOT_REPRODUCED
-    assert "but biased" in biased.explanation
+    assert f"{name} 5.00 times (" in biased.explanation
     for cost in ({"up_to": 0.5}, {"late": 2.0}, {"level": 0.015}):
         assert outcome("released-speed", **{name: pair(name, **cost)}).verdict == rules.REPRODUCED
+
+
+def test_steps_at_which_a_run_grows_are_not_compared():
+    """All the accuracy that it loses is at a step where it diverges in finite numbers."""
+
+    def path(cell, seed, t):
+        return np.where(t < 10 / cell["upper_step"], 1.0, 1e6 if cell["upper_step"] > 0.5 else 0.01)
+
+    published = pair("saba_history")[0]
+    found = outcome("released-speed", saba_history=[published, record(2, STEPS, path, name="saba_history")])
+    assert found.verdict == rules.REPRODUCED
+    assert "saba_history 1.00 times (stable up to 0.30 times the step, 3.4 times the iterations);" in found.explanation
 
 
 @pytest.mark.parametrize(("id", "name"), [("released-bias", "ttsa_bare"), ("released-speed", "vrbo_stale")])

@@ -261,7 +261,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "released-speed",
         "Its other local deviations (accumulating lower gradients, SABA's history, SUSTAIN's lag and two lengths, "
-        "VRBO's zero first correction) bias nothing on a quadratic, but cost stability, iterations or accuracy.",
+        "VRBO's zero first correction) come as close to ∇φ = 0 on a quadratic, to a factor of 2, but cost stability, "
+        "iterations or accuracy.",
         "ours: what local deviations of the released code do",
         ("discrepancies",),
         "discrepancies",

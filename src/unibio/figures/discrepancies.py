@@ -26,7 +26,7 @@ def draw(study: Study) -> Drawn:
         for i, method in enumerate(here["method"].unique()):
             mine = here[here["method"] == method]
             end = np.clip(mine["final"].to_numpy(dtype=float), _FLOOR, None)
-            end = np.where((end < 1e3) & (mine["finite"] == 1), end, np.nan)
+            end = np.where(mine["stable"] == 1, end, np.nan)
             label = "as published" if method == name else str(method).removeprefix(f"{name}_").replace("_", " ")
             panel.plot(mine["upper_step"], end, label=label, **style.of_index(i))
             low, high = min(low, *end[np.isfinite(end)], 1.0), max(high, *end[np.isfinite(end)])

@@ -59,10 +59,12 @@ def _part(heading: str, text: str, table: pd.DataFrame) -> tuple[Block, ...]:
 
 
 _DISCREPANCIES = (
-    "Full-batch quadratic. `bias`: the smallest ‖∇φ‖ a method comes to over the upper steps, which is the bias of its "
-    "hypergradient where it rests; of a published method, that of its finite Neumann sum and of its random lengths. "
-    "UniBiO's deviation is none at p = 2: there both are told p = 3, and their normalised steps circle at a distance "
-    "of about a step, so that their smallest step decides."
+    "Full-batch quadratic. `smallest ‖∇φ‖ reached` is over the upper steps: where a method rests, it is the bias of "
+    "its hypergradient, of a published one that of its finite Neumann sum. TTSA and SUSTAIN draw the sum's length, "
+    "whose variance does not let them rest; UniBiO's normalised steps circle at a distance of about a step, so that "
+    "the smallest step decides. A step is stable where no run diverges or ends at "
+    f"{discrepancies.GROWN:g} times ‖∇φ‖ of its start. Multiples count nothing below {discrepancies.ROUNDING:g}, which "
+    "is rounding. UniBiO's deviation is none at p = 2: there both are told p = 3."
 )
 _CROSSING = (
     f"Band |x| ≤ {crossing.BAND:g}; a run passes it, slows to less than {crossing.SLOW:g} times its pace before, "
