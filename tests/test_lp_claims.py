@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -137,6 +140,17 @@ def test_order_of_methods_needs_two_seeds_each():
     assert lp.separated(alone, high) == 0
 
 
+@pytest.mark.parametrize("seeds", [4, 6])
+def test_false_alarm_of_the_order_counted_over_all_orders(seeds):
+    """Of all ways to deal the ranks of n + n runs that are alike to two methods, those with all of one first."""
+    one, other = (lp.tune(record(name, 2, 0.3, seeds=seeds)) for name in ("soba", "saba"))
+    n = seeds // 2
+    deals = list(itertools.combinations(range(2 * n), n))
+    apart = sum(set(deal) in ({*range(n)}, {*range(n, 2 * n)}) for deal in deals)
+    assert lp.false_alarm(one, other) == pytest.approx(apart / len(deals))
+    assert lp.false_alarm(one, lp.tune(record("saba", 2, 0.3, seeds=1))) == 0
+
+
 # Verdicts ------------------------------------------------------------------------------------------------------------
 
 
@@ -172,9 +186,14 @@ def test_lowest_value_waits_for_a_range_that_may_be_too_narrow():
 
 
 def test_a_method_with_more_data_points_is_not_the_rival():
+    """It is named with its φ, and the statement leaves it out; without its data points it decides."""
     result = outcome("lp-lowest-p4", [*field(0.31), record("vrbo", 4, 0.2)])
     assert result.verdict == rules.REPRODUCED
-    assert "VRBO" in result.explanation
+    assert "0 of 2 other methods that draw as many data points end lower" in result.explanation
+    assert "not judged: VRBO, φ 0.2003, which draws 2 times the data points" in result.explanation
+    assert "as two methods that are alike are in 33% of cases" in result.explanation
+    assert "of all methods that draw as many data points" in BY_ID["lp-lowest-p4"].statement
+    assert verdict("lp-lowest-p4", [*field(0.31), record("bsa", 4, 0.2)]) == rules.NOT_REPRODUCED
 
 
 def test_separates():
@@ -182,6 +201,9 @@ def test_separates():
     assert verdict("lp-separates", everywhere(lambda p: [record("soba", p, auc=0.52)])) == rules.NOT_REPRODUCED
     one_bad = everywhere(lambda p: [record("soba", p), record("saba", p, auc=0.51 if p == 6 else 0.9)])
     assert "SABA, p = 6" in outcome("lp-separates", one_bad).explanation
+    close = everywhere(lambda p: [record("soba", p, auc=0.57), record("saba", p)])
+    assert all(lp.tune(one).auc_interval()[0] > 0.5 for one in close)  # each alone, not all together
+    assert verdict("lp-separates", close) == rules.NOT_REPRODUCED
     gone = everywhere(lambda p: [record("soba", p, diverges=lambda u, lo, s: True)])
     assert verdict("lp-separates", gone) == rules.NOT_TESTABLE
 
@@ -224,6 +246,8 @@ def test_less_inner_work():
 
     assert verdict("lp-less-inner-work", pair(0.35, 0.33)) == rules.REPRODUCED
     assert verdict("lp-less-inner-work", pair(0.33, 0.35)) == rules.NOT_REPRODUCED
+    against = outcome("lp-less-inner-work", pair(0.33, 0.35)).numbers["false_alarm_against"]
+    assert against == pytest.approx(1 - (1 - 1 / 6) ** len(lp.EXPONENTS))  # two seeds each: 1 of 6 either way
     assert verdict("lp-less-inner-work", pair(0.33, 0.33)) == rules.NOT_TESTABLE
     assert verdict("lp-less-inner-work", pair(0.35, 0.33, seeds=1)) == rules.NOT_TESTABLE
     assert verdict("lp-less-inner-work", everywhere(lambda p: [unibio(p, 0.3)])) == rules.NOT_RUN
@@ -244,9 +268,20 @@ def test_section_of_the_report():
     assert "the other half" in text
     assert "upper-level iterations" in text
     assert "Why the seeds are split" in text
+    assert "pass for different in 33% of cases (2 seeds each)" in text
     edge = section(everywhere(lambda p: [record("soba", p, around(0.3, (10.0, 0.1)))]))
     assert "↑" in edge
     assert "SOBA (p = 6: upper step at the high end)" in edge
     gone = section(everywhere(lambda p: [record("soba", p, diverges=lambda u, lo, s: True), record("saba", p)]))
     assert "| diverged |" in gone
     assert "there is only one" in section(whole("smoke")["lp_regression"])
+
+
+def test_differences_that_are_rounding_are_shown_as_0():
+    """Every seed ends at the same φ, up to rounding."""
+    flat = everywhere(lambda p: [record("soba", p, lambda u, lo, s: 0.3 + (0 if (u, lo) == (1.0, 0.1) else 0.1))])
+    for one in flat:
+        rounding = 1 + 1e-12 * (one.history["seed"] >= 2)
+        one.history["value"] = one.history["value"] * rounding
+    text = section(flat)
+    assert re.search(r"in the median by 0\.$", text, re.M)

@@ -1,7 +1,8 @@
 """The rules that judge claims about ℓ_p-regression hyper-cleaning (see ``claims`` for what a rule is).
 
-Methods are told apart by all reported seeds of one ending lower than all of the other. Who is compared with whom is
-decided on the choosing seeds, so that the winner's luck does not count.
+Methods are told apart by all reported seeds of one ending lower than all of the other, which two methods that are alike
+do in 10% of cases with three seeds each; every rule says the rate of its own. Who is compared with whom is decided on
+the choosing seeds, so that the winner's luck does not count.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from unibio.analysis import lp_regression as lp
 from unibio.analysis.claims import NOT_REPRODUCED, NOT_RUN, NOT_TESTABLE, REPRODUCED, Outcome
-from unibio.analysis.lp_regression import Tuned, is_unibio, separated
+from unibio.analysis.lp_regression import Tuned, false_alarm, is_unibio, separated
 from unibio.analysis.study import Study
 
 #: Chance with which unordered methods may pass for a changed ranking.
@@ -22,7 +23,10 @@ FALSE_ALARM = 0.01
 
 
 def lowest_value(p: int) -> Callable[[Study], Outcome]:
-    """UniBiO, with the better of its two inner budgets, ends lower than the best other method with as many samples."""
+    """UniBiO, with the better of its two inner budgets, ends lower than the best other method with as many samples.
+
+    Methods that draw more data points for their calls are not judged, but named with their φ.
+    """
 
     def rule(study: Study) -> Outcome:
         found = lp.tuned(study, p)
@@ -31,8 +35,9 @@ def lowest_value(p: int) -> Callable[[Study], Outcome]:
         if own is None or not others:
             return Outcome(NOT_RUN, f"{lp.EXPERIMENT} needs records of UniBiO and of another method for p = {p}")
         samples = own.middle("samples")
-        heavy = [one.method for one in others if one.middle("samples") > lp.SAME_SAMPLES * samples]
-        rival = _best([one for one in others if one.method not in heavy])
+        heavy = [one for one in others if one.middle("samples") > lp.SAME_SAMPLES * samples]
+        others = [one for one in others if one not in heavy]
+        rival = _best(others)
         if rival is None:
             return Outcome(NOT_RUN, f"no other method has as many samples as UniBiO at p = {p} and a finite φ")
         gap, order = own.middle() - rival.middle(), separated(own, rival)
@@ -42,18 +47,21 @@ def lowest_value(p: int) -> Callable[[Study], Outcome]:
             "rival": rival.method,
             "gap": gap,
             "edges": {one.method: one.edges() for one in (own, rival) if one.edges()},
-            "left_out_for_samples": heavy,
+            "left_out_for_samples": {one.method: one.middle() for one in heavy},
+            "false_alarm": false_alarm(own, rival),
         }
         text = (
             f"median φ {own.middle():.4f} for {own.method}, {rival.middle():.4f} for {rival.method}, the lowest of "
             f"the others on the choosing seeds; {sum(one.middle() < own.middle() for one in others)} of {len(others)} "
-            "other methods end lower"
+            "other methods that draw as many data points end lower"
         )
-        if heavy:
-            text += f"; not judged, as it draws more data points for its calls: {', '.join(heavy)}"
+        for one in heavy:
+            many = one.middle("samples") / samples
+            text += f"; not judged: {one.method}, φ {one.middle():.4f}, which draws {many:.2g} times the data points"
         text += "".join(f"; {one.method}: {said}" for one in (own, rival) if (said := edges_said(one)))
         if order == 0:
             return Outcome(NOT_TESTABLE, f"{text}; the seeds do not tell the two apart", numbers)
+        text += f"; told apart by every seed, as two methods that are alike are in {_rate(false_alarm(own, rival))}"
         behind = own if order > 0 else rival
         if behind.last_gain() >= abs(gap):
             return Outcome(NOT_TESTABLE, f"{text}: that range must be widened first", numbers)
@@ -71,10 +79,14 @@ def edges_said(one: Tuned) -> str:
 
 
 def separates(study: Study) -> Outcome:
-    """The interval of the AUC lies above ½ for every method and p."""
+    """The interval of the AUC lies above ½ for every method and p, with one confidence for all intervals together.
+
+    Each of n has confidence 1 − (1 − ``CONFIDENCE``)/n (Bonferroni), so that all hold at once with ``CONFIDENCE``.
+    """
     found = lp.tuned(study)
+    each = 1 - (1 - lp.CONFIDENCE) / len(found)
     intervals = {
-        f"{one.method}, p = {one.exponent}": (one.middle("cleaning_auc"), *one.auc_interval()) for one in found
+        f"{one.method}, p = {one.exponent}": (one.middle("cleaning_auc"), *one.auc_interval(each)) for one in found
     }
     failing = [name for name, (_, low, _) in intervals.items() if not low > 0.5]
     middles = [middle for middle, _, _ in intervals.values() if math.isfinite(middle)]
@@ -83,11 +95,15 @@ def separates(study: Study) -> Outcome:
     least = min(low for _, low, _ in intervals.values() if math.isfinite(low))
     text = (
         f"median AUC {min(middles):.3f} to {max(middles):.3f} over {len(intervals)} methods and exponents, lowest end "
-        f"of a {lp.CONFIDENCE:.0%} interval {least:.3f}"
+        f"of an interval {least:.3f}, all intervals together at {lp.CONFIDENCE:.0%}"
     )
     if failing:
         text += f"; not above ½: {', '.join(failing)}"
-    return Outcome(NOT_REPRODUCED if failing else REPRODUCED, text, {"auc": intervals, "not_above": failing})
+    return Outcome(
+        NOT_REPRODUCED if failing else REPRODUCED,
+        text,
+        {"auc": intervals, "confidence_of_each": each, "not_above": failing},
+    )
 
 
 def ranking_changes(study: Study) -> Outcome:
@@ -112,7 +128,8 @@ def ranking_changes(study: Study) -> Outcome:
     numbers = {"pairs": len(pairs), "apart_at_both": len(apart), "turned": turned, "by_chance": allowed, "ranks": ranks}
     text = (
         f"of {len(pairs)} pairs of methods {len(apart)} are told apart by their seeds at both p = {low} and p = {high} "
-        f"and {len(turned)} of these are in the opposite order; chance alone gives up to {allowed}"
+        f"and {len(turned)} of these are in the opposite order; were all alike, chance would turn more than {allowed} "
+        f"in at most {_rate(FALSE_ALARM)}, if pairs did not share methods"
     )
     best = [f"{', '.join(names[:3])} (p = {p})" for p, names in ranks.items()]
     text += f"; lowest φ: {' and '.join(best)}"
@@ -154,7 +171,7 @@ def better_classifier(study: Study) -> Outcome:
 
 def less_inner_work(study: Study) -> Outcome:
     """UniBiO with the smaller inner budget ends lower for every p."""
-    orders, said, seeds = {}, [], []
+    orders, said, seeds, rates = {}, [], [], []
     for p in lp.EXPONENTS:
         own = [one for one in lp.tuned(study, p) if is_unibio(one)]
         if len(own) != 2:
@@ -162,17 +179,26 @@ def less_inner_work(study: Study) -> Outcome:
         many, few = own
         orders[p] = separated(few, many)
         seeds += [len(many.values), len(few.values)]
+        rates.append(false_alarm(few, many))
         said.append(f"{few.middle():.4f} against {many.middle():.4f} (p = {p})")
     text = f"median φ of {few.method} against {many.method}: {', '.join(said)}"
-    numbers = {"order": orders}
+    # Alike budgets are told apart the wrong way at some p with probability 1 − Π(1 − rate/2), the right way at all with
+    # Π(rate/2): no verdict of "reproduced" comes from that.
+    wrong = 1 - math.prod(1 - rate / 2 for rate in rates)
+    numbers = {"order": orders, "false_alarm_against": wrong}
     if min(seeds) < 2:
         return Outcome(NOT_TESTABLE, f"{text}; one seed tells nothing apart", numbers)
     unclear = [p for p, order in orders.items() if order == 0]
     if 1 in orders.values():
+        text += f"; one p the other way is enough against it, as budgets that are alike give in {_rate(wrong)}"
         return Outcome(NOT_REPRODUCED, text, numbers)
     if unclear:
         return Outcome(NOT_TESTABLE, f"{text}; seeds overlap for p = {', '.join(map(str, unclear))}", numbers)
     return Outcome(REPRODUCED, text, numbers)
+
+
+def _rate(chance: float) -> str:
+    return f"{chance:.2g} of cases" if chance < 0.005 else f"{chance:.0%} of cases"
 
 
 def _quantile(level: float, n: int, chance: float) -> int:

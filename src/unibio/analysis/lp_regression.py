@@ -98,15 +98,19 @@ class Tuned:
             gains.append(float(self.chosen_by[beside] - self.chosen_by[i, j]))
         return max(gains)
 
-    def auc_interval(self) -> tuple[float, float]:
-        """Interval of the AUC: the union of the reported runs' intervals over images (Hanley and McNeil, 1982)."""
+    def auc_interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """Interval of the AUC: the union of the reported runs' intervals over images (Hanley and McNeil, 1982).
+
+        Args:
+            confidence: of every run's own interval, in (0, 1).
+        """
         problem = self.record.config["problem"]
         wrong = round(float(problem["corruption_rate"]) * int(problem["size_lower"]))
         right = int(problem["size_lower"]) - wrong
         values = self.runs["cleaning_auc"].to_numpy(dtype=float)[np.isfinite(self.values)]
         if not len(values) or not wrong or not right:
             return math.nan, math.nan
-        error = auc_error(values, right, wrong) * NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+        error = auc_error(values, right, wrong) * NormalDist().inv_cdf((1 + confidence) / 2)
         return float((values - error).min()), float((values + error).max())
 
     def _axes(self) -> list[tuple[str, int, int]]:
@@ -253,9 +257,16 @@ def lowest(found: Sequence[Tuned]) -> dict[int, float]:
 def separated(first: Tuned, second: Tuned) -> int:
     """−1 where all reported runs of the first end lower than all of the second, 1 where all end higher, else 0.
 
-    0, too, where one of them has fewer than two runs: one run of each is always apart.
+    0, too, where one of them has fewer than two runs: one run of each is always apart. What two methods that are alike
+    give is :func:`false_alarm`.
     """
     one, other = first.values, second.values
     if min(len(one), len(other)) < 2:
         return 0
     return -1 if one.max() < other.min() else (1 if one.min() > other.max() else 0)
+
+
+def false_alarm(first: Tuned, second: Tuned) -> float:
+    """Chance that :func:`separated` orders two methods that are alike, one way or the other: 2 / (n + m over n)."""
+    n, m = len(first.values), len(second.values)
+    return 2 / math.comb(n + m, n) if min(n, m) >= 2 else 0.0
