@@ -31,6 +31,19 @@ def test_a_best_step_at_an_end_is_noticed(place, ends):
     assert [end for one in found for end in one.ends] == ends
 
 
+def test_pairs_that_solve_the_lower_level_are_looked_at_too():
+    """Small steps win, but leave y alone; among those that do not, the largest lower step is the best."""
+
+    def error(cell):
+        return 0.01 if cell["lower_step"] > 0.02 else 1.0
+
+    made = synthetic_e1.record(2, "soba", best_at(0.03), upper=STEPS, lower_error=error, seeds=1, points=20)
+    assert touched(made) == []
+    better = made.history["lower_step"].map({0.01: 0.1, 0.1: 1.0, 1.0: 0.5})
+    made.history["hypergradient_norm_mean"] *= better
+    assert [(one.axis, one.ends) for one in touched(made)] == [("lower_step", ("low", "high"))]
+
+
 def test_on_lp_regression_the_chosen_step_counts():
     inside = synthetic_lp.record("soba", 4, synthetic_lp.around(0.3))
     assert touched(inside) == []

@@ -12,6 +12,10 @@ folded into the interval. With the band |x| ≤ ``BAND`` around the crossing, a 
 * ``diverges``: an iterate is not finite.
 
 The exact gradient is 2.8 times as large at x = 0 as at x = 1: descent along it passes the band faster than before.
+
+Only pairs of steps at which y follows y*(x) through the band say anything about the Hessian there: y is what it is
+taken at. Which methods depend on it is not a matter of the Hessian alone, either: a Neumann sum of Q terms stands for
+H⁻¹ and cannot come near it where H is small, whereas methods that solve the linear system step by step carry on.
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ BAND = 0.25
 SLOW = 0.5
 #: Pairs looked at by :func:`shares`: upper steps between two values, lower steps from one on.
 WINDOW = ((0.01, 0.1), 0.1)
+#: y follows y*(x) where the median of |y − y*(x)| in the band is at most this part of |y*| at its edge.
+FOLLOWS = 0.5
 KINDS = ("passes", "slows", "stalls", "turns back", "jumps", "falls short", "diverges")
 
 
@@ -77,19 +83,38 @@ def crossing(one: MethodSearch, at: tuple[int, int]) -> tuple[str, float]:
     return most, float(np.median([pace for kind, pace in found if kind == most]))
 
 
+def follows(one: MethodSearch, at: tuple[int, int]) -> bool:
+    """Whether y follows y*(x) through the band, median over all logged iterates of all seeds there."""
+    rows = record_rows(one, at)
+    inside = np.abs(iterate(rows["value"].to_numpy(dtype=float))) <= BAND
+    error = rows["lower_error"].to_numpy(dtype=float)[inside]
+    return bool(len(error)) and bool(np.median(error) <= FOLLOWS * np.sin(BAND) ** (1 / (one.exponent - 1)))
+
+
+def terms(one: MethodSearch) -> int | None:
+    """Q of a truncated Neumann sum of the classical Hessian; None for a method without one."""
+    found = None if one.method == "unibio" else one.record.config["algorithm"].get("neumann_terms")
+    return None if found is None else int(found)
+
+
 def shares(found: list[MethodSearch]) -> pd.DataFrame:
     """Which part of a method's pairs does what: one row per method and exponent, a column per kind.
 
-    Over pairs with steps in ``WINDOW``: upper steps that reach x = 0 within the run without leaping over the band,
-    lower steps at which y follows y*(x). What a method does where the lower level has been put aside is left out.
+    Over pairs with steps in ``WINDOW``, upper steps that reach x = 0 within the run without leaping over the band, at
+    which y follows y*(x). ``pairs`` counts these, ``y behind`` the others in the window; ``Q`` is that of a truncated
+    sum, and ``pace`` the median over the pairs.
     """
     rows = []
     for one in found:
         (low, high), least = WINDOW
         upper = np.flatnonzero((one.caps >= low * (1 - 1e-9)) & (one.caps <= high * (1 + 1e-9)))
         lower = np.flatnonzero((one.lower >= least * (1 - 1e-9)) & one_finite(one, upper))
-        kinds = [crossing(one, (int(i), int(j)))[0] for i in upper for j in lower]
-        row = {"p": one.exponent, "method": one.method, "pairs": len(kinds)}
+        window = [(int(i), int(j)) for i in upper for j in lower]
+        seen = [crossing(one, at) for at in window if follows(one, at)]
+        kinds, paces = [kind for kind, _ in seen], [pace for _, pace in seen if np.isfinite(pace)]
+        row = {"p": one.exponent, "method": one.method, "Q": terms(one)}
+        row |= {"pairs": len(seen), "y behind": len(window) - len(seen)}
+        row |= {"pace": float(np.median(paces)) if paces else np.nan}
         rows.append(row | {kind: kinds.count(kind) / max(1, len(kinds)) for kind in KINDS})
     return pd.DataFrame(rows)
 

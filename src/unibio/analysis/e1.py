@@ -4,6 +4,10 @@ Criterion: the hypergradient norm averaged over the iterates 0 … T−1, median
 wins, and methods within ``TIE`` of the best are tied. With noise the pair is chosen on the first half of the seeds and
 judged on the second, so that no method is rewarded for the luck of its best cell.
 
+A range of steps ends too early only where the criterion is better at its end than anywhere inside, and for every single
+choosing seed: two cells that are alike pass for that at one end with probability 2^−n for n seeds. A run without noise
+is one seed, and its end has to be the best of all.
+
 A method's best pair among upper steps up to a *cap* is looked at for every cap: a ranking that holds for small caps
 only is a statement about the caps. A normalised method moves x by η in norm; on d coordinates its cap counts per
 coordinate, η/√d, since the other methods' steps multiply a gradient of norm √d.
@@ -13,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -33,6 +37,7 @@ NORMALISED = ("unibio", "bo_rep")
 #: The largest of the paper's upper steps on Example 3: what "small steps" means.
 SMALL_CAP = 0.05
 METRIC = "hypergradient_norm"
+AXES = ("upper_step", "lower_step")
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,12 @@ class MethodSearch:
         record: it comes from.
         method, exponent, dimension: what was run.
         upper, lower: (a,), (b,) steps, ascending.
-        chosen_by: (a, b) criterion that chooses the pair; inf where runs diverged.
+        choosing: (a, b, n) criterion by choosing seed; inf where a run diverged.
+        chosen_by: (a, b) its median, which chooses the pair.
         criterion: (a, b) criterion that is reported; the same without a split of the seeds.
         converged: (a, b) whether |∇φ| is small over the last part of the run, for most seeds.
         solved: (a, b) the same and ‖y − y*(x)‖ is small, too: the lower level was not ignored.
+        eligible: (a, b) ``solved`` as far as the choosing seeds tell: the judging ones take no part in a choice.
     """
 
     record: Record
@@ -55,10 +62,12 @@ class MethodSearch:
     dimension: int
     upper: Array
     lower: Array
+    choosing: Array
     chosen_by: Array
     criterion: Array
     converged: NDArray[np.bool_]
     solved: NDArray[np.bool_]
+    eligible: NDArray[np.bool_]
 
     @property
     def problem(self) -> tuple[int, int]:
@@ -74,7 +83,7 @@ class MethodSearch:
         """(a, b) the choosing criterion, inf beyond a cap on the upper step, and where the lower level is not solved if
         it must be."""
         inside = np.where((self.caps <= cap * (1 + 1e-9))[:, None], self.chosen_by, np.inf)
-        return np.where(self.solved, inside, np.inf) if solved else inside
+        return np.where(self.eligible, inside, np.inf) if solved else inside
 
     def best(self, cap: float = math.inf, solved: bool = False) -> tuple[int, int] | None:
         """Indices of the chosen pair among those allowed; None where none of them is finite."""
@@ -89,13 +98,62 @@ class MethodSearch:
         at = self.best(cap, solved)
         return math.inf if at is None else float(self.criterion[at])
 
-    def axes(self, solved: bool = False) -> dict[str, Axis]:
-        """What the region tied with the best does along both axes, by the rule of the learning-rate search."""
-        allowed = self.allowed(solved=solved)
+    def axes(self, solved: bool = False, cap: float = math.inf) -> dict[str, Axis]:
+        """What the region tied with the best does along both axes, by the rule of the learning-rate search; ends that
+        are tied with the best but no better than the inside, seed by seed, are ``alike``. Below a cap only along the
+        lower axis: the upper range ends there on purpose.
+
+        Raises:
+            InputError: no allowed pair has a finite criterion.
+        """
+        allowed = self.allowed(cap, solved)
         if not np.isfinite(allowed).any():
             raise InputError(f"{self.record.name}: no pair of steps has a finite criterion")
         tied = allowed <= (1 + TIE) * allowed.min()
-        return {"upper_step": judge(self.upper, tied.any(axis=1)), "lower_step": judge(self.lower, tied.any(axis=0))}
+        found = {"upper_step": judge(self.upper, tied.any(axis=1)), "lower_step": judge(self.lower, tied.any(axis=0))}
+        if math.isfinite(cap):
+            del found["upper_step"]
+        for name, axis in found.items():
+            if axis.kind == "edge":
+                ends = axis.where.split(" and ")
+                better = [end for end in ends if (self._gains(allowed, name, end, inside=True) > 0).all()]
+                kind = "edge" if better else "alike"
+                found[name] = replace(axis, kind=kind, where=" and ".join(better or ends))
+        return found
+
+    def edges(self, solved: bool = False, cap: float = math.inf) -> dict[str, Axis]:
+        """The axes whose range ends too early; none where no pair is allowed."""
+        if self.best(cap, solved) is None:
+            return {}
+        return {name: axis for name, axis in self.axes(solved, cap).items() if axis.kind == "edge"}
+
+    def last_gain(self, solved: bool = False, cap: float = math.inf) -> float:
+        """What the last grid step towards the ends that are too early lowers the criterion by, median over the choosing
+        seeds; 0 where there is no such end. A gap larger than this is unlikely to close by one more step outwards."""
+        allowed, gains = self.allowed(cap, solved), [0.0]
+        for name, axis in self.edges(solved, cap).items():
+            gains += [float(np.median(self._gains(allowed, name, end))) for end in axis.where.split(" and ")]
+        return max(gains)
+
+    def _gains(self, allowed: Array, name: str, end: str, inside: bool = False) -> Array:
+        """(n,) by choosing seed, how much lower the criterion is at the best pair at an end of an axis than at the best
+        beside it, or with ``inside`` at neither end; inf where nothing there is allowed, −inf where a run at the end
+        diverged."""
+        axis = AXES.index(name)
+        size = allowed.shape[axis]
+        others = range(1, size - 1) if inside else [1 if end == "low" else size - 2]
+        at_end = self._best_of(allowed, axis, [0 if end == "low" else size - 1])
+        away = self._best_of(allowed, axis, [place for place in others if 0 <= place < size])
+        return np.where(np.isfinite(at_end), away - np.where(np.isfinite(at_end), at_end, 0.0), -np.inf)
+
+    def _best_of(self, allowed: Array, axis: int, places: Sequence[int]) -> Array:
+        """(n,) criterion by choosing seed at the best allowed pair with one of some places on an axis."""
+        part = np.full(allowed.shape, np.inf)
+        kept = (list(places), slice(None)) if axis == 0 else (slice(None), list(places))
+        part[kept] = allowed[kept]
+        if not np.isfinite(part).any():
+            return np.full(self.choosing.shape[-1], np.inf)
+        return np.asarray(self.choosing[np.unravel_index(int(part.argmin()), part.shape)])
 
     def runs(self, at: tuple[int, int]) -> NDArray[np.bool_]:
         """(runs,) which of the record's runs belong to a pair."""
@@ -152,14 +210,16 @@ def search_of(record: Record) -> MethodSearch:
         dimension=dimension(record),
         upper=upper,
         lower=lower,
-        chosen_by=_median(averages[..., :half]),
-        criterion=_median(averages[..., half:] if half < len(seeds) else averages),
+        choosing=averages[..., :half],
+        chosen_by=median(averages[..., :half]),
+        criterion=median(averages[..., half:] if half < len(seeds) else averages),
         converged=small.mean(axis=-1) >= MOST_SEEDS,
         solved=(small * exact).mean(axis=-1) >= MOST_SEEDS,
+        eligible=(small * exact)[..., :half].mean(axis=-1) >= MOST_SEEDS,
     )
 
 
-def _median(values: Array) -> Array:
+def median(values: Array) -> Array:
     """Along the last axis, with inf as larger than everything."""
     return np.quantile(values, 0.5, axis=-1, method="higher")
 
@@ -191,7 +251,8 @@ def summary(found: Sequence[MethodSearch]) -> pd.DataFrame:
         row |= {"converging": float(one.converged.mean()), "converging, y solved": float(one.solved.mean())}
         row |= {"y solved at best": at is not None and bool(one.solved[at])}
         row |= {"criterion, y solved": one.score(solved=True), "rank, y solved": int(solving.loc[key, "rank"])}
-        row |= {name: "diverged" if at is None else axis.describe() for name, axis in _named(one, at)}
+        row |= _ranges(one)
+        row |= {f"{name}, y solved": said for name, said in _ranges(one, solved=True).items()}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -205,8 +266,11 @@ def _summary_of(study: Study, experiment: str) -> pd.DataFrame:
     return summary(searches(study, experiment))
 
 
-def _named(one: MethodSearch, at: tuple[int, int] | None) -> list[tuple[str, Axis]]:
-    return [] if at is None else [(f"{name.split('_')[0]} range", axis) for name, axis in one.axes().items()]
+def _ranges(one: MethodSearch, solved: bool = False) -> dict[str, str]:
+    """What a table says about both ranges."""
+    if one.best(solved=solved) is None:
+        return dict.fromkeys(("upper range", "lower range"), "no such pair" if solved else "diverged")
+    return {f"{name.split('_')[0]} range": axis.describe() for name, axis in one.axes(solved).items()}
 
 
 def caps_of(found: Sequence[MethodSearch]) -> list[float]:

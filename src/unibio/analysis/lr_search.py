@@ -38,7 +38,10 @@ PAPER_LOWER_STEP = 1.0
 
 @dataclass(frozen=True)
 class Axis:
-    """What the tied region does along one axis: ``kind`` interior, flat or edge; ``where`` it touches an end."""
+    """What the tied region does along one axis: ``kind`` interior, flat or edge; ``where`` it touches an end.
+
+    A comparison that looks at single seeds, too, calls an edge ``alike`` that they do not tell from the inside.
+    """
 
     kind: str
     where: str
@@ -49,6 +52,8 @@ class Axis:
         """A few words for the table."""
         if self.kind == "edge":
             return f"at the {self.where} edge: widen the range"
+        if self.kind == "alike":
+            return f"tied at the {self.where} edge, no better there than inside"
         if self.kind == "flat" and self.where != "both":
             return f"flat towards the {self.where} end"
         return self.kind

@@ -1,8 +1,9 @@
 """Which searched ranges of steps were too narrow, and what to search instead.
 
-The rule of the learning-rate search (:mod:`unibio.analysis.lr_search`): a range is widened until the region tied with
-the best is interior or has levelled off. On ℓ_p-regression, whose criterion changes little in relative terms, a range
-is widened while the chosen step is one of its ends.
+The rule of Appendix E.1 (:meth:`unibio.analysis.e1.MethodSearch.axes`): a range is widened until the region tied with
+the best is interior, has levelled off, or is no better at the end than inside, both among all pairs of steps and among
+those that solve the lower level. On ℓ_p-regression, whose criterion changes little in relative terms, a range is
+widened while the chosen step is one of its ends.
 """
 
 from __future__ import annotations
@@ -48,9 +49,13 @@ def touched(record: Record) -> list[Touched]:
         steps = {"upper_step": tuned.upper, "lower_step": tuned.lower}
         return [Touched(record, axis, steps[axis], (end,)) for axis, end in tuned.edges().items()]
     found = e1.search_of(record)
+    found.axes()  # refuses a record without a finite criterion
     steps = {"upper_step": found.upper, "lower_step": found.lower}
-    edges = {name: axis.where.split(" and ") for name, axis in found.axes().items() if axis.kind == "edge"}
-    return [Touched(record, axis, steps[axis], tuple(ends)) for axis, ends in edges.items()]
+    ends: dict[str, set[str]] = {}
+    for solved in (False, True):
+        for name, axis in found.edges(solved).items():
+            ends.setdefault(name, set()).update(axis.where.split(" and "))
+    return [Touched(record, axis, steps[axis], tuple(sorted(which, reverse=True))) for axis, which in ends.items()]
 
 
 def wider(found: Sequence[Touched]) -> tuple[float, float, int]:
