@@ -13,6 +13,7 @@ from unibio import solve
 from unibio.errors import InputError
 from unibio.estimators import draw_sample
 from unibio.problems.example3 import Coordinatewise, Example3
+from unibio.problems.lp_regression import LpRegression
 from unibio.problems.quadratic import Quadratic
 from unibio.registry import ALGORITHMS
 
@@ -192,7 +193,10 @@ PROBLEMS = {
     "example3 p=4": lambda: Example3(exponent=4),
     "example3 p=6, noise": lambda: Example3(exponent=6, noise=1.0),
     "coordinatewise p=4, noise": lambda: Coordinatewise(dimension=3, exponent=4, noise=0.1),
+    "lp_regression p=4": lambda: LpRegression(exponent=4, size_lower=12, size_upper=8, size_test=10, dimension=3),
 }
+#: Those with data: 12 samples of the lower level and 8 of the upper, so that batches have exactly 4 of them.
+FINITE = ("quadratic", "lp_regression p=4")
 SMALL = {"stocbio": {"lower_iterations": 3, "neumann_terms": 4}, "amigo": {"lower_iterations": 3}}
 SMALL |= {name: {"neumann_terms": 3} for name in ("bsa", "ttsa", "sustain", "mrbo")}
 SMALL |= {"vrbo": {"neumann_terms": 3, "lower_iterations": 2, "period": 3}}
@@ -223,9 +227,7 @@ def test_table(name, problem, dtype):
         lengths = [int(draw.length[0, 0]) for draw in draws]
     expected = expected_calls(ours, taken, lengths)
     if name == "saba":
-        expected += (
-            Counter(grad_lower=3, grad_upper=2) if problem == "quadratic" else Counter(grad_lower=1, grad_upper=1)
-        )
+        expected += Counter(grad_lower=3, grad_upper=2) if problem in FINITE else Counter(grad_lower=1, grad_upper=1)
     if name == "bo_rep":
         expected += Counter(grad_lower=epoch_lengths(20, 5.0, spec.build().exponent))
     if name == "unibio":
@@ -233,7 +235,7 @@ def test_table(name, problem, dtype):
         expected += Counter(grad_lower=solves * epoch_lengths(100, 5.0, spec.build().exponent))
     kinds = ("grad_upper", "grad_lower", "grad_lower_x", "hvp", "jvp")
     assert {kind: int(row[kind]) for kind in kinds} == {kind: expected[kind] for kind in kinds}
-    if problem == "quadratic" and name != "vrbo":
+    if problem in FINITE and name != "vrbo":
         assert row["samples"] == 4 * expected.total()
 
 
