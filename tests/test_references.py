@@ -221,7 +221,7 @@ def weighted_saba(pb, x, y, partition, picks, filled):
 def test_references_stand_alone():
     """They import neither torch nor unibio, checked in a fresh interpreter."""
     program = (
-        "import sys; import references.methods, references.quadratic; "
+        "import sys; import references.methods, references.quadratic, references.unibio_numpy; "
         "bad = {'torch', 'unibio'} & {name.split('.')[0] for name in sys.modules}; sys.exit(str(bad) if bad else 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=HERE, capture_output=True, text=True, check=False)

@@ -311,9 +311,8 @@ def test_divergence_is_reported(name):
         steps = {"auxiliary_step": [500.0, 0.1], "upper_step": 0.01}
     constant = {key: 0.0 for key in ("lower_decay", "upper_decay") if key in ALGORITHMS[name].per_run()}
     result = solve(spec, name, steps=300, log_points=2, **steps, **constant)
-    assert result.status[1] == "completed"
-    if name != "bo_rep":
-        assert result.status[0] == "diverged"
+    assert list(result.status) == ["diverged", "completed"]
+    assert result.runs["stopped_at"][0] < 300
     assert torch.isfinite(result.x).all()
 
 
