@@ -1,6 +1,7 @@
 """The released code's local deviations from the published methods, as named variants: to measure what each one does.
 
-Nobody should run these for results, so no name in the registry leads to them; pass an object to ``solve``. Each differs
+Nobody should run these for results: the registry keeps them apart from the methods, and no list of these names them. By
+its name each can be had like a method, in ``solve`` and as ``algorithm=schema_NAME`` of a configuration. Each differs
 from the method it is derived from in the one place its docstring names, and says what that does on a quadratic with an
 exact oracle, where everything can be computed (tests/test_variants.py).
 """

@@ -30,7 +30,8 @@ class Source:
     """Pairs as they are read, per split in their order, each split read only as far as it is asked for.
 
     Attributes:
-        name: what is told and recorded; only the hub's SNLI is called SNLI.
+        name: what is told and recorded: where the pairs come from. Whether files hold SNLI's is recognised by what they
+            hold (:mod:`unibio.data.recognise`), not said here.
         splits: {split: pairs}.
         versions: of the packages that give them.
     """
