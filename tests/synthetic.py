@@ -74,7 +74,7 @@ def record(
     axes = {name: [float(v) for v in values] for name, values in (axes or {}).items()}
     in_problem = {name: settings.pop(name) for name in ("dimension", "noise", "noise_reading") if name in settings}
     dimension = in_problem.get("dimension", 1)
-    paper = {str(q): step * dimension**0.5 for q, step in PAPER.items()}
+    paper = {str(q): step * (10**0.5 if dimension > 1 else 1.0) for q, step in PAPER.items()}  # as in conf, for any d
     problem = {"name": "coordinatewise" if dimension > 1 else "example3", "exponent": p, "noise": 0.0}
     problem |= {"noise_reading": "variance", **in_problem}
     algorithm = {"name": "unibio", "upper_step": paper[str(p)], "lower_step": 1.0, "neumann_step": 1.0, "momentum": 0.9}

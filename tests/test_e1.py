@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ from synthetic import study
 from unibio.analysis import claims as rules
 from unibio.analysis import crossing, e1, e1_calls
 from unibio.analysis.statements import CLAIMS, judge
+from unibio.document import markdown
 from unibio.errors import InputError
+from unibio.report import e1 as report
+from unibio.report import e1_caveats
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
@@ -363,3 +367,54 @@ def test_pairs_at_which_y_does_not_follow_are_left_out():
 def test_lower_level_solved():
     assert verdict("e1-lower-level-solved", e1=fake.study()) == rules.REPRODUCED
     assert verdict("e1-lower-level-solved", e1=fake.study(lower_error=lambda cell: 1.0)) == rules.NOT_REPRODUCED
+
+
+# The report ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_paper_s_step_grows_with_the_root_of_the_dimension():
+    table = e1.summary([e1.search_of(fake.record(4, "unibio", seeds=1, dimension=d)) for d in (1, 10, 100)])
+    np.testing.assert_allclose(table["paper's step (× √d, ours)"], 0.03 * np.sqrt([1, 10, 100]))
+
+
+def test_settings_come_from_the_records_by_p_where_they_differ():
+    found = [
+        e1.search_of(fake.record(p, "soba", seeds=1, neumann_terms=3, neumann_step=1 / (p - 1), upper_decay=0.0))
+        for p in (2, 4)
+    ]
+    row = e1_caveats.settings(found).iloc[0]
+    assert (row["method"], row["Q"], row["c"]) == ("SOBA", "3", "1 (p = 2), 0.333 (p = 4)")
+    assert "decay" not in row["further"]
+    decaying = [e1.search_of(fake.record(2, "soba", seeds=1, upper_decay=0.5))]
+    assert "upper decay 0.5" in e1_caveats.settings(decaying).iloc[0]["further"]
+    assert "5 upper steps 0.005 to 1 and 3 lower steps 0.01 to 1" in e1_caveats.searched(found)
+    noisy = [e1.search_of(fake.record(2, "soba", seeds=4, noise=1.0))]
+    assert "2 to choose the pair and 2 to judge it" in e1_caveats.searched(noisy)
+
+
+def test_caveats_say_what_the_records_say():
+    found = fake.study(own=fake.lengths, others=fake.descent)
+    found += [fake.record(p, "bo_rep", fake.lengths, seeds=1, points=40, lower_iterations=10) for p in fake.EXPONENTS]
+    for one in found:
+        if one.config["algorithm"]["name"] == "unibio":
+            one.history["oracle_calls"] *= 10
+    noisy = fake.study(own=fake.lengths, noise=1.0, seeds=4)
+    said = " ".join(e1_caveats.caveats(study(e1=found, e1_noise=noisy), ["e1", "e1_noise"]))
+    lead, tied = re.search(r"first or tied at (\d+) of .* at (\d+) of these BO-REP is", said).groups()
+    assert 0 < int(lead) == int(tied)
+    assert "10 steps by BO-REP" in said
+    assert "n = 1 to 2 seeds" in said
+    assert "2 choose the steps, and which pairs solve the lower level, and 2 judge" in said
+    calls = e1_calls.ranks(study(e1=found), "e1")
+    assert set(calls.loc[calls["method"] == "unibio", "rank, equal calls"]) == {6}
+    assert "UniBiO's rank is 6 at its best" in said
+
+
+def test_the_section_shows_settings_once_where_they_are_the_same():
+    everything = fake.whole("paper", 100)
+    text = markdown(report.blocks(study(**everything)))
+    assert text.count("### Settings of Appendix E.1") == 1
+    assert text.count("equal calls") >= 3
+    for one in everything["e1_coordinatewise"]:
+        one.config["algorithm"]["momentum"] = 0.5
+    assert markdown(report.blocks(study(**everything))).count("### Settings of Appendix E.1") == 2

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from unibio.analysis.claims import MOST_SEEDS, SMALL_GRADIENT, TAIL
 from unibio.analysis.curves import Array, final, steps_and_seeds
 from unibio.analysis.lr_search import TIE, Axis, judge
-from unibio.analysis.study import Study, dimension, exponent, paper_step
+from unibio.analysis.study import Study, dimension, exponent, paper_step_in_dimensions
 from unibio.errors import InputError
 from unibio.records import Record
 
@@ -240,10 +240,10 @@ def summary(found: Sequence[MethodSearch]) -> pd.DataFrame:
     rows = []
     for one in found:
         at, key = one.best(), (one.dimension, one.exponent, one.method)
-        eta = paper_step(one.record) if one.method == "unibio" else None
+        eta = paper_step_in_dimensions(one.record) if one.method == "unibio" else None
         row = {"d": one.dimension, "p": one.exponent, "method": one.method}
         row |= {"upper_step": math.nan if at is None else float(one.upper[at[0]])}
-        row |= {"paper_upper_step": math.nan if eta is None else eta}
+        row |= {"paper's step (× √d, ours)": math.nan if eta is None else eta}
         row |= {"lower_step": math.nan if at is None else float(one.lower[at[1]])}
         row |= {"criterion": one.score(), "rank": int(ranked[math.inf].loc[key, "rank"])}
         row |= {f"criterion, η ≤ {SMALL_CAP:g}": one.score(SMALL_CAP)}

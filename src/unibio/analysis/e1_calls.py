@@ -10,9 +10,10 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from unibio.analysis.curves import Array, steps_and_seeds
-from unibio.analysis.e1 import METRIC, MethodSearch, median, searches
+from unibio.analysis.e1 import METRIC, SMALL_CAP, MethodSearch, median, ranking, searches
 from unibio.analysis.study import Study
 from unibio.records import Record
 
@@ -76,3 +77,19 @@ def average_at(record: Record, budget: float) -> Array:
         found = np.where(iterations > 0, total / np.where(iterations > 0, iterations, 1.0), before[2])
     failed = (record.runs["status"] != "completed").to_numpy() | ~np.isfinite(found)
     return np.where(failed, np.inf, found)
+
+
+def ranks(study: Study, experiment: str) -> pd.DataFrame:
+    """One row per problem and method: calls of a run, calls that all are compared at, ranks there with and without the
+    cap on small steps; raises as :func:`searches_by_calls` does."""
+    found = searches_by_calls(study, experiment)
+    equal = budgets(found)
+    caps = {"": math.inf, f", η ≤ {SMALL_CAP:g}": SMALL_CAP}
+    ranked = {said: ranking(found, [cap]).set_index(["d", "p", "method"])["rank"] for said, cap in caps.items()}
+    rows = []
+    for one in found:
+        row = {"d": one.dimension, "p": one.exponent, "method": one.method}
+        row |= {"calls": calls(one), "equal calls": equal[one.problem]}
+        key = (one.dimension, one.exponent, one.method)
+        rows.append(row | {f"rank, equal calls{said}": int(rank[key]) for said, rank in ranked.items()})
+    return pd.DataFrame(rows)

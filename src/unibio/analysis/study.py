@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -124,8 +125,18 @@ def axes(record: Record) -> list[str]:
     return [name for name in names if name != "seed"]
 
 
+#: d of the coordinate-wise problem whose √d the configuration has in the paper's steps, whatever the record's d.
+CONFIGURED_DIMENSION = 10
+
+
+def paper_step_in_dimensions(record: Record) -> float | None:
+    """The paper's η for the record's exponent times √d, which is ours: the paper has d = 1 only."""
+    step, d = paper_step(record), dimension(record)
+    return step if step is None or d == 1 else step * math.sqrt(d / CONFIGURED_DIMENSION)
+
+
 def paper_step(record: Record) -> float | None:
-    """The paper's η for the record's exponent (times √d on the coordinate-wise problem), as its configuration says."""
+    """The paper's η for the record's exponent as its configuration says; on the coordinate-wise problem times √10."""
     table = (record.config.get("paper") or {}).get("upper_step") or {}
     return {int(p): float(step) for p, step in table.items()}.get(exponent(record))
 
