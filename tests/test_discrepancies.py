@@ -12,6 +12,7 @@ from unibio.algorithms.variants import VARIANTS
 from unibio.analysis import claims as rules
 from unibio.analysis import discrepancies, discrepancy_claims
 from unibio.analysis.statements import CLAIMS, judge
+from unibio.figures import discrepancies as figure
 
 
 def test_every_variant_has_its_published_method():
@@ -49,6 +50,15 @@ def test_a_run_that_grows_diverges_though_its_numbers_are_finite():
     row = discrepancies.summary(steps).iloc[0]
     assert row["largest stable step"] == 0.3
     assert row[discrepancies.SMALLEST] == 2.0
+
+
+def test_the_figure_shows_stable_steps_alone():
+    def grows(cell, seed, t):
+        return np.where(t == 0, 1.0, 20.0 if cell["upper_step"] > 0.5 else 2.0)
+
+    axes = {"upper_step": [0.1, 0.3, 1.0]}
+    (line,) = figure.draw(study(discrepancies=[record(2, axes, grows, name="saba")])).figure.axes[0].get_lines()
+    np.testing.assert_array_equal(line.get_ydata(), [2.0, 2.0, np.nan])
 
 
 def test_multiples_count_nothing_below_rounding():

@@ -30,7 +30,7 @@ def draw(study: Study) -> Drawn:
             label = "as published" if method == name else str(method).removeprefix(f"{name}_").replace("_", " ")
             panel.plot(mine["upper_step"], end, label=label, **style.of_index(i))
             low, high = min(low, *end[np.isfinite(end)], 1.0), max(high, *end[np.isfinite(end)])
-        panel.set(xscale="log", yscale="log", ylim=(low / 10, 10 * high * (high / low) ** 0.6))  # and the legend
+        panel.set(xscale="log", yscale="log", ylim=(low / 10, 10 * high * (high / low) ** 0.75))  # and the legend
         panel.set_title(NAMES[name], loc="left")
         panel.legend(loc="upper left", handlelength=2.5)
     for panel in axes.flat[len(names) :]:
