@@ -35,35 +35,41 @@ def _order(name: str) -> int:
 
 
 def draw_curves(study: Study, experiment: str = "e1") -> Drawn:
-    """|∇φ| at each method's best pair of steps, against iterations (above) and oracle calls (below), a column per p."""
+    """|∇φ| at each method's best pair of steps, against iterations (above) and oracle calls (below), a column per p and
+    two rows per d."""
     found = e1.searches(study, experiment)
     exponents = sorted({one.exponent for one in found})
-    figure, axes = style.panels(2, len(exponents), 4.6, sharey=True)
+    dimensions = sorted({one.dimension for one in found})
+    figure, axes = style.panels(2 * len(dimensions), len(exponents), 4.6 * len(dimensions), sharey=True)
     tables = []
     for one in reversed(found):
         at = one.best()
         if at is None:
             continue
         curve = e1.tuned_curve(one, at)
-        head = {"p": one.exponent, "method": one.method, "upper_step": one.upper[at[0]], "lower_step": one.lower[at[1]]}
+        head = {"d": one.dimension, "p": one.exponent, "method": one.method}
+        head |= {"upper_step": one.upper[at[0]], "lower_step": one.lower[at[1]]}
         tables.append(curve.assign(**head)[[*head, "iteration", "oracle_calls", "median"]])
         column = exponents.index(one.exponent)
         later = curve[curve["iteration"] > 0]
-        for row, cost in enumerate(("iteration", "oracle_calls")):
+        for row, cost in enumerate(("iteration", "oracle_calls"), 2 * dimensions.index(one.dimension)):
             x, look = later[cost].to_numpy(dtype=float), _look(one.method)
             every = style.spread_markers(x, _order(one.method), log=True) if "marker" in look else None
             axes[row, column].plot(x, np.maximum(later["median"], _FLOOR), markevery=every, **look)
     for column, p in enumerate(exponents):
-        axes[0, column].set_title(f"p = {p}", loc="left")
-        axes[0, column].set_xlabel("iteration")
-        axes[1, column].set_xlabel("oracle calls")
+        for row, d in enumerate(dimensions):
+            title = f"p = {p}" if len(dimensions) == 1 else f"d = {d}, p = {p}"
+            axes[2 * row, column].set_title(title, loc="left")
+            axes[2 * row, column].set_xlabel("iteration")
+            axes[2 * row + 1, column].set_xlabel("oracle calls")
     for panel in axes.flat:
-        panel.set(xscale="log", yscale="log", ylim=(_FLOOR, 2))
+        panel.set(xscale="log", yscale="log", ylim=(_FLOOR, 2 * math.sqrt(dimensions[-1])))
     for panel in axes[:, 0]:
         panel.set_ylabel("|∇φ|")
     _legend(figure)
     table = pd.concat(tables[::-1], ignore_index=True)
-    return Drawn(figure, {"e1_curves": table, "e1_curves_tuned": e1.summary_of(study, experiment)})
+    name = f"{experiment}_curves"
+    return Drawn(figure, {name: table, f"{name}_tuned": e1.summary_of(study, experiment)})
 
 
 #: Values below are drawn here: what is smaller has converged for every purpose.
@@ -168,7 +174,7 @@ _KINDS = dict(
 
 
 def draw_crossing(study: Study) -> Drawn:
-    """What each method does at x = 0, as parts of its pairs of steps within ``crossing.WINDOW``."""
+    """What each method does at x = 0, as parts of its pairs of steps in ``crossing.WINDOW`` at which y follows."""
     table = crossing.shares_of(study)
     names = sorted(table["method"].unique(), key=e1.place, reverse=True)
     exponents = sorted(table["p"].unique())
@@ -210,15 +216,29 @@ def drawings() -> list[Drawing]:
         ),
         Drawing(
             "e1_crossing",
-            "What happens at x = 0, where the Hessian vanishes: pairs with 0.01 ≤ η ≤ 0.1 and lower steps from 0.1 on.",
+            "What happens at x = 0, where the Hessian vanishes for p > 2: pairs with "
+            f"{crossing.WINDOW[0][0]:g} ≤ η ≤ {crossing.WINDOW[0][1]:g} and lower steps from {crossing.WINDOW[1]:g} on "
+            "at which y follows y*(x) there. Neumann sums are truncated.",
             ("e1",),
             draw_crossing,
         ),
         *(
-            Drawing(f"{name}_ranking", f"{cap}, {where}.", (name,), partial(_ranking_of, experiment=name))
-            for name, where in (
-                ("e1_noise", "noise variance 1, chosen and judged on different seeds"),
-                ("e1_coordinatewise", "coordinate-wise problem; normalised steps per coordinate, η/√d"),
+            drawing
+            for name, curves, where in (
+                (
+                    "e1_noise",
+                    "noise variance 1, median over all seeds",
+                    "noise variance 1, chosen and judged on different seeds",
+                ),
+                (
+                    "e1_coordinatewise",
+                    "coordinate-wise problem",
+                    "coordinate-wise problem; normalised steps per coordinate, η/√d",
+                ),
+            )
+            for drawing in (
+                Drawing(f"{name}_curves", f"|∇φ| {best}, {curves}.", (name,), partial(draw_curves, experiment=name)),
+                Drawing(f"{name}_ranking", f"{cap}, {where}.", (name,), partial(_ranking_of, experiment=name)),
             )
         ),
         discrepancies.DRAWING,
