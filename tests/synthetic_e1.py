@@ -76,8 +76,14 @@ def study(
 def whole(scale: str, steps: int) -> dict[str, list[synthetic.FakeRecord]]:
     """Every experiment of the comparison."""
     common: dict[str, Any] = {"scale": scale, "steps": steps}
-    tall = [one for d in (10, 100) for one in study(dimension=d, **common)]
-    noisy = study(noise=1.0, **{**common, "seeds": 2})
+    methods = ("unibio", "stocbio", "ttsa", "ma_soba", "bo_rep")
+    tall = [one for d in (10, 100) for one in study(methods=methods, dimension=d, **common)]
+    noisy = study(methods=methods, noise=1.0, **{**common, "seeds": 2})
     names = dict.fromkeys([*PUBLISHED.values(), *PUBLISHED])
     deviating = [synthetic.record(2, {"upper_step": UPPER}, name=name, **{**common, "seeds": 1}) for name in names]
-    return {"e1": study(**common), "e1_noise": noisy, "e1_coordinatewise": tall, "discrepancies": deviating}
+    return {
+        "e1": study(methods=methods, neumann_terms=3, **common),
+        "e1_noise": noisy,
+        "e1_coordinatewise": tall,
+        "discrepancies": deviating,
+    }
