@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from unibio.analysis import nli, nli_studies
 from unibio.analysis.statements import CLAIMS, judge
@@ -105,3 +106,16 @@ def test_figures_section_and_verdicts(root: Path) -> None:
     assert "8 units (the paper: 4,096)" in outcomes["nli-plain-steps"][0].explanation
     assert "not SNLI" in outcomes["nli-plain-steps"][0].explanation
     assert outcomes["nli-floor-matters"][0].verdict != "not yet run"
+
+
+def test_configured_steps_are_those_that_the_published_search_chose() -> None:
+    root = Path(__file__).parents[1]
+    table = pd.read_csv(root / "results" / "published" / "tables" / "nli_tuning.csv")
+    chosen = table[table["chosen"]].set_index("method")
+    labels = {**nli.LABELS, "plain": nli_studies.PLAIN}
+    assert set(chosen.index) == set(labels.values())
+    for name, label in labels.items():
+        steps = OmegaConf.load(root / "conf" / "experiment" / "nli" / f"{name}.yaml").paper
+        assert float(steps.lower_step.reduced) == chosen.loc[label, "lower_step"]
+        if name != "plain":
+            assert float(steps.upper_step.reduced) == chosen.loc[label, "upper_step"]
