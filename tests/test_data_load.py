@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import threading
@@ -318,8 +319,10 @@ def test_snli_prepared_once_is_enough_offline(tmp_path, monkeypatch) -> None:
     chosen = DataSettings(source="snli", vectors="random", cache=str(tmp_path / "here"), train=20, valid=9, test=9)
     assert [len(split) for split in load_pairs(chosen).splits.values()] == [20, 9, 9]
     assert len(load_pairs(dataclasses.replace(chosen, train=2, valid=2, test=4)).test) == 4
-    with pytest.raises(InputError, match=r"unibio data snli data\.vectors=glove50\) and copy"):
-        load_pairs(dataclasses.replace(chosen, vectors="glove50"))
+    mine = tmp_path / "mine.txt"
+    mine.write_text("dog 1.0 2.0\n", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"unibio data snli data\.vectors={re.escape(str(mine))}\) and copy"):
+        load_pairs(dataclasses.replace(chosen, vectors=str(mine)))
 
 
 # What it is -----------------------------------------------------------------------------------------------------------
