@@ -276,16 +276,6 @@ def test_a_device_that_is_not_there():
         solve(Example3(), steps=2, device="cuda")
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_gives_the_same_numbers():
-    """Random numbers come from the CPU for every device."""
-    for spec in (Example3(exponent=6, noise=1.0), Coordinatewise(noise=1.0)):
-        here, there = (solve(spec, steps=20, seed=range(4), device=device) for device in ("cpu", "cuda"))
-        np.testing.assert_allclose(there.x.cpu(), here.x, atol=1e-9)
-        np.testing.assert_allclose(there.y.cpu(), here.y, atol=1e-9)
-
-
 def test_the_suggestions_know_solves_own_arguments():
     keywords = [p.name for p in inspect.signature(solve).parameters.values() if p.kind == p.KEYWORD_ONLY]
     assert set(_OWN) == set(keywords)

@@ -59,10 +59,12 @@ def test_memory_of_the_shared_table():
 
 
 def test_rows_of_a_batch_do_not_depend_on_each_other():
+    """But for rounding: torch's vectorised sigmoid differs from the scalar one that ends an array by a last bit."""
     problem = SPEC.build()
     together = path(problem, 3, [4, 0, 9])
     for row, seed in enumerate([4, 0, 9]):
-        np.testing.assert_array_equal(together[:, [row]], path(problem, 3, [seed]))
+        np.testing.assert_allclose(together[:, [row]], path(problem, 3, [seed]), rtol=0, atol=1e-13)
+    assert np.abs(together[1:, [0]] - together[1:, [1]]).max() > 0.1
 
 
 @pytest.mark.parametrize("name", ["grad_upper", "grad_lower_x", "jvp"])

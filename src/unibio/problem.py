@@ -74,7 +74,7 @@ class Problem:
             runs, or None. A sample must be a function of the Draw alone.
         size_upper, size_lower: number of data points for finite sums; None otherwise.
         project_upper, project_lower: Euclidean projection onto the feasible set; None for the whole space.
-        metrics: (x, y) -> {name: (runs,)}, evaluated where history is logged.
+        metrics: (x, y) -> {name: (runs,)}, on any device, evaluated where history is logged.
         averaged: names of metrics that are also averaged over *every* iteration; costs one evaluation an iteration.
         derivatives: own derivatives by name (see ``DERIVATIVES``); autograd supplies the rest.
         closed_form: what is known exactly.

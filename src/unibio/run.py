@@ -204,7 +204,8 @@ class _Loop:
             if before is None:
                 self.recorder.check(metrics)
             for value in metrics.values():
-                ok &= value.abs() < torch.inf  # half the time of isfinite; false for NaN too
+                finite = value.abs() < torch.inf  # half the time of isfinite; false for NaN too
+                ok &= finite.to(ok.device)  # what a metric counts may be on the CPU
         diverged = None if bool(ok.all()) else ~ok & ~self.frozen
         limited = self.settings.budget is not None or self.settings.epochs is not None
         spent = ok & ~self.frozen & self.out_of_budget() if limited else None

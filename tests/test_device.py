@@ -1,0 +1,230 @@
+"""What a device computes is what the CPU computes: on a stand-in that every machine has, and on CUDA where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+import standin
+from unibio import Problem, compare, solve
+from unibio import job as jobs
+from unibio.config import Job, job_from
+from unibio.data import DataSettings
+from unibio.hypergradients import largest_eigenvalue
+from unibio.job import run_job
+from unibio.problem import ProblemSpec
+from unibio.problems.example3 import Coordinatewise, Example3
+from unibio.problems.lp_regression import LpRegression
+from unibio.problems.nli_cleaning import NLICleaning
+from unibio.problems.quadratic import Quadratic
+from unibio.registry import ALGORITHMS, PROBLEMS, VARIANTS, algorithm_class
+from unibio.run import Interrupted, Settings, Trajectories, simulate
+from unibio.sweep import composer
+
+REQUIRES_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.fixture(params=["standin", pytest.param("cuda", marks=[pytest.mark.gpu, REQUIRES_CUDA])])
+def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
+    if request.param == "cuda":
+        yield torch.device("cuda")
+        return
+    with standin.present() as there:
+        yield there
+
+
+@pytest.fixture(autouse=True)
+def _short_power_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operation on the stand-in takes some fifty microseconds, a Hessian–vector product has hundreds of them."""
+    monkeypatch.setitem(largest_eigenvalue.__kwdefaults__, "iterations", 2)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> DataSettings:
+    cache = str(tmp_path_factory.mktemp("pairs"))
+    return DataSettings(train=36, valid=18, test=10, dimension=6, cache=cache)
+
+
+def same(there: Tensor, here: Tensor) -> None:
+    """Equal to the last bit on the stand-in, whose arithmetic is the CPU's, and to rounding on CUDA."""
+    assert there.device.type != "cpu", "it was not computed there"
+    precise = isinstance(there, standin.Far)
+    np.testing.assert_allclose(there.cpu().numpy(), here.numpy(), rtol=0, atol=0 if precise else 1e-9)
+
+
+def same_history(there: pd.DataFrame, here: pd.DataFrame, precise: bool) -> None:
+    one, other = (frame.drop(columns="seconds") for frame in (there, here))
+    pd.testing.assert_frame_equal(one, other, check_exact=precise, **({} if precise else {"rtol": 1e-6, "atol": 1e-9}))
+
+
+def compared(spec: ProblemSpec | Problem, algorithm: str, device: torch.device, **arguments: Any) -> None:
+    """``solve`` there and on the CPU; starts are close enough for three iterations not to tell roundings apart."""
+    arguments = {"steps": 3, "seed": [0, 1], "log_points": 4} | arguments
+    here, there = (solve(spec, algorithm, device=where, **arguments) for where in ("cpu", device))
+    same(there.x, here.x)
+    same(there.y, here.y)
+    assert there.status == here.status
+    same_history(there.history, here.history, device.type == standin.NAME)
+
+
+#: Few of everything that methods repeat.
+FEW = {name: 2 for name in ("lower_iterations", "auxiliary_iterations", "penalised_iterations", "neumann_terms")}
+FEW |= {"batch_size": 6, "inner_budget": 15, "warm_budget": 15}
+
+
+def few(name: str) -> dict[str, int]:
+    return {key: value for key, value in FEW.items() if key in algorithm_class(name).__dataclass_fields__}
+
+
+# Every method, every problem ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"unibio_released"}))
+def test_every_method_on_the_network(name: str, device: torch.device, pairs: DataSettings) -> None:
+    spec = NLICleaning(pairs=pairs, width=5, noise_rate=0.3, test=True)
+    compared(spec, name, device, seed=0, **few(name))
+
+
+@pytest.mark.parametrize("name", sorted({*ALGORITHMS, *VARIANTS} - {"unibio_released"}))
+def test_every_method_on_batches_of_runs(name: str, device: torch.device) -> None:
+    compared(Quadratic(size_lower=12, size_upper=12), name, device, **few(name))
+
+
+@pytest.mark.parametrize("weights", ["learned", "frozen"])
+@pytest.mark.parametrize("noise", ["once", "none", "released"])
+def test_every_noise_and_the_frozen_twin(noise: str, weights: str, device: torch.device, pairs: DataSettings) -> None:
+    spec = NLICleaning(pairs=pairs, width=5, noise_rate=0.3, noise=noise, weights=weights, exponent=4)
+    compared(spec, "unibio_plain", device, batch_size=10, epochs=1.0, steps=None, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("name", sorted(set(PROBLEMS) - {"nli_cleaning"}))
+def test_every_problem(name: str, device: torch.device) -> None:
+    # One method of second order with everything carried along, one of first order.
+    for algorithm in ("ma_soba", "f2sa"):
+        compared(PROBLEMS[name](), algorithm, device, **few(algorithm))
+
+
+@pytest.mark.parametrize("spec", [Example3(exponent=6, noise=1.0), Coordinatewise(noise=1.0)])
+def test_the_paper_s_method_where_d_vanishes(spec: ProblemSpec, device: torch.device) -> None:
+    compared(spec, "unibio", device, steps=20, seed=range(4), upper_step=[0.01, 0.05])
+
+
+def test_saga_s_tables(device: torch.device) -> None:
+    small = LpRegression(size_lower=12, size_upper=9, size_test=20, dimension=4)
+    for batch_size in (3, 5):  # equal blocks, and unequal ones, which a single run may have
+        compared(small, "saba", device, batch_size=batch_size, seed=[0, 1] if batch_size == 3 else 0)
+
+
+def test_the_released_script_s_method(device: torch.device) -> None:
+    compared(Example3(), "unibio_released", device)
+
+
+# Losses of one's own --------------------------------------------------------------------------------------------------
+def lower(x: Tensor, y: Tensor) -> Tensor:
+    return (y**4).sum() / 4 - y @ x + 0.1 * y[0] * y[1] * x[0]
+
+
+def upper(x: Tensor, y: Tensor) -> Tensor:
+    return ((y**3 - 1) ** 2).sum() / 2
+
+
+@pytest.mark.parametrize("algorithm", ["unibio", "soba", "bome"])
+def test_derivatives_by_autograd(algorithm: str, device: torch.device) -> None:
+    problem = Problem(upper, lower, exponent=4)
+    compared(problem, algorithm, device, x0=[0.5, 1.0], y0=[0.8, 1.1], seed=0)
+
+
+def test_metrics_that_are_counted_on_the_cpu(device: torch.device) -> None:
+    problem = Problem(upper, lower, exponent=4, metrics=lambda x, y: {"count": (y.cpu() > 1).double().sum(-1)})
+    compared(problem, "soba", device, x0=[0.5, 1.0], y0=[0.8, 1.1], seed=0)
+
+
+def test_comparing_methods(device: torch.device) -> None:
+    arguments: dict[str, Any] = {"budget": 60, "seed": [0, 1], "metric": "hypergradient_norm"}
+    here, there = (compare(Coordinatewise(), ["unibio", "soba"], device=where, **arguments) for where in ("cpu", device))
+    same_history(there.history, here.history, device.type == standin.NAME)
+
+
+# Diverged rows, interruptions, whole jobs -----------------------------------------------------------------------------
+def test_rows_that_diverge(device: torch.device) -> None:
+    compared(Quadratic(), "soba", device, steps=60, lower_step=[0.1, 100.0])
+
+
+@pytest.mark.parametrize("name", ["unibio", "saba", "vrbo"])
+def test_an_interrupted_run_goes_on_to_the_same_numbers(
+    name: str, device: torch.device, pairs: DataSettings, tmp_path: Path
+) -> None:
+    """To the last bit on any device: nothing that is summed in no particular order may be in its way."""
+    algorithm = ALGORITHMS[name](**few(name))
+    problem = NLICleaning(pairs=pairs, width=5, noise_rate=0.3).build()
+    x, y = (start.to(device)[None] for start in problem.start)
+
+    def run(settings: Settings, stop_at: int | None = None) -> Trajectories:
+        done: list[int] = []
+        return simulate(
+            problem, algorithm, x, y, seeds=[3], settings=settings, progress=done.append,
+            should_stop=lambda: len(done) == stop_at,
+        )  # fmt: skip
+
+    whole = run(Settings(steps=8, log_points=4))
+    kept = Settings(steps=8, log_points=4, checkpoint=tmp_path / "checkpoint.pt")
+    with pytest.raises(Interrupted, match="stopped at iteration 5"):
+        run(kept, stop_at=5)
+    again = run(kept)
+    assert again.resumed_from == 5
+    assert torch.equal(again.x.cpu(), whole.x.cpu())
+    assert torch.equal(again.y.cpu(), whole.y.cpu())
+    same_history(again.history, whole.history, precise=True)
+
+
+def test_a_whole_job(
+    device: torch.device, pairs: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``device=cuda`` from configuration to record."""
+
+    def job(where: str) -> Job:
+        with composer() as compose_one:
+            words = ["problem=nli_cleaning", "problem.width=4", "problem.test=true", "algorithm=unibio_plain"]
+            words += [f"data.cache={pairs.cache}", "data.train=36", "data.valid=18", "data.test=10", "epochs=2"]
+            words += ["steps=null", "algorithm.batch_size=6", "dtype=float64", "tracker=none", "progress=false"]
+            return job_from(compose_one([*words, f"device={where}", f"records={tmp_path / where}"]))
+
+    here = run_job(job("cpu")).record
+    monkeypatch.setattr(jobs, "pick_device", lambda name: device)
+    there = run_job(job("cuda")).record
+    same_history(there.history, here.history, device.type == standin.NAME)
+    assert {"cleaning_auc", "test_accuracy", "weight_spread"} <= set(there.history)
+    assert there.name == here.name, "where it was computed is not part of what it is"
+
+
+# The stand-in itself --------------------------------------------------------------------------------------------------
+def test_the_stand_in_finds_what_cuda_would() -> None:
+    here = torch.ones(3)
+    with standin.present() as there:
+        far = here.to(there)
+        assert far.device == torch.device(standin.NAME, 0) != there
+        for mistake in (
+            lambda: far + here,
+            lambda: here[far > 0],
+            lambda: torch.stack([far, here]),
+            lambda: far.index_select(0, torch.tensor([0])),
+            lambda: torch.where(here > 0, far, far),
+            lambda: torch.addmm(far, here[None], far[:, None]),
+        ):
+            with pytest.raises(RuntimeError, match="expected all tensors on one device"):
+                mistake()
+        for unreadable in (far.numpy, lambda: np.asarray(far)):
+            with pytest.raises(TypeError, match="Use Tensor.cpu"):
+                unreadable()
+        far[1:] *= 2  # views share their numbers, and a number is no tensor
+        far[torch.tensor([0])] = torch.tensor(5.0)
+        assert far.cpu().equal(torch.tensor([5.0, 2.0, 2.0]))
+        assert torch.tensor([1, 2], device=there).sum().item() == 3
+        far.requires_grad_()
+        (slope,) = torch.autograd.grad((far**2).sum(), far)
+        assert slope.cpu().equal(torch.tensor([10.0, 4.0, 4.0]))
