@@ -23,6 +23,8 @@ _ATEN = torch.ops.aten
 _CPU = torch.device("cpu")
 #: Go from one device to another.
 _COPIES = {_ATEN._to_copy.default, _ATEN.copy_.default}
+#: Names that some functions know a method by, with which CUDA does not.
+_DRIVERS = {_ATEN.linalg_lstsq.default: ("gelsy", "gelsd", "gelss")}
 #: Take their second argument, the indices, from the CPU too.
 _INDEXED = {_ATEN.index.Tensor, _ATEN.index_put.default, _ATEN.index_put_.default, _ATEN._index_put_impl_.default}
 
@@ -73,6 +75,8 @@ def _computed(func: Any, args: tuple, kwargs: dict) -> Any:
     others: list[Tensor] = []
     inside = [_near(value, far, others) for value in args]
     named = {name: _near(value, far, others) for name, value in kwargs.items()}
+    if far and named.get("driver") in _DRIVERS.get(func, ()):
+        raise RuntimeError(f"{func}: parameter `driver` should be gels on CUDA")
     device = named.get("device")
     if not far and device is None:
         return func(*args, **kwargs)
@@ -91,7 +95,11 @@ def _computed(func: Any, args: tuple, kwargs: dict) -> Any:
     written = {id(tensor.near): tensor for tensor in far}  # what was written into comes back as itself
     if any(tensor.shape != tensor.near.shape for tensor in far):
         raise NotImplementedError(f"{func} changes a shape in place, which the stand-in does not follow")
-    return tree_map(lambda leaf: _arrived(leaf, written), found) if isinstance(found, (list, tuple)) else _arrived(found, written)
+    return (
+        tree_map(lambda leaf: _arrived(leaf, written), found)
+        if isinstance(found, (list, tuple))
+        else _arrived(found, written)
+    )
 
 
 def _arrived(leaf: Any, written: dict[int, Far]) -> Any:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import standin
-from unibio import Problem, compare, solve
+from unibio import Problem, compare, sizing, solve
 from unibio import job as jobs
 from unibio.config import Job, job_from
 from unibio.data import DataSettings
@@ -75,7 +75,7 @@ def compared(spec: ProblemSpec | Problem, algorithm: str, device: torch.device, 
 
 
 #: Few of everything that methods repeat.
-FEW = {name: 2 for name in ("lower_iterations", "auxiliary_iterations", "penalised_iterations", "neumann_terms")}
+FEW = dict.fromkeys(("lower_iterations", "auxiliary_iterations", "penalised_iterations", "neumann_terms"), 2)
 FEW |= {"batch_size": 6, "inner_budget": 15, "warm_budget": 15}
 
 
@@ -146,7 +146,9 @@ def test_metrics_that_are_counted_on_the_cpu(device: torch.device) -> None:
 
 def test_comparing_methods(device: torch.device) -> None:
     arguments: dict[str, Any] = {"budget": 60, "seed": [0, 1], "metric": "hypergradient_norm"}
-    here, there = (compare(Coordinatewise(), ["unibio", "soba"], device=where, **arguments) for where in ("cpu", device))
+    here, there = (
+        compare(Coordinatewise(), ["unibio", "soba"], device=where, **arguments) for where in ("cpu", device)
+    )
     same_history(there.history, here.history, device.type == standin.NAME)
 
 
@@ -182,24 +184,33 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(
     same_history(again.history, whole.history, precise=True)
 
 
+def network_job(pairs: DataSettings, root: Path, where: str) -> Job:
+    with composer() as compose_one:
+        words = ["problem=nli_cleaning", "problem.width=4", "problem.test=true", "algorithm=unibio_plain"]
+        words += [f"data.cache={pairs.cache}", "data.train=36", "data.valid=18", "data.test=10", "epochs=2"]
+        words += ["steps=null", "algorithm.batch_size=6", "dtype=float64", "tracker=none", "progress=false"]
+        return job_from(compose_one([*words, f"device={where}", f"records={root / where}"]))
+
+
 def test_a_whole_job(
     device: torch.device, pairs: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``device=cuda`` from configuration to record."""
 
-    def job(where: str) -> Job:
-        with composer() as compose_one:
-            words = ["problem=nli_cleaning", "problem.width=4", "problem.test=true", "algorithm=unibio_plain"]
-            words += [f"data.cache={pairs.cache}", "data.train=36", "data.valid=18", "data.test=10", "epochs=2"]
-            words += ["steps=null", "algorithm.batch_size=6", "dtype=float64", "tracker=none", "progress=false"]
-            return job_from(compose_one([*words, f"device={where}", f"records={tmp_path / where}"]))
-
-    here = run_job(job("cpu")).record
+    here = run_job(network_job(pairs, tmp_path, "cpu")).record
     monkeypatch.setattr(jobs, "pick_device", lambda name: device)
-    there = run_job(job("cuda")).record
+    there = run_job(network_job(pairs, tmp_path, "cuda")).record
     same_history(there.history, here.history, device.type == standin.NAME)
     assert {"cleaning_auc", "test_accuracy", "weight_spread"} <= set(there.history)
     assert there.name == here.name, "where it was computed is not part of what it is"
+
+
+def test_sizing_up_a_job(
+    device: torch.device, pairs: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizing, "pick_device", lambda name: device)
+    size = sizing.measure(network_job(pairs, tmp_path, "cuda"))
+    assert size.iterations == 8  # two epochs are 12 minibatches, and every other iteration takes three of them
 
 
 # The stand-in itself --------------------------------------------------------------------------------------------------
@@ -218,8 +229,10 @@ def test_the_stand_in_finds_what_cuda_would() -> None:
         ):
             with pytest.raises(RuntimeError, match="expected all tensors on one device"):
                 mistake()
+        with pytest.raises(RuntimeError, match="should be gels on CUDA"):
+            torch.linalg.lstsq(far[:, None], far[:, None], driver="gelsd")
         for unreadable in (far.numpy, lambda: np.asarray(far)):
-            with pytest.raises(TypeError, match="Use Tensor.cpu"):
+            with pytest.raises(TypeError, match=r"Use Tensor\.cpu"):
                 unreadable()
         far[1:] *= 2  # views share their numbers, and a number is no tensor
         far[torch.tensor([0])] = torch.tensor(5.0)

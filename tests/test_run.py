@@ -201,9 +201,9 @@ def test_seconds_are_those_of_the_start_and_the_iterations(monkeypatch):
 def test_both_readings_of_the_clock_are_of_the_iterates_device(monkeypatch):
     """Before an iteration, because what is queued belongs to others; after it, because that belongs to it."""
     told: list[object] = []
-    step, clock = UniBiO.step, running._clock
+    step, clock = UniBiO.step, running.clock
     monkeypatch.setattr(UniBiO, "step", lambda *arguments: told.append("step") or step(*arguments))
-    monkeypatch.setattr(running, "_clock", lambda device: told.append(device) or clock(device))
+    monkeypatch.setattr(running, "clock", lambda device: told.append(device) or clock(device))
     run(Example3(), UniBiO(), [0], 1)
     here = torch.device("cpu")
     assert told == [here, here, here, "step", here]
@@ -212,9 +212,9 @@ def test_both_readings_of_the_clock_are_of_the_iterates_device(monkeypatch):
 def test_the_clock_waits_for_a_device_that_computes_behind_its_callers_back(monkeypatch):
     waited: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
-    running._clock(torch.device("cpu"))
+    running.clock(torch.device("cpu"))
     assert waited == []
-    running._clock(torch.device("cuda:1"))
+    running.clock(torch.device("cuda:1"))
     assert waited == [torch.device("cuda:1")]
 
 

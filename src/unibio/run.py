@@ -153,10 +153,10 @@ class _Loop:
         ask()
         looking = Oracle(self.problem, self.streams, self.problem.diagnosed)  # counts for nobody
         self.oracle.before_call = looking.before_call = ask
-        began = _clock(self.streams.device)
+        began = clock(self.streams.device)
         with torch.no_grad():
             self.state = self.algorithm.init(self.oracle, self.state["x"], self.state["y"])
-            self.seconds += _clock(self.streams.device) - began
+            self.seconds += clock(self.streams.device) - began
             self.check_state()
             self.diagnosis = self.algorithm.diagnose(looking, self.state)
         self.oracle.before_call = None
@@ -169,12 +169,12 @@ class _Loop:
 
     def advance(self) -> None:
         """One iteration, and the look at where it led."""
-        began = _clock(self.streams.device)
+        began = clock(self.streams.device)
         before = self.state["x"], self.state["y"]
         with torch.no_grad():
             self.state = self.algorithm.step(self.oracle, self.state)
         self.iteration += 1
-        self.seconds += _clock(self.streams.device) - began
+        self.seconds += clock(self.streams.device) - began
         self.check_state()
         self.observe(before)
 
@@ -340,7 +340,7 @@ def _check_rows(problem: Problem, algorithm: Algorithm, x: Tensor, y: Tensor, ru
 _PLAIN = ("state", "final", "frozen", "diverged", "stopped_at", "iteration", "seconds", "marks")
 
 
-def _clock(device: torch.device) -> float:
+def clock(device: torch.device) -> float:
     """Seconds, once the device has done what it was asked for: CUDA answers before it has computed."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -120,7 +120,7 @@ class RepresentationLearning(ProblemSpec):
             return in_first(x, y, bent) + in_first(x, v, pulled(x, y, "trn"))
 
         def metrics(x: Tensor, y: Tensor) -> Mapping[str, Tensor]:
-            x64, y64 = x.double(), y.double()
+            x64, y64 = x.double().cpu(), y.double().cpu()  # CUDA's least squares want features of full rank
             features = torch.nan_to_num(data("X_trn", x64) @ first(x64), posinf=0.0, neginf=0.0)  # gelsd refuses others
             fitted = torch.linalg.lstsq(features, data("Y_trn", x64).expand(len(x), -1, -1), driver="gelsd").solution
             least = 0.5 * ((features @ fitted - data("Y_trn", x64)) ** 2).sum((-2, -1))

@@ -103,11 +103,15 @@ class NLICleaning(ProblemSpec):
         return Architecture(data.vectors.shape[1], self.width, self.layers)
 
     def check_memory(self, algorithm: Any, runs: int, dtype: torch.dtype, device: torch.device) -> None:
+        nli_memory.check(self.net(self.data()), self.memory(algorithm, runs, dtype), device)
+
+    def memory(self, algorithm: Any, runs: int, dtype: torch.dtype) -> int:
+        """Bytes that are asked for before a run starts; not those of SABA's tables."""
         data = self.data()
         net = self.net(data)
         tokens = sum(float(side.double().mean()) for side in (data.train.premise_length, data.train.hypothesis_length))
         batch = nli_memory.largest_batch(algorithm, max(len(data.train), len(data.valid)))
-        nli_memory.check(net, nli_memory.estimate(net, tokens, dtype.itemsize, batch, runs), device)
+        return nli_memory.estimate(net, tokens, dtype.itemsize, batch, runs)
 
     def build(self) -> Problem:
         data = self.data()

@@ -1,0 +1,73 @@
+"""Say what a sweep will cost on this device: seconds, memory and hours, from a few iterations of every kind of job.
+
+The arguments are those of `python -m unibio`:
+
+    python scripts/size_up.py experiment=nli scale=laptop
+    python scripts/size_up.py experiment=nli data=snli data.vectors=glove device=cuda
+
+Nothing is recorded. Jobs run one after another here, so that none disturbs another's time or memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Column, Table
+from tqdm import tqdm
+
+from unibio.errors import InputError
+from unibio.sizing import Kind, size_up
+from unibio.sweep import composer, duration, expand
+from unibio.tables import GIB
+
+HEADS = [Column(name, justify="right") for name in ("jobs", "each", "iterations", "s", "metrics s", "GiB", "bound")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="what to size up, e.g. experiment=nli")
+    parser.add_argument("--periods", type=int, default=2, help="of the algorithms, to time (default: 2)")
+    options = parser.parse_intermixed_args()
+    if options.periods < 1:
+        parser.error("--periods must be at least 1")
+    try:
+        with composer() as compose_one:
+            jobs = expand(options.overrides, compose_one)
+        with tqdm(desc="sizing up", unit="kind", disable=None, leave=False) as bar:
+            kinds = size_up(jobs, options.periods, bar.update)
+    except InputError as error:
+        print(f"size_up: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    report(kinds)
+
+
+def report(kinds: list[Kind]) -> None:
+    """Print a row for every kind, why some cannot run, and the sum.
+
+    Of every kind: how long a job takes, its iterations and the seconds of one, the seconds of all metrics once, the
+    peak of its memory, and the bound that is checked before it starts.
+    """
+    table = Table(Column(no_wrap=True), *HEADS, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for kind in kinds:
+        if kind.size is None:
+            table.add_row(kind.label, str(kind.jobs), *["–"] * 6)
+            continue
+        size = kind.size
+        bound = "–" if size.bound is None else f"{size.bound / GIB:.2f}"
+        numbers = [f"{size.iterations:,}", f"{size.iteration:.3g}", f"{size.evaluation:.3g}", f"{size.peak / GIB:.2f}"]
+        table.add_row(kind.label, str(kind.jobs), duration(size.seconds), *numbers, bound)
+    console = Console()
+    console.print(table)
+    for kind in kinds:
+        if kind.size is None:
+            console.print(f"{kind.label}: {kind.reason}", highlight=False)
+    seconds = sum(kind.jobs * kind.size.seconds for kind in kinds if kind.size is not None)
+    count = sum(kind.jobs for kind in kinds if kind.size is not None)
+    console.print(f"{count} jobs, one after another: about {duration(seconds)}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()
