@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import standin
-from unibio import Problem, compare, sizing, solve
+from unibio import Problem, checkpoint, compare, sizing, solve
 from unibio import job as jobs
 from unibio.config import Job, job_from
 from unibio.data import DataSettings
@@ -157,31 +157,63 @@ def test_rows_that_diverge(device: torch.device) -> None:
     compared(Quadratic(), "soba", device, steps=60, lower_step=[0.1, 100.0])
 
 
-@pytest.mark.parametrize("name", ["unibio", "saba", "vrbo"])
-def test_an_interrupted_run_goes_on_to_the_same_numbers(
-    name: str, device: torch.device, pairs: DataSettings, tmp_path: Path
-) -> None:
-    """To the last bit on any device: nothing that is summed in no particular order may be in its way."""
-    algorithm = ALGORITHMS[name](**few(name))
-    problem = NLICleaning(pairs=pairs, width=5, noise_rate=0.3).build()
-    x, y = (start.to(device)[None] for start in problem.start)
+def interrupted(
+    problem: Problem, name: str, device: torch.device, path: Path, seeds: list[int], then: torch.device
+) -> tuple[Trajectories, Trajectories]:
+    """Eight iterations at once; and five of them, with the rest from a checkpoint on another or the same device."""
+    algorithm = algorithm_class(name)(**few(name))
+    assert problem.start is not None
 
-    def run(settings: Settings, stop_at: int | None = None) -> Trajectories:
+    def run(where: torch.device, settings: Settings, stop_at: int | None = None) -> Trajectories:
+        x, y = (part.to(where).expand(len(seeds), -1).clone() for part in problem.start)
         done: list[int] = []
         return simulate(
-            problem, algorithm, x, y, seeds=[3], settings=settings, progress=done.append,
+            problem, algorithm, x, y, seeds=seeds, settings=settings, progress=done.append,
             should_stop=lambda: len(done) == stop_at,
         )  # fmt: skip
 
-    whole = run(Settings(steps=8, log_points=4))
-    kept = Settings(steps=8, log_points=4, checkpoint=tmp_path / "checkpoint.pt")
+    whole = run(device, Settings(steps=8, log_points=4))
+    kept = Settings(steps=8, log_points=4, checkpoint=path / "checkpoint.pt")
     with pytest.raises(Interrupted, match="stopped at iteration 5"):
-        run(kept, stop_at=5)
-    again = run(kept)
+        run(device, kept, stop_at=5)
+    again = run(then, kept)
     assert again.resumed_from == 5
+    assert again.x.device.type == then.type
+    return whole, again
+
+
+@pytest.mark.parametrize("name", ["unibio", "saba"])
+def test_an_interrupted_network_goes_on_to_the_same_numbers(
+    name: str, device: torch.device, pairs: DataSettings, tmp_path: Path
+) -> None:
+    """To the last bit on any device: nothing that is summed in no particular order may be in its way."""
+    problem = NLICleaning(pairs=pairs, width=5, noise_rate=0.3).build()
+    whole, again = interrupted(problem, name, device, tmp_path, [3], then=device)
     assert torch.equal(again.x.cpu(), whole.x.cpu())
     assert torch.equal(again.y.cpu(), whole.y.cpu())
     same_history(again.history, whole.history, precise=True)
+
+
+@pytest.mark.parametrize("name", sorted({*ALGORITHMS, *VARIANTS} - {"unibio_released"}))
+def test_a_checkpoint_goes_from_a_device_to_the_cpu(name: str, device: torch.device, tmp_path: Path) -> None:
+    """A job is the same job wherever it runs: what a GPU began, a machine without one may finish."""
+    problem = Quadratic(size_lower=12, size_upper=12).build()
+    for start, end in ((device, torch.device("cpu")), (torch.device("cpu"), device)):
+        path = tmp_path / end.type
+        path.mkdir()
+        whole, again = interrupted(problem, name, start, path, [3, 1], then=end)
+        precise = device.type == standin.NAME
+        np.testing.assert_allclose(again.x.cpu().numpy(), whole.x.cpu().numpy(), rtol=0, atol=0 if precise else 1e-9)
+        same_history(again.history, whole.history, precise)
+
+
+def test_a_checkpoint_of_cuda_is_read_without_cuda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        checkpoint.save(tmp_path / "checkpoint.pt", {"state": {"x": torch.ones(2)}})
+    found = checkpoint.load(tmp_path / "checkpoint.pt")
+    assert found is not None
+    assert found["state"]["x"].is_cpu
 
 
 def network_job(pairs: DataSettings, root: Path, where: str) -> Job:

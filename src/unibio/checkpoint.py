@@ -35,7 +35,9 @@ def save(path: Path, content: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """The content, or None where there is no file.
+    """The content, all tensors of it on the CPU, or None where there is no file.
+
+    A checkpoint that was written with a GPU can thus be read without one, and needs no memory of one for its own copy.
 
     Raises:
         DamagedCheckpoint: truncated or altered.
@@ -49,7 +51,7 @@ def load(path: Path) -> dict[str, Any] | None:
         if hashlib.file_digest(file, "sha256").digest() != digest:
             raise DamagedCheckpoint(f"{path} is damaged (its digest does not match)")
         file.seek(_DIGEST)
-        return torch.load(file, weights_only=True)
+        return torch.load(file, weights_only=True, map_location="cpu")
 
 
 class _Hashed:
