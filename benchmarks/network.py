@@ -37,7 +37,7 @@ RELEASED = {64: (0.59, 693.0, 3.0), 256: (1.71, 1489.0, 2.0)}
 OVER_ORACLE, DATA_SHARE, MEMORY = 1.15, 3.0, 0.6
 #: Products of two layers by kind of derivative: with the word vectors (U×e by e×h, every different word once), between
 #: layers (N×h by h×h), and with the states of the time before (M×h by h×h, without the first tokens, which have none).
-PRODUCTS = {"gradient": (2, 3, 6), "hvp": (4, 9, 18), "jvp": (2, 3, 6)}
+PRODUCTS = {"gradient": (2, 3, 6), "hvp": (3, 8, 16), "jvp": (2, 3, 6)}
 #: Words, the first of them padding, and the exponent of the law by which they are drawn.
 WORDS, EXPONENT = 5000, 1.13
 #: Iterations in a row of which the time in data handling is taken.

@@ -11,7 +11,7 @@ from unibio.errors import InputError
 from unibio.reproduce import experiments, reproduce
 from unibio.run import Interrupted
 
-SCALES = "paper (the network at laptop without a GPU), workstation, laptop, or smoke: seconds that prove nothing"
+SCALES = "paper (the network at laptop), workstation, laptop, or smoke: seconds that prove nothing"
 
 
 def main() -> None:

@@ -10,6 +10,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+import standin
+
+standin.register()
+
 # Small tensors: a second thread only costs. One thread also makes runs repeat bit for bit.
 torch.set_num_threads(1)
 

@@ -47,6 +47,9 @@ class Far(Tensor):
     def __torch_dispatch__(cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         return _computed(func, args, kwargs or {})
 
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        return f"Far({self.near})"
+
     def numpy(self, *, force: bool = False) -> Any:
         raise TypeError(f"can't convert {NAME} tensor to numpy. Use Tensor.cpu() to copy the tensor first.")
 
@@ -120,11 +123,18 @@ def _near(value: Any, far: list[Far], others: list[Tensor]) -> Any:
     return value
 
 
+def register() -> None:
+    """Make the stand-in known to torch, once a process; it cannot be undone.
+
+    Before the first derivative of the process: autograd then starts its threads, one for every device that it knows.
+    """
+    if torch._C._get_privateuse1_backend_name() != NAME:
+        _setup_privateuseone_for_python_backend(NAME)
+
+
 @contextmanager
 def present() -> Iterator[torch.device]:
-    """The stand-in, there for as long as the context lasts."""
-    if torch._C._get_privateuse1_backend_name() != NAME:
-        _setup_privateuseone_for_python_backend(NAME)  # once a process: it cannot be undone
+    """The stand-in, there for as long as the context lasts; :func:`register` must have been called early."""
     before = torch._C._only_lift_cpu_tensors()
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(values, device=…) then makes them on the CPU first
     try:

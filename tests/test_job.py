@@ -281,8 +281,10 @@ def test_a_missing_accelerator_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="device=cpu"):
-        pick_device("cuda")
+    for version, why in ((None, "is a build without CUDA"), ("13.0", "nvidia-smi .* one for CUDA 13.0")):
+        monkeypatch.setattr(torch.version, "cuda", version)
+        with pytest.raises(InputError, match=rf"{why}.*device=cpu"):
+            pick_device("cuda")
     assert pick_device("auto").type == "cpu"
 
 

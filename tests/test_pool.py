@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
-from unibio import heartbeat, records
+from unibio import heartbeat, pool, records
 from unibio.config import Job
 from unibio.errors import InputError
-from unibio.job import Busy, existing, run_job
+from unibio.job import Busy, Outcome, existing, note_killed, run_job
 from unibio.launch import launch, report_failures
 from unibio.pool import Failure, run_pool, visible_gpus
 from unibio.status import state_of
@@ -66,6 +68,71 @@ def test_a_killed_worker_fails_its_job_and_no_other(tmp_path: Path) -> None:
     assert (directory(doomed) / "config.yaml").is_file()
     before = launch([doomed], lambda *_: pytest.fail("it is not tried again"))
     assert "failed before, not tried again" in before[0].error
+
+
+class Threaded(pool._Worker):
+    """A worker in a thread instead of a process, which therefore sees what a test has patched."""
+
+    born = 0
+
+    def __init__(self, slot: int, gpus: Sequence[str]):
+        type(self).born += 1
+        self.slot, self.job = slot, None
+        self.wire, theirs = multiprocessing.Pipe()
+
+        def serve() -> None:
+            pool._serve(theirs)
+            theirs.close()
+
+        self.process = threading.Thread(target=serve)  # type: ignore[assignment]
+        self.process.start()
+
+
+def lost() -> torch.AcceleratorError:
+    return torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_lost_gpu_fails_one_job_and_drains_no_queue(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After such an error everything fails in the same process: another takes over, or nothing more is tried."""
+    asked: list[int] = []
+
+    def computed(job: Job, *_: object) -> Outcome:
+        asked.append(job.config["seed"])
+        if job.config["seed"] == 1:
+            raise lost()
+        return Outcome(None, computed=True)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pool, "finish_job", computed)
+    monkeypatch.setattr(pool, "_Worker", Threaded)
+    monkeypatch.setattr(pool.signal, "signal", lambda *_: None)  # of processes; threads have none
+    monkeypatch.setattr(Threaded, "born", 0)
+    done: list[int] = []
+    jobs = [make(tmp_path, f"seed={seed}") for seed in range(5)]
+    failures = run_pool(jobs, workers, False, lambda job, _: done.append(job.config["seed"]))
+    assert "illegal memory access" in failures[0].error
+    if workers == 1:
+        assert asked == [0, 1]
+        assert done == [0]
+        assert [failure.job.config["seed"] for failure in failures] == [1, 2, 3, 4]
+        assert all("not run: the device was lost" in failure.error for failure in failures[1:])
+    else:
+        assert sorted(done) == [0, 2, 3, 4]
+        assert len(failures) == 1
+        assert Threaded.born == 3
+
+
+def test_a_death_is_noted_where_the_device_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine that submits to a cluster needs no GPU."""
+    job = make(tmp_path, "device=cuda")
+    directory(job).mkdir(parents=True)
+    (tmp_path / ".locks").mkdir()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert note_killed(job, "its node went down")
+    state = state_of(directory(job))
+    assert (state.state, state.reason) == ("failed", "its node went down")
 
 
 def test_a_killed_process_is_seen_and_its_lock_is_free(tmp_path: Path) -> None:
@@ -168,3 +235,5 @@ def test_every_worker_gets_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         _Worker(slot, visible_gpus())
     assert seen == ["4", "6", "4"]
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,6"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, -1, 3")
+    assert visible_gpus() == ["2"], "CUDA itself stops at a negative number"

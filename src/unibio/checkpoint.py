@@ -20,7 +20,8 @@ class DamagedCheckpoint(Exception):
 def save(path: Path, content: dict[str, Any]) -> None:
     """Write ``content``; a reader sees the old file or the new one, never a part.
 
-    Tensors go to the file one after another: tables of several GiB have no room for a copy in memory.
+    Tensors go to the file one after another: tables of several GiB have no room for a copy in memory. Those of another
+    device go through this machine's memory, one at a time.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("wb") as file:

@@ -158,8 +158,8 @@ def note_killed(job: Job, reason: str) -> bool:
         with FileLock(job.root / ".locks" / f"{path.name}.lock", timeout=0):
             if existing(job) is not None:
                 return False
-            circumstances = circumstances_of(job, pick_device(job.config["device"]))
-            summary = {"status": "failed", "traceback": reason, **circumstances}
+            # It may have died on a machine with a device that this one lacks.
+            summary = {"status": "failed", "traceback": reason, **circumstances_of(job, None)}
             records.write_unfinished(path, job.config, summary)
             (path / heartbeat.FILE).unlink(missing_ok=True)
             return True
@@ -176,9 +176,11 @@ def _compute(job: Job, path: Path, circumstances: dict[str, Any], progress: Call
             old.unlink()
     with stop_requests() as should_stop:
         try:
-            outcome = simulation(job, checkpoint, progress, should_stop)
+            outcome: Trajectories | None = simulation(job, checkpoint, progress, should_stop)
         except DamagedCheckpoint:
             checkpoint.unlink()
+            outcome = None  # begun again outside of here, where the error no longer holds what it had in memory
+        if outcome is None:
             outcome = simulation(job, checkpoint, progress, should_stop)
         repeats = [outcome.seconds]
         repeats += [simulation(job, None, progress, should_stop).seconds for _ in range(config["repeats"] - 1)]
@@ -245,7 +247,10 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device = cuda, but this PyTorch sees no CUDA device; use device=cpu or device=auto")
+        why = f"sees no CUDA device (nvidia-smi tells whether the driver is one for CUDA {torch.version.cuda})"
+        if torch.version.cuda is None:
+            why = "is a build without CUDA"
+        raise InputError(f"device = cuda, but this PyTorch {why}; use device=cpu or device=auto")
     return torch.device(name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -88,6 +89,9 @@ def _in_turn(jobs: Sequence[Job], bar: tqdm, finished: Finished) -> list[Failure
             raise
         except Exception as error:
             failures.append(Failure(job, _reason(error)))
+            if isinstance(error, torch.AcceleratorError):  # what follows in this process would fail by the same error
+                lost = f"not run: the device was lost to this process ({str(error).splitlines()[0]})"
+                return failures + [Failure(job, lost) for job in (*waiting, *busy)]
     return failures
 
 
@@ -113,6 +117,9 @@ def _serve(wire: Any) -> None:
                 tell("busy")
             except Interrupted:
                 tell("interrupted")
+            except torch.AcceleratorError as error:  # the device is lost to this process, not to the next one
+                tell("broken", _reason(error))
+                return
             except Exception as error:
                 tell("failed", _reason(error))
             else:
@@ -221,14 +228,18 @@ class _Pool:
         assert job is not None
         if kind == "finished":
             self.finished(job, content)
-        elif kind == "failed":
+        elif kind in ("failed", "broken"):
             self.failures.append(Failure(job, content))
         elif kind == "busy":
             self.busy.append(job)
         elif kind == "interrupted" and not self.stopping:
             worker.job = None
             self.stop()
-        self.give_next(worker)
+        if kind == "broken":
+            worker.job = None
+            self.start(worker.slot)
+        else:
+            self.give_next(worker)
 
     def bury(self, worker: _Worker) -> None:
         """A worker has ended: as told, or it was killed, and then its job has failed and another takes its place."""
@@ -272,10 +283,11 @@ def _label(job: Job) -> str:
 
 
 def visible_gpus() -> list[str]:
-    """The CUDA devices this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    """The CUDA devices this process may use, as CUDA_VISIBLE_DEVICES names them; a negative number ends its list."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
-        return [name.strip() for name in given.split(",") if name.strip()]
+        names = [name.strip() for name in given.split(",") if name.strip()]
+        return list(itertools.takewhile(lambda name: not name.startswith("-"), names))
     return [str(index) for index in range(torch.cuda.device_count())]
 
 

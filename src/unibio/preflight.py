@@ -51,7 +51,7 @@ def slowness(jobs: Sequence[Job]) -> str | None:
     times = net.size / Architecture(net.dimension, NARROW, net.layers).size
     return (
         f"{len(wide)} of these jobs train networks of up to {net.width:,} units on a CPU: every word they read costs "
-        f"about {times:,.0f} times the arithmetic of {NARROW} units. scale=paper is made for a CUDA device, of 48 GB; "
+        f"about {times:,.0f} times the arithmetic of {NARROW} units. scale=paper is made for a CUDA device; "
         "scale=workstation and scale=laptop have smaller networks"
     )
 

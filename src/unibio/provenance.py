@@ -27,10 +27,14 @@ def modules_of(job: Job) -> list[str]:
     return sorted({"unibio.run", type(job.problem).__module__, type(job.algorithm).__module__})
 
 
-def circumstances_of(job: Job, device: torch.device) -> dict[str, Any]:
+def circumstances_of(job: Job, device: torch.device | None) -> dict[str, Any]:
     """Command, code hash, commit, versions, hardware and data of a job that is computed now.
 
     Nothing of the environment. ``data`` is there for problems about sentence pairs, see :func:`recorded`.
+
+    Args:
+        job: which.
+        device: of this machine, that computes it; None where another machine's did, whose hardware is not known here.
     """
     modules = modules_of(job)
     return {
@@ -39,15 +43,16 @@ def circumstances_of(job: Job, device: torch.device) -> dict[str, Any]:
         "code_hash": code_hash(modules),
         "git": _git(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _VERSIONS}},
-        "hardware": {
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-        },
+        **({} if device is None else {"hardware": _hardware(device)}),
         "threads": job.config["threads"],
         **({"data": recorded(job.problem.data())} if isinstance(job.problem, NLICleaning) else {}),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _hardware(device: torch.device) -> dict[str, Any]:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    return {"device": name, "processor": _processor(), "cores": os.cpu_count()}
 
 
 @lru_cache(maxsize=1)

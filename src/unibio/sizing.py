@@ -96,6 +96,8 @@ def size_up(jobs: Sequence[Job], periods: int = 2, done: Callable[[], None] | No
                 kind = Kind(label, len(members), None, str(error))
             except BrokenProcessPool:
                 kind = Kind(label, len(members), None, "its process was killed: not enough memory?")
+            except RuntimeError as error:  # of torch; among them that a device's memory ran out
+                kind = Kind(label, len(members), None, str(error).splitlines()[0])
         found.append(kind)
         if done is not None:
             done()

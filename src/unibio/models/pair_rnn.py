@@ -150,25 +150,30 @@ class At:
 
     def gradient(self, weights: Tensor) -> Tensor:
         """∇ Σ_i weights_i CE_i: (size,). The backward pass is kept for :meth:`hvp` with the same weights."""
+        self._go_back(weights)
         out = self.logits.new_empty(self.net.size)
         parts = self.net.split(out)
-        self._weights = weights
-        self.by_logits = weights[:, None] * self.slopes
         torch.mm(self.by_logits.t(), self.features, out=parts[-2])
         torch.sum(self.by_logits, 0, out=parts[-1])
+        for layer, (dW, dU, db) in zip(self.layers, _threes(parts), strict=True):
+            layer.inputs.outer(layer.delta, out=dW)
+            torch.mm(layer.delta[self.later].t(), layer.before, out=dU)
+            torch.sum(layer.delta, 0, out=db)
+        return out
+
+    def _go_back(self, weights: Tensor) -> None:
+        """The backward pass of Σ_i weights_i CE_i, down to the arguments of every tanh."""
+        self._weights = weights
+        self.by_logits = weights[:, None] * self.slopes
         self.by_features = self.by_logits @ self.V
         one, two, three, four = self.by_features.chunk(4, 1)
         three = self.sign * three
         arriving = self._scatter(one + three + self.v * four, two - three + self.u * four)
-        for layer, (dW, dU, db) in zip(reversed(self.layers), reversed(_threes(parts)), strict=True):
+        for layer in reversed(self.layers):
             layer.delta = _recur_back(arriving, layer.slope, layer.U, self.pairs.packing)
             layer.arriving = arriving
-            layer.inputs.outer(layer.delta, out=dW)
-            torch.mm(layer.delta[self.later].t(), layer.before, out=dU)
-            torch.sum(layer.delta, 0, out=db)
             if layer is not self.layers[0]:
                 arriving = layer.delta @ layer.W
-        return out
 
     # Along a direction -----------------------------------------------------------------------------------------
 
@@ -197,7 +202,7 @@ class At:
     def hvp(self, weights: Tensor, direction: Tensor) -> Tensor:
         """∇² Σ_i weights_i CE_i · direction: (size,)."""
         if self._weights is not weights and (self._weights is None or not torch.equal(self._weights, weights)):
-            self.gradient(weights)
+            self._go_back(weights)
         logits, features, states = self._push(direction)
         toward = self.net.split(direction)
         out = self.logits.new_empty(self.net.size)
