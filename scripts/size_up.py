@@ -41,16 +41,19 @@ def main() -> None:
     except InputError as error:
         print(f"size_up: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("size_up: stopped; nothing is kept", file=sys.stderr)
+        raise SystemExit(130) from None
     report(kinds)
 
 
 def report(kinds: list[Kind]) -> None:
-    """Print a row for every kind, why some cannot run, and the sum.
-
-    Of every kind: how long a job takes, its iterations and the seconds of one, the seconds of all metrics once, the
-    peak of its memory, and the bound that is checked before it starts.
-    """
+    """Print a row for every kind, why some cannot run, and the sum."""
     table = Table(Column(no_wrap=True), *HEADS, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.caption = (
+        "each: one job, without its look at λ_max; s: an iteration; metrics s: all metrics once; "
+        "GiB: peak of memory; bound: what is asked for before a job starts, without SABA's tables"
+    )
     for kind in kinds:
         if kind.size is None:
             table.add_row(kind.label, str(kind.jobs), *["–"] * 6)
