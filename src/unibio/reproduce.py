@@ -16,7 +16,7 @@ from unibio.sweep import announce, composer, expand
 
 
 def scale_of(name: str, asked: str) -> str:
-    """The scale of an experiment: the paper's network of 4,096 units wants a GPU for hours, and is asked for by itself."""
+    """The scale of an experiment: the paper's network wants a GPU for hours, and is asked for by itself."""
     return "laptop" if name.startswith("nli") and asked == "paper" else asked
 
 
