@@ -16,8 +16,10 @@ from typing import Any
 import pandas as pd
 import torch
 from filelock import FileLock, Timeout
+from torch import Tensor
 
 from unibio import heartbeat, records
+from unibio.algorithms.base import Algorithm
 from unibio.checkpoint import DamagedCheckpoint
 from unibio.codehash import code_hash
 from unibio.config import Job, specs_for
@@ -25,6 +27,7 @@ from unibio.errors import InputError
 from unibio.grid import history_table, runs_table
 from unibio.heartbeat import Heartbeat
 from unibio.oracle import KINDS, POINTS
+from unibio.problem import Problem
 from unibio.provenance import circumstances_of, modules_of
 from unibio.records import Record
 from unibio.run import Interrupted, Settings, Trajectories, simulate
@@ -213,17 +216,8 @@ def simulation(
     steps: int | None = None,
 ) -> Trajectories:
     """The job's simulation; ``steps`` shortens it, to estimate how long it will take."""
-    config, device = job.config, pick_device(job.config["device"])
-    torch.set_num_threads(config["threads"])
-    problem_spec, algorithm = specs_for(job, device)
-    dtype = getattr(torch, config["dtype"])
-    problem_spec.check_memory(algorithm, job.runs, dtype, device)
-    problem = problem_spec.build()
-    if problem.start is None:
-        raise InputError(f"problem {problem.name!r} brings no start, which a configured run needs")
-    x, y = (start.to(device, dtype).expand(job.runs, -1).clone() for start in problem.start)
-    table = job.table
-    seeds = table["seed"].tolist() if "seed" in table else [config["seed"]] * job.runs
+    config = job.config
+    problem, algorithm, x, y, seeds = beginning(job, pick_device(config["device"]))
     settings = Settings(
         steps=steps or config["steps"],
         budget=config["budget"],
@@ -236,6 +230,27 @@ def simulation(
     return simulate(
         problem, algorithm, x, y, seeds=seeds, settings=settings, progress=progress, should_stop=should_stop
     )
+
+
+def beginning(job: Job, device: torch.device) -> tuple[Problem, Algorithm, Tensor, Tensor, list[int]]:
+    """The job's problem and algorithm, its starts (runs, d_x) and (runs, d_y) on the device, and a seed for every run.
+
+    Sets the number of threads that the job asks for.
+
+    Raises:
+        InputError: its memory is not there, or the problem brings no start.
+    """
+    config = job.config
+    torch.set_num_threads(config["threads"])
+    spec, algorithm = specs_for(job, device)
+    dtype = getattr(torch, config["dtype"])
+    spec.check_memory(algorithm, job.runs, dtype, device)
+    problem = spec.build()
+    if problem.start is None:
+        raise InputError(f"problem {problem.name!r} brings no start, which a configured run needs")
+    x, y = (start.to(device, dtype).expand(job.runs, -1).clone() for start in problem.start)
+    table = job.table
+    return problem, algorithm, x, y, table["seed"].tolist() if "seed" in table else [config["seed"]] * job.runs
 
 
 def pick_device(name: str) -> torch.device:

@@ -19,10 +19,10 @@ from typing import Any
 
 import torch
 
-from unibio.config import Job, job_from, specs_for
+from unibio.config import Job, job_from
 from unibio.draw import Streams
 from unibio.errors import InputError
-from unibio.job import pick_device
+from unibio.job import beginning, pick_device
 from unibio.oracle import Oracle
 from unibio.problems.nli_cleaning import NLICleaning
 from unibio.run import clock
@@ -135,19 +135,11 @@ def measure(job: Job, periods: int = 2) -> Size:
         InputError: it cannot run here.
     """
     config, device = job.config, pick_device(job.config["device"])
-    torch.set_num_threads(config["threads"])
-    spec, algorithm = specs_for(job, device)
-    dtype = getattr(torch, config["dtype"])
-    spec.check_memory(algorithm, job.runs, dtype, device)
     held = 0 if device.type == "cuda" else _memory("VmRSS")
     began = clock(device)
-    problem = spec.build()
-    if problem.start is None:
-        raise InputError(f"problem {problem.name!r} brings no start, which a configured run needs")
-    x, y = (part.to(device, dtype).expand(job.runs, -1).clone() for part in problem.start)
+    problem, algorithm, x, y, seeds = beginning(job, device)
     problem.prepare(x, y)
-    seeds = job.table["seed"].tolist() if "seed" in job.table else [config["seed"]] * job.runs
-    oracle = Oracle(problem, Streams(seeds, device, dtype), getattr(algorithm, "batch_size", None))
+    oracle = Oracle(problem, Streams(seeds, device, x.dtype), getattr(algorithm, "batch_size", None))
     period = getattr(algorithm, "period", 2)
     count = period * periods
     with torch.no_grad():
@@ -171,7 +163,7 @@ def measure(job: Job, periods: int = 2) -> Size:
         for name, limit in limits.items()
         if limit is not None and each[name]
     )
-    bound = spec.memory(algorithm, job.runs, dtype) if isinstance(spec, NLICleaning) else None
+    bound = job.problem.memory(algorithm, job.runs, x.dtype) if isinstance(job.problem, NLICleaning) else None
     return Size(start, iteration, iterations, evaluation, config["log_points"], _peak(device) - held, bound)
 
 
