@@ -239,7 +239,6 @@ def test_a_whole_job(
     device: torch.device, pairs: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``device=cuda`` from configuration to record."""
-
     here = run_job(network_job(pairs, tmp_path, "cpu")).record
     monkeypatch.setattr(jobs, "pick_device", lambda name: device)
     there = run_job(network_job(pairs, tmp_path, "cuda")).record

@@ -87,15 +87,22 @@ def _die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _known(*_: object) -> Size:
+    """1 + 30 · 0.5 + 200 · 0.1 = 36 seconds."""
+    return Size(1.0, 0.5, 30, 0.1, 200, 3 << 29, None)
+
+
 def test_the_script(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def script(*arguments: str) -> None:
         monkeypatch.setattr(sys, "argv", ["size_up.py", *arguments])
         runpy.run_path(str(SCRIPT), run_name="__main__")
 
+    monkeypatch.setattr("unibio.sizing._measure", _known)
     script("problem=quadratic", "algorithm=soba", "steps=30", "seed=0,1", f"records={tmp_path}")
     said = capsys.readouterr().out
-    assert "soba" in said
-    assert "2 jobs, one after another: about 1 s" in said
+    row = next(line.split() for line in said.splitlines() if line.strip().startswith("soba"))
+    assert row == ["soba", "2", "36", "s", "30", "0.5", "0.1", "1.50", "–"]
+    assert "2 jobs, one after another: about 72 s" in said
     with pytest.raises(SystemExit) as stopped:
         script("experiment=nil")
     assert stopped.value.code == 2
