@@ -74,9 +74,12 @@ class Threaded(pool._Worker):
     """A worker in a thread instead of a process, which therefore sees what a test has patched."""
 
     born = 0
+    replaced = threading.Event()  #: once there are more than the two that a pool of two begins with
 
     def __init__(self, slot: int, gpus: Sequence[str]):
         type(self).born += 1
+        if self.born > 2:
+            self.replaced.set()
         self.slot, self.job = slot, None
         self.wire, theirs = multiprocessing.Pipe()
 
@@ -84,7 +87,7 @@ class Threaded(pool._Worker):
             pool._serve(theirs)
             theirs.close()
 
-        self.process = threading.Thread(target=serve)  # type: ignore[assignment]
+        self.process = threading.Thread(target=serve, daemon=True)  # type: ignore[assignment]
         self.process.start()
 
 
@@ -103,12 +106,15 @@ def test_a_lost_gpu_fails_one_job_and_drains_no_queue(
         asked.append(job.config["seed"])
         if job.config["seed"] == 1:
             raise lost()
+        if workers == 2:  # or the other worker could be through with all jobs before the loss is heard of
+            assert Threaded.replaced.wait(timeout=60), "no worker took the place of the one that lost its device"
         return Outcome(None, computed=True)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pool, "finish_job", computed)
     monkeypatch.setattr(pool, "_Worker", Threaded)
     monkeypatch.setattr(pool.signal, "signal", lambda *_: None)  # of processes; threads have none
     monkeypatch.setattr(Threaded, "born", 0)
+    monkeypatch.setattr(Threaded, "replaced", threading.Event())
     done: list[int] = []
     jobs = [make(tmp_path, f"seed={seed}") for seed in range(5)]
     failures = run_pool(jobs, workers, False, lambda job, _: done.append(job.config["seed"]))
