@@ -89,6 +89,28 @@ def test_of_a_search_the_best_curves_are_shown(tmp_path: Path) -> None:
     assert shown == set(last["upper_step"].head(4))
 
 
+@pytest.mark.parametrize("most", [4, 100])
+def test_curves_of_a_search_are_medians_of_their_own_rows(most: int, tmp_path: Path) -> None:
+    """Two axes with seeds, some step sizes diverging: every table as its own rows alone give it."""
+    axes = ["+grid.algorithm.upper_step=[0.01,0.1,1.0]", "+grid.algorithm.lower_step=[0.5,1.0,1e9]"]
+    words = ["problem.noise=1", "algorithm.first_radius=1e12", "+grid.seed={count: 3}", *axes]
+    record = finish_job(make(tmp_path, "tracker=none", *words)).record
+    found = curves(record, most)
+    assert len({curve.label for curve in found}) == len(found) == min(most, 9)
+    assert {curve.diverged > 0 for curve in curves(record, 100)} == {False, True}
+    for curve in found:
+        mine = record.history
+        for axis, value in curve.values.items():
+            mine = mine[mine[axis] == value]
+        assert curve.runs == mine["run"].nunique() == 3
+        statuses = record.runs.loc[mine["run"].unique(), "status"]
+        assert curve.diverged == (statuses == "diverged").sum()
+        assert curve.table.index.tolist() == sorted(mine["iteration"].unique())
+        for metric in ("hypergradient_norm", "oracle_calls"):
+            expected = [mine.loc[mine["iteration"] == when, metric].median() for when in curve.table.index]
+            assert curve.table[metric].tolist() == expected
+
+
 def test_diverged_runs_are_counted_and_not_chosen(tmp_path: Path) -> None:
     job = make(tmp_path, "tracker=none", "algorithm.first_radius=1e12", "+grid.algorithm.lower_step=[1.0,1e9]")
     record = finish_job(job).record

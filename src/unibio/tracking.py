@@ -133,20 +133,33 @@ def curves(record: Record, most: int) -> list[Curve]:
     logged = np.sort(history["iteration"].unique())
     logged = logged[np.unique(np.linspace(0, len(logged) - 1, ROWS).round().astype(int))]
     part = history[history["iteration"].isin(logged)]
-    diverged = runs.assign(diverged=runs["status"] == "diverged")
-    groups: Any = part.groupby(axes, sort=False) if axes else [((), part)]
-    ends: Any = {values: rows["diverged"] for values, rows in diverged.groupby(axes)} if axes else {}
-    found = []
-    for values, rows in groups:
-        table = rows.groupby("iteration")[["oracle_calls", "seconds", *metrics]].median()
-        ended = ends[values] if axes else diverged["diverged"]
-        found.append(Curve(dict(zip(axes, values, strict=True)), table, len(ended), int(ended.sum())))
-    if len(found) <= most:
-        return found
-    if "hypergradient_norm" in metrics:
-        norms = [curve.table["hypergradient_norm"].iloc[-1] if not curve.diverged else np.inf for curve in found]
-        return [found[index] for index in np.argsort(norms, kind="stable")[:most]]
-    return [found[index] for index in np.unique(np.linspace(0, len(found) - 1, most).round().astype(int))]
+    # A search has hundreds of curves and few are shown: which ones is settled before their tables are made.
+    number = part.groupby(axes, sort=False).ngroup() if axes else pd.Series(0, index=part.index)
+    ends = runs.assign(diverged=runs["status"] == "diverged").groupby(axes or (lambda _: 0), sort=False)["diverged"]
+    counts = ends.agg(["size", "sum"])
+    chosen = _shown(part, number, counts["sum"].to_numpy(), most)
+    rows = number.isin(chosen)
+    medians = part[rows].groupby([number[rows], "iteration"])[["oracle_calls", "seconds", *metrics]].median()
+    return [
+        Curve(
+            dict(zip(axes, np.atleast_1d(counts.index[k]).tolist(), strict=True)) if axes else {},
+            medians.loc[k],
+            int(counts["size"].iloc[k]),
+            int(counts["sum"].iloc[k]),
+        )
+        for k in chosen
+    ]
+
+
+def _shown(part: pd.DataFrame, number: pd.Series, diverged: np.ndarray, most: int) -> list[int]:
+    """The numbers of the curves to show, given every row's and how many runs of every curve diverged."""
+    if len(diverged) <= most:
+        return list(range(len(diverged)))
+    if "hypergradient_norm" not in part:
+        return np.unique(np.linspace(0, len(diverged) - 1, most).round().astype(int)).tolist()
+    last = part["iteration"] == part.groupby(number)["iteration"].transform("max")
+    norms = part.loc[last, "hypergradient_norm"].groupby(number[last]).median().to_numpy()
+    return np.argsort(np.where(diverged > 0, np.inf, norms), kind="stable")[:most].tolist()
 
 
 def slopes(table: pd.DataFrame) -> dict[str, float]:
