@@ -194,13 +194,21 @@ def specs_for(job: Job, device: torch.device) -> tuple[ProblemSpec, Algorithm]:
     )
 
 
+def own(config: DictConfig) -> DictConfig:
+    """A composed configuration without Hydra's own part, which is half of it; unknown keys are refused as before."""
+    if "hydra" not in config:
+        return config
+    rest = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    OmegaConf.set_struct(rest, OmegaConf.is_struct(config))
+    return rest
+
+
 def _plain(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     """The configuration without Hydra's own part, every interpolation resolved."""
     if not isinstance(config, DictConfig):
         return dict(config)
-    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     try:
-        plain: Any = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+        plain: Any = OmegaConf.to_container(own(config), resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from None
     return plain

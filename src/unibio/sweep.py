@@ -113,12 +113,12 @@ def expand(overrides: Sequence[str], compose_one: Compose) -> list[Job]:
     if not swept:
         return [job_from(base)]
     combinations = [combination for batch in BasicSweeper.split_arguments(swept, None) for combination in batch]
-    bases: dict[tuple[str, ...], DictConfig] = {(): base}
+    bases: dict[tuple[str, ...], DictConfig] = {}
     jobs = []
     for combination in combinations:
         chosen = tuple(override for override in combination if _is_group(override))
         if chosen not in bases:
-            bases[chosen] = compose_one([*fixed, *chosen])
+            bases[chosen] = configuration.own(compose_one([*fixed, *chosen]))
         jobs.append(job_from(_with_values(bases[chosen], [o for o in combination if o not in chosen])))
     return list({records.record_name(job.config): job for job in jobs}.values())
 

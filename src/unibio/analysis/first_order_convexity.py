@@ -66,20 +66,26 @@ def small_steps(record: Record) -> NDArray[np.bool_]:
 def settled(record: Record) -> Array:
     """(runs,) oracle calls by which φ is near its minimum for good; inf where it never is, or the run diverged."""
     history = record.history
+    run, spent = history["run"].to_numpy(), history["oracle_calls"].to_numpy(dtype=float)
     far = ~(history["value"].to_numpy(dtype=float) + math.sin(1.0) <= NEAR)
+    row = np.arange(len(run))
+    ends = np.flatnonzero(np.append(run[1:] != run[:-1], True))  # rows are sorted by run
+    starts = np.append(0, ends[:-1] + 1)
+    # The row after the last that is far, or the run's first.
+    first = np.maximum(np.maximum.reduceat(np.where(far, row, -1), starts) + 1, starts)
     calls = np.full(len(record.runs), np.inf)
-    for run, rows in history.assign(far=far).groupby("run"):
-        away = rows["far"].to_numpy()
-        if not away[-1]:
-            calls[int(run)] = rows["oracle_calls"].to_numpy()[
-                len(away) - int(np.argmax(away[::-1])) if away.any() else 0
-            ]
+    near = first <= ends
+    calls[run[ends[near]]] = spent[first[near]]
     calls[(record.runs["status"] != "completed").to_numpy()] = np.inf
     return calls
 
 
 def example3(study: Study) -> pd.DataFrame:
     """One row per p and method: calls with all steps and with small ones, and the share of the runs that settle."""
+    return study.once(_example3).copy()
+
+
+def _example3(study: Study) -> pd.DataFrame:
     rows = []
     for record in study.require(EXAMPLE3):
         calls, small = settled(record), small_steps(record)
