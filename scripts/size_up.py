@@ -52,7 +52,7 @@ def report(kinds: list[Kind]) -> None:
     table = Table(Column(no_wrap=True), *HEADS, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.caption = (
         "each: one job, without its look at λ_max; s: an iteration; metrics s: all metrics once; "
-        "GiB: peak of memory; bound: what is asked for before a job starts, without SABA's tables"
+        "GiB: peak of memory; bound: what is asked for before a job starts"
     )
     for kind in kinds:
         if kind.size is None:

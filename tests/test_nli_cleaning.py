@@ -17,6 +17,8 @@ import torch
 
 from support import finite_difference, oracle_of
 from unibio import solve
+from unibio.algorithms.saba import SABA
+from unibio.algorithms.stocbio import StocBiO
 from unibio.algorithms.unibio import PlainUniBiO
 from unibio.config import job_from
 from unibio.data import DataSettings, flip_labels
@@ -25,6 +27,7 @@ from unibio.errors import InputError
 from unibio.hypergradients import generalised_neumann
 from unibio.job import run_job
 from unibio.models.pair_rnn import Architecture, At
+from unibio.oracle import Oracle
 from unibio.problems import nli_memory, nli_network
 from unibio.problems.nli_cleaning import NLICleaning, precision
 from unibio.problems.nli_network import Sentences
@@ -266,6 +269,24 @@ def test_a_network_that_cannot_fit_is_refused_before_the_first_step(
     assert asked == [torch.device("cpu")]
     with pytest.raises(InputError, match=r"and cuda:1 has 9.31e-06 GiB left; use a smaller width or batch"):
         spec.check_memory(PlainUniBiO(), 1, torch.float32, torch.device("cuda:1"))
+
+
+def test_tables_are_asked_for_with_the_network(spec: NLICleaning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many numbers as SABA's first state has, and memory for both; one byte less is refused."""
+    problem, algorithm = spec.build(), SABA(batch_size=2)
+    x, y = (start.expand(2, -1).clone() for start in problem.start)
+    state = algorithm.init(Oracle(problem, Streams([0, 1]), 2), x, y)
+    numbers, said = spec.tables(algorithm, 2)
+    assert numbers == sum(value.numel() for key, value in state.items() if key.endswith(" table"))
+    assert "2 runs × (" in said
+    needed = spec.memory(algorithm, 2, torch.float64)
+    assert needed - spec.memory(StocBiO(batch_size=2), 2, torch.float64) == 8 * numbers
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(nli_memory, "available", lambda device: needed)
+    spec.check_memory(algorithm, 2, torch.float64, cpu)
+    monkeypatch.setattr(nli_memory, "available", lambda device: needed - 1)
+    with pytest.raises(InputError, match=r"for its 178 weights and the method's tables \(.* GiB\), and cpu has"):
+        spec.check_memory(algorithm, 2, torch.float64, cpu)
 
 
 def test_weights_that_fit_nowhere_are_refused_before_they_are_made(

@@ -48,7 +48,7 @@ def test_iterations_of_epochs_are_those_that_a_run_takes(method: str, tmp_path: 
 
 def test_the_bound_is_that_of_the_check(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
-    monkeypatch.setattr(nli_memory, "check", lambda net, needed, device: asked.append(needed))
+    monkeypatch.setattr(nli_memory, "check", lambda net, needed, *_: asked.append(needed))
     (job,) = small(tmp_path, cache, "+experiment/nli=stocbio", "problem.weights=learned", "seed=0")
     assert measure(job).bound == asked[0]
 

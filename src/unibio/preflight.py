@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
-from unibio.algorithms.saba import SABA, Kept
+from unibio.algorithms.saba import SABA
 from unibio.config import Job
-from unibio.draw import Streams
 from unibio.errors import InputError
 from unibio.job import pick_device
 from unibio.models.pair_rnn import Architecture
-from unibio.oracle import Oracle
-from unibio.problem import Problem
 from unibio.problems.nli_cleaning import NLICleaning
 from unibio.tables import check_memory
 
@@ -28,10 +24,11 @@ def refusal(job: Job) -> str | None:
     The memory of a CUDA device is left to the job: whoever asks for it has opened the device, and holds part of it.
     """
     try:
-        if not _elsewhere(job) and pick_device(job.config["device"]).type == "cpu":
-            job.problem.check_memory(job.algorithm, job.runs, _dtype(job), torch.device("cpu"))
+        dtype: torch.dtype = getattr(torch, job.config["dtype"])
         if isinstance(job.problem, NLICleaning) and isinstance(job.algorithm, SABA):
-            _check_tables(job, job.problem, job.algorithm)
+            check_memory(*job.problem.tables(job.algorithm, job.runs), dtype.itemsize, job.algorithm.table_limit)
+        if not _elsewhere(job) and pick_device(job.config["device"]).type == "cpu":
+            job.problem.check_memory(job.algorithm, job.runs, dtype, torch.device("cpu"))
     except InputError as error:
         return str(error)
     return None
@@ -59,23 +56,3 @@ def slowness(jobs: Sequence[Job]) -> str | None:
 def _elsewhere(job: Job) -> bool:
     """Whether another machine computes it, of which nothing is known here."""
     return job.config["launcher"].get("name") == "slurm"
-
-
-def _dtype(job: Job) -> torch.dtype:
-    return getattr(torch, job.config["dtype"])
-
-
-def _check_tables(job: Job, spec: NLICleaning, algorithm: SABA) -> None:
-    """SABA's own check, on starts that have shapes and no memory."""
-    data = spec.data()
-    problem = Problem(
-        _unasked, _unasked, size_upper=len(data.valid), size_lower=len(data.train), weighted=lambda batch: batch[0]
-    )
-    kept = Kept.of(Oracle(problem, Streams([0] * job.runs), algorithm.batch_size), job.runs)
-    shapes = (job.runs, len(data.train)), (job.runs, spec.net(data).size)
-    numbers, said = kept.numbers(*(torch.empty(shape, device="meta") for shape in shapes))
-    check_memory(numbers, said, _dtype(job).itemsize, algorithm.table_limit)
-
-
-def _unasked(x: Tensor, y: Tensor, sample: object) -> Tensor:
-    raise NotImplementedError("only the sizes of this problem are asked for")

@@ -31,7 +31,7 @@ spec = NLICleaning(pairs=DataSettings(train=1600, valid=300, test=30, dimension=
 algorithm = MASOBA(batch_size=batch, lower_step=0.1, upper_step=0.1)
 spec.data()
 asked = []
-nli_memory.check = lambda net, needed, device: asked.append(needed)
+nli_memory.check = lambda net, needed, *_: asked.append(needed)
 spec.check_memory(algorithm, 1, torch.float32, torch.device("cpu"))
 before = memory("VmRSS")
 problem = spec.build()

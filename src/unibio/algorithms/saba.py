@@ -33,16 +33,20 @@ class Kept(NamedTuple):
             InputError: several runs with blocks of unequal size.
         """
         problem = oracle.problem
-        sizes = (problem.size_lower or 1, problem.size_upper or 1)  # without data points a level is one block
-        kept = _kept(*sizes, oracle.batch_size, problem.weighted is not None)
+        points = (problem.size_upper or 1, problem.size_lower or 1)  # without data points a level is one block
+        return cls.of_points(points, oracle.batch_size, problem.weighted is not None, runs)
+
+    @classmethod
+    def of_points(cls, points: tuple[int, int], batch_size: int | None, weighted: bool, runs: int) -> Kept:
+        """What is kept for so many points of the upper and the lower level; errors as in :meth:`of`."""
+        kept = _kept(*points, batch_size, weighted)
         if runs > 1:
             kept.lower.check_equal()
             kept.upper.check_equal()
         return kept
 
-    def numbers(self, x: Tensor, y: Tensor) -> tuple[int, str]:
-        """Entries of all tables for a start (runs, d_x), (runs, d_y), and how they come about."""
-        runs, dx, dy = len(x), x.shape[-1], y.shape[-1]
+    def numbers(self, runs: int, dx: int, dy: int) -> tuple[int, str]:
+        """Entries of all tables, and how they come about."""
         lower, upper = self.lower.count, self.upper.count
         if isinstance(self.of_x, SharedTable):
             each, said = lower * 2 * dy + upper * dy + dx, f"2·{dy} + {upper} upper blocks × {dy} + {dx}"
@@ -53,7 +57,7 @@ class Kept(NamedTuple):
 
 
 @lru_cache(maxsize=16)  # an iteration on a small problem should not be spent on setting this up
-def _kept(size_lower: int, size_upper: int, batch_size: int | None, weighted: bool) -> Kept:
+def _kept(size_upper: int, size_lower: int, batch_size: int | None, weighted: bool) -> Kept:
     lower, upper = Blocks.of("lower", size_lower, batch_size), Blocks.of("upper", size_upper, batch_size)
     of_x = SharedTable("x", lower) if weighted else Tables("x", (lower, upper))
     return Kept(lower, upper, Tables("y", (lower, lower, upper)), of_x)
@@ -81,9 +85,12 @@ class SABA(AuxiliarySteps):
     table_start: str = hyper("filled", "tables at the start: one full pass, or zeros", choices=("filled", "zeros"))
     table_limit: float = hyper(2.0, "GiB that the tables may take", above=0)
 
+    def remembered(self, points: tuple[int, int], sizes: tuple[int, int], runs: int, weighted: bool) -> tuple[int, str]:
+        return Kept.of_points(points, self.batch_size, weighted, runs).numbers(runs, *sizes)
+
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
         kept = Kept.of(oracle, len(x))
-        check_memory(*kept.numbers(x, y), x.element_size(), self.table_limit)
+        check_memory(*kept.numbers(len(x), x.shape[-1], y.shape[-1]), x.element_size(), self.table_limit)
         state: State = {"x": x, "y": y, "z": torch.zeros_like(y), "k": 0}
         kept.of_x.begin(state, x)
         kept.of_y.begin(state, y)

@@ -103,15 +103,23 @@ class NLICleaning(ProblemSpec):
         return Architecture(data.vectors.shape[1], self.width, self.layers)
 
     def check_memory(self, algorithm: Any, runs: int, dtype: torch.dtype, device: torch.device) -> None:
-        nli_memory.check(self.net(self.data()), self.memory(algorithm, runs, dtype), device)
+        tables = self.tables(algorithm, runs)[0] * dtype.itemsize
+        nli_memory.check(self.net(self.data()), self.memory(algorithm, runs, dtype), device, tables)
 
     def memory(self, algorithm: Any, runs: int, dtype: torch.dtype) -> int:
-        """Bytes that are asked for before a run starts; not those of SABA's tables."""
+        """Bytes that are asked for before a run starts, those of SABA's tables among them."""
         data = self.data()
         net = self.net(data)
         tokens = sum(float(side.double().mean()) for side in (data.train.premise_length, data.train.hypothesis_length))
         batch = nli_memory.largest_batch(algorithm, max(len(data.train), len(data.valid)))
-        return nli_memory.estimate(net, tokens, dtype.itemsize, batch, runs)
+        kept, _ = self.tables(algorithm, runs)
+        return nli_memory.estimate(net, tokens, dtype.itemsize, batch, runs) + kept * dtype.itemsize
+
+    def tables(self, algorithm: Any, runs: int) -> tuple[int, str]:
+        """How many numbers an algorithm keeps for the pairs, and how they come about."""
+        data = self.data()
+        points, sizes = (len(data.valid), len(data.train)), (len(data.train), self.net(data).size)
+        return algorithm.remembered(points, sizes, runs, weighted=True)
 
     def build(self) -> Problem:
         data = self.data()

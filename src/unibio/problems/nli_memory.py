@@ -16,7 +16,7 @@ from unibio.tables import GIB
 # Measured as the peak of whole runs of eight methods at widths 256 to 2048: the estimate was 1.05 to 1.6 times it, 1.05
 # to 1.5 times from 512 units on.
 #: Vectors of the size of all weights: the start in double precision, iterates, results, a gradient or product and its
-#: parts, the terms of a Neumann sum, temporaries. SABA's tables are not among them, and have a check of their own.
+#: parts, the terms of a Neumann sum, temporaries. SABA's tables come on top.
 VECTORS = 24
 #: Arrays of (tokens, width) per layer: of a Hessian–vector product and of the minibatches that are kept.
 STATES = 12
@@ -30,7 +30,7 @@ _GROUPS = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")
 
 
 def estimate(net: Architecture, tokens: float, element: int, batch: int = BATCH, runs: int = 1) -> int:
-    """Bytes that a run needs, without the tables of SABA.
+    """Bytes that a run needs, without tables for data points as SABA's.
 
     Args:
         net: sizes.
@@ -51,12 +51,13 @@ def largest_batch(algorithm: Any, points: int) -> int:
     return min(points, max([BATCH, *(points if size is None else size for size in sizes)]))
 
 
-def check(net: Architecture, needed: float, device: torch.device) -> None:
+def check(net: Architecture, needed: float, device: torch.device, tables: float = 0) -> None:
     """Refuse a network whose run does not fit.
 
     Args:
         net: sizes.
         needed: bytes.
+        tables: how many of them are for tables of the method.
         device: whose memory has to hold them.
 
     Raises:
@@ -64,8 +65,9 @@ def check(net: Architecture, needed: float, device: torch.device) -> None:
     """
     free = available(device)
     if needed > free:
+        kept = f" and the method's tables ({tables / GIB:.3g} GiB)" if tables else ""
         raise InputError(
-            f"problem.width = {net.width} needs about {needed / GIB:.3g} GiB for its {net.size:,} weights, and "
+            f"problem.width = {net.width} needs about {needed / GIB:.3g} GiB for its {net.size:,} weights{kept}, and "
             f"{device} has {max(free, 0) / GIB:.3g} GiB left; use a smaller width or batch, dtype=float32, or another "
             "device"
         )
