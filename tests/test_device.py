@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 import standin
-from unibio import Problem, checkpoint, compare, sizing, solve
+from unibio import Problem, checkpoint, compare, hypergradient, sizing, solve
 from unibio import job as jobs
+from unibio.api import ESTIMATORS
 from unibio.config import Job, job_from
 from unibio.data import DataSettings
 from unibio.hypergradients import largest_eigenvalue
@@ -148,6 +149,20 @@ def upper(x: Tensor, y: Tensor) -> Tensor:
 def test_derivatives_by_autograd(algorithm: str, device: torch.device) -> None:
     problem = Problem(upper, lower, exponent=4)
     compared(problem, algorithm, device, x0=[0.5, 1.0], y0=[0.8, 1.1], seed=0)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_an_estimate_of_the_hypergradient(estimator: str, device: torch.device) -> None:
+    for problem, dimension in ((Problem(upper, lower, exponent=4), 2), (Quadratic(dimension_x=3, dimension_y=3), 3)):
+        x, y = (
+            torch.full((2, dimension), 0.5, dtype=torch.float64),
+            torch.full((2, dimension), 0.8, dtype=torch.float64),
+        )
+        options = {"estimator": estimator, "seed": 1}
+        if estimator.endswith("neumann"):
+            options |= {"neumann_terms": 5, "neumann_step": 0.1}
+        here, there = (hypergradient(problem, x, y, device=where, **options) for where in ("cpu", device))
+        same(there, here)
 
 
 def test_metrics_that_are_counted_on_the_cpu(device: torch.device) -> None:

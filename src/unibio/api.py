@@ -243,6 +243,7 @@ def hypergradient(
     floor: float = estimators.DEFAULT_FLOOR,
     seed: int = 0,
     dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
     """One estimate of ∇φ(x) from (x, y); see ``unibio.hypergradients`` for the estimators.
 
@@ -254,9 +255,10 @@ def hypergradient(
             beyond 2/λ_max warns.
         floor: δ, the distance from 0 below which y_i is treated specially (p > 2).
         seed: of the samples.
+        dtype, device: of the computation.
 
     Returns:
-        (d_x,) or (runs, d_x).
+        (d_x,) or (runs, d_x), on the device.
     """
     if estimator not in ESTIMATORS:
         raise unknown("estimator", estimator, ESTIMATORS)
@@ -268,13 +270,13 @@ def hypergradient(
     if neumann_samples not in ("fresh", "shared"):
         raise InputError(f"neumann_samples must be fresh or shared, got {neumann_samples!r}")
     built = _built(problem)
-    _check_type(dtype, "cpu")
-    xs, many = _start("x", x, built.start[0] if built.start else None, dtype, "cpu")
-    ys, _ = _start("y", y, built.start[1] if built.start else None, dtype, "cpu")
+    _check_type(dtype, device)
+    xs, many = _start("x", x, built.start[0] if built.start else None, dtype, device)
+    ys, _ = _start("y", y, built.start[1] if built.start else None, dtype, device)
     if len(xs) != len(ys):
         raise InputError(f"x and y must have the same number of rows, got {len(xs)} and {len(ys)}")
     built.prepare(xs, ys)
-    streams = Streams([_seed(seed)] * len(xs), dtype=dtype)
+    streams = Streams([_seed(seed)] * len(xs), xs.device, dtype)
     options: dict[str, Any] = {}
     if estimator in ("generalised_neumann", "neumann"):
         options = {"terms": neumann_terms, "step": neumann_step, "samples": neumann_samples}
