@@ -254,7 +254,7 @@ class ProblemSpec(Configured):
         """Refuse a run that the memory cannot hold, before anything is built; nothing is refused by default.
 
         Args:
-            algorithm: that is to run; what it keeps beside iterates and derivatives is its own business.
+            algorithm: that is to run; what it keeps for data points it tells itself (``remembered``).
             runs: rows.
             dtype, device: of the iterates.
 
