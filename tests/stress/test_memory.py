@@ -47,7 +47,7 @@ print(json.dumps([asked[0], memory("VmHWM") - before]))
     [("ma_soba", 512, 128), ("ma_soba", 512, 400), ("ma_soba", 1024, 128), ("saba", 512, 128), ("saba", 1024, 128)],
 )
 def test_the_bound_is_above_the_peak_and_not_far(method: str, width: int, batch: int, tmp_path: Path) -> None:
-    """With 400 pairs states are most of it, at 1,024 units weights and states alike; of SABA a fifth and a third are tables."""
+    """With 400 pairs states are most of it, at 1,024 units both alike, of SABA a fifth or a third tables."""
     environment = os.environ | {"PYTHONPATH": str(Path(unibio.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", SCRIPT, str(width), str(batch), str(tmp_path), method]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
