@@ -134,31 +134,24 @@ def curves(record: Record, most: int) -> list[Curve]:
     logged = logged[np.unique(np.linspace(0, len(logged) - 1, ROWS).round().astype(int))]
     part = history[history["iteration"].isin(logged)]
     # A search has hundreds of curves and few are shown: which ones is settled before their tables are made.
-    number = part.groupby(axes, sort=False).ngroup() if axes else pd.Series(0, index=part.index)
-    ends = runs.assign(diverged=runs["status"] == "diverged").groupby(axes or (lambda _: 0), sort=False)["diverged"]
-    counts = ends.agg(["size", "sum"])
-    chosen = _shown(part, number, counts["sum"].to_numpy(), most)
-    rows = number.isin(chosen)
-    medians = part[rows].groupby([number[rows], "iteration"])[["oracle_calls", "seconds", *metrics]].median()
-    return [
-        Curve(
-            dict(zip(axes, np.atleast_1d(counts.index[k]).tolist(), strict=True)) if axes else {},
-            medians.loc[k],
-            int(counts["size"].iloc[k]),
-            int(counts["sum"].iloc[k]),
-        )
-        for k in chosen
-    ]
+    number = runs.groupby(axes, sort=False).ngroup() if axes else pd.Series(0, index=runs.index)
+    values = runs.loc[~number.duplicated(), axes].to_dict("records")
+    ends = (runs["status"] == "diverged").groupby(number).agg(["size", "sum"])
+    curve = part["run"].map(number)
+    chosen = _shown(part, curve, ends["sum"].to_numpy(), most)
+    rows = curve.isin(chosen)
+    medians = part[rows].groupby([curve[rows], "iteration"])[["oracle_calls", "seconds", *metrics]].median()
+    return [Curve(values[k], medians.loc[k], int(ends["size"][k]), int(ends["sum"][k])) for k in chosen]
 
 
-def _shown(part: pd.DataFrame, number: pd.Series, diverged: np.ndarray, most: int) -> list[int]:
-    """The numbers of the curves to show, given every row's and how many runs of every curve diverged."""
+def _shown(part: pd.DataFrame, curve: pd.Series, diverged: np.ndarray, most: int) -> list[int]:
+    """The numbers of the curves to show, given every row's curve and how many runs of every curve diverged."""
     if len(diverged) <= most:
         return list(range(len(diverged)))
     if "hypergradient_norm" not in part:
         return np.unique(np.linspace(0, len(diverged) - 1, most).round().astype(int)).tolist()
-    last = part["iteration"] == part.groupby(number)["iteration"].transform("max")
-    norms = part.loc[last, "hypergradient_norm"].groupby(number[last]).median().to_numpy()
+    last = part["iteration"] == part.groupby(curve)["iteration"].transform("max")
+    norms = part.loc[last, "hypergradient_norm"].groupby(curve[last]).median().to_numpy()
     return np.argsort(np.where(diverged > 0, np.inf, norms), kind="stable")[:most].tolist()
 
 
