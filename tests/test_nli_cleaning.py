@@ -272,15 +272,14 @@ def test_a_network_that_cannot_fit_is_refused_before_the_first_step(
 
 
 def test_tables_are_asked_for_with_the_network(spec: NLICleaning, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many numbers as SABA's first state has, and memory for both; one byte less is refused."""
+    """As much as SABA's first state has, and memory for both; one byte less is refused."""
     problem, algorithm = spec.build(), SABA(batch_size=2)
     x, y = (start.expand(2, -1).clone() for start in problem.start)
     state = algorithm.init(Oracle(problem, Streams([0, 1]), 2), x, y)
-    numbers, said = spec.tables(algorithm, 2)
-    assert numbers == sum(value.numel() for key, value in state.items() if key.endswith(" table"))
-    assert "2 runs × (" in said
+    tables = spec.tables(algorithm, 2, torch.float64)
+    assert tables == 8 * sum(value.numel() for key, value in state.items() if key.endswith(" table"))
     needed = spec.memory(algorithm, 2, torch.float64)
-    assert needed - spec.memory(StocBiO(batch_size=2), 2, torch.float64) == 8 * numbers
+    assert needed - spec.memory(StocBiO(batch_size=2), 2, torch.float64) == tables
     cpu = torch.device("cpu")
     monkeypatch.setattr(nli_memory, "available", lambda device: needed)
     spec.check_memory(algorithm, 2, torch.float64, cpu)

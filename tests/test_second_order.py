@@ -326,10 +326,11 @@ def test_saba_refuses_tables_that_cannot_fit():
         solve(spec, "saba", steps=1, batch_size=1, table_limit=1e-6)  # 12 (2·5 + 3) + 8 (3 + 5) numbers of 8 bytes
     result = solve(spec, "saba", steps=1, batch_size=1)
     assert result.runs["table_gib"].item() == pytest.approx((12 * 13 + 8 * 8) * 8 / 2**30)
-    numbers, said = ALGORITHMS["saba"](batch_size=1).remembered((8, 12), (3, 5), 2, weighted=False)
-    assert numbers == 2 * (12 * 13 + 8 * 8)
-    assert said.startswith("2 runs × (12 lower blocks")
-    assert ALGORITHMS["soba"]().remembered((8, 12), (3, 5), 2, weighted=False)[0] == 0
+    asked = (8, 12), (3, 5), 2, False, 8
+    assert ALGORITHMS["saba"](batch_size=1).remembered(*asked) == 8 * 2 * (12 * 13 + 8 * 8)
+    assert ALGORITHMS["soba"]().remembered(*asked) == 0
+    with pytest.raises(InputError, match=r"2 runs × \(12 lower blocks.*algorithm\.table_limit = 1e-06"):
+        ALGORITHMS["saba"](batch_size=1, table_limit=1e-6).remembered(*asked)
 
 
 def test_saba_blocks_must_be_even_in_a_batch():

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from unibio.algorithms.saba import SABA
 from unibio.config import Job
 from unibio.errors import InputError
 from unibio.job import pick_device
 from unibio.models.pair_rnn import Architecture
 from unibio.problems.nli_cleaning import NLICleaning
-from unibio.tables import check_memory
 
 #: From so many units on a network on a CPU is worth a warning, which compares it to one of so many.
 WIDE, NARROW = 1024, 64
@@ -25,8 +23,8 @@ def refusal(job: Job) -> str | None:
     """
     try:
         dtype: torch.dtype = getattr(torch, job.config["dtype"])
-        if isinstance(job.problem, NLICleaning) and isinstance(job.algorithm, SABA):
-            check_memory(*job.problem.tables(job.algorithm, job.runs), dtype.itemsize, job.algorithm.table_limit)
+        if isinstance(job.problem, NLICleaning):
+            job.problem.tables(job.algorithm, job.runs, dtype)  # refused wherever it is to run
         if not _elsewhere(job) and pick_device(job.config["device"]).type == "cpu":
             job.problem.check_memory(job.algorithm, job.runs, dtype, torch.device("cpu"))
     except InputError as error:

@@ -50,22 +50,22 @@ class Algorithm(Configured):
         """One outer iteration."""
         raise NotImplementedError
 
-    def remembered(self, points: tuple[int, int], sizes: tuple[int, int], runs: int, weighted: bool) -> tuple[int, str]:
-        """How many numbers are kept for data points, beside some vectors of the iterates' sizes; none by default.
+    def remembered(
+        self, points: tuple[int, int], sizes: tuple[int, int], runs: int, weighted: bool, element_size: int
+    ) -> int:
+        """Bytes that are kept for data points, beside some vectors of the iterates' sizes; none by default.
 
         Args:
             points: of the upper and of the lower level.
             sizes: d_x, d_y.
             runs: rows.
             weighted: whether x weights the lower level's points (:attr:`~unibio.problem.Problem.weighted`).
-
-        Returns:
-            The numbers of all runs, and in words how they come about.
+            element_size: bytes of a number.
 
         Raises:
-            InputError: these points cannot be kept so.
+            InputError: it is more than the algorithm may take, or these points cannot be kept so.
         """
-        return 0, "no tables"
+        return 0
 
     def diagnose(self, oracle: Oracle, state: State) -> Diagnosis:
         """Check settings against the problem at the first state. The oracle given here counts for nobody."""

@@ -45,15 +45,16 @@ class Kept(NamedTuple):
             kept.upper.check_equal()
         return kept
 
-    def numbers(self, runs: int, dx: int, dy: int) -> tuple[int, str]:
-        """Entries of all tables, and how they come about."""
+    def size(self, runs: int, dx: int, dy: int, element_size: int, limit: float) -> int:
+        """Bytes of all tables; more than ``limit`` GiB are refused, as :func:`~unibio.tables.check_memory` does."""
         lower, upper = self.lower.count, self.upper.count
         if isinstance(self.of_x, SharedTable):
             each, said = lower * 2 * dy + upper * dy + dx, f"2·{dy} + {upper} upper blocks × {dy} + {dx}"
         else:
             each = lower * (2 * dy + dx) + upper * (dx + dy)
             said = f"(2·{dy} + {dx}) + {upper} upper blocks × ({dx} + {dy})"
-        return runs * each, f"{runs} runs × ({lower} lower blocks × {said})"
+        check_memory(runs * each, f"{runs} runs × ({lower} lower blocks × {said})", element_size, limit)
+        return runs * each * element_size
 
 
 @lru_cache(maxsize=16)  # an iteration on a small problem should not be spent on setting this up
@@ -85,12 +86,15 @@ class SABA(AuxiliarySteps):
     table_start: str = hyper("filled", "tables at the start: one full pass, or zeros", choices=("filled", "zeros"))
     table_limit: float = hyper(2.0, "GiB that the tables may take", above=0)
 
-    def remembered(self, points: tuple[int, int], sizes: tuple[int, int], runs: int, weighted: bool) -> tuple[int, str]:
-        return Kept.of_points(points, self.batch_size, weighted, runs).numbers(runs, *sizes)
+    def remembered(
+        self, points: tuple[int, int], sizes: tuple[int, int], runs: int, weighted: bool, element_size: int
+    ) -> int:
+        kept = Kept.of_points(points, self.batch_size, weighted, runs)
+        return kept.size(runs, *sizes, element_size, self.table_limit)
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
         kept = Kept.of(oracle, len(x))
-        check_memory(*kept.numbers(len(x), x.shape[-1], y.shape[-1]), x.element_size(), self.table_limit)
+        kept.size(len(x), x.shape[-1], y.shape[-1], x.element_size(), self.table_limit)
         state: State = {"x": x, "y": y, "z": torch.zeros_like(y), "k": 0}
         kept.of_x.begin(state, x)
         kept.of_y.begin(state, y)

@@ -31,10 +31,10 @@ from unibio.data import DataSettings, PairData, load_pairs, redrawn_labels, stor
 from unibio.draw import Draw, Streams
 from unibio.models.pair_rnn import Architecture
 from unibio.parameters import hyper
-from unibio.powers import abs_power, signed_power
 from unibio.problem import Problem, ProblemSpec
 from unibio.problems import nli_memory
 from unibio.problems.lp_regression import separation
+from unibio.problems.nli_losses import Batch, Losses
 from unibio.problems.nli_network import AT_ONCE, Network, Sentences
 
 #: Pairs on which an algorithm's settings are checked at the start, by up to a hundred Hessian–vector products.
@@ -43,9 +43,6 @@ DIAGNOSED = 128
 AHEAD = 16
 #: λ at the start.
 START = 1.0
-
-#: A minibatch: places of pairs (B,) and their labels (B,).
-Batch = tuple[Tensor, Tensor]
 
 
 @lru_cache(maxsize=2)
@@ -103,8 +100,8 @@ class NLICleaning(ProblemSpec):
         return Architecture(data.vectors.shape[1], self.width, self.layers)
 
     def check_memory(self, algorithm: Any, runs: int, dtype: torch.dtype, device: torch.device) -> None:
-        tables = self.tables(algorithm, runs)[0] * dtype.itemsize
-        nli_memory.check(self.net(self.data()), self.memory(algorithm, runs, dtype), device, tables)
+        needed, tables = self.memory(algorithm, runs, dtype), self.tables(algorithm, runs, dtype)
+        nli_memory.check(self.net(self.data()), needed, device, tables)
 
     def memory(self, algorithm: Any, runs: int, dtype: torch.dtype) -> int:
         """Bytes that are asked for before a run starts, those of SABA's tables among them."""
@@ -112,14 +109,17 @@ class NLICleaning(ProblemSpec):
         net = self.net(data)
         tokens = sum(float(side.double().mean()) for side in (data.train.premise_length, data.train.hypothesis_length))
         batch = nli_memory.largest_batch(algorithm, max(len(data.train), len(data.valid)))
-        kept, _ = self.tables(algorithm, runs)
-        return nli_memory.estimate(net, tokens, dtype.itemsize, batch, runs) + kept * dtype.itemsize
+        return nli_memory.estimate(net, tokens, dtype.itemsize, batch, runs) + self.tables(algorithm, runs, dtype)
 
-    def tables(self, algorithm: Any, runs: int) -> tuple[int, str]:
-        """How many numbers an algorithm keeps for the pairs, and how they come about."""
+    def tables(self, algorithm: Any, runs: int, dtype: torch.dtype) -> int:
+        """Bytes that an algorithm keeps for the pairs.
+
+        Raises:
+            InputError: they are more than it may take.
+        """
         data = self.data()
         points, sizes = (len(data.valid), len(data.train)), (len(data.train), self.net(data).size)
-        return algorithm.remembered(points, sizes, runs, weighted=True)
+        return algorithm.remembered(points, sizes, runs, weighted=True, element_size=dtype.itemsize)
 
     def build(self) -> Problem:
         data = self.data()
@@ -203,86 +203,6 @@ class Labels:
                 labels = torch.stack(rows).to(place.device)
             found.append((place, labels))
         return found
-
-
-class Losses:
-    """Both losses and all their derivatives, for rows of runs.
-
-    Args:
-        train, valid: the network on the two splits.
-        regulariser, exponent: c and p.
-    """
-
-    def __init__(self, train: Network, valid: Network, regulariser: float, exponent: int):
-        self.train, self.valid, self.c, self.p = train, valid, regulariser, exponent
-
-    def upper(self, x: Tensor, y: Tensor, batch: Batch) -> Tensor:
-        """(runs,)."""
-        return _rows(lambda y, place, label: self.valid.losses(y, place, label).mean(), y, *batch)
-
-    def lower(self, x: Tensor, y: Tensor, batch: Batch) -> Tensor:
-        """(runs,)."""
-
-        def one(y: Tensor, place: Tensor, label: Tensor, x: Tensor) -> Tensor:
-            weighted = torch.sigmoid(x[place]) * self.train.losses(y, place, label)
-            return weighted.mean() + self.c * abs_power(y, self.p).sum()
-
-        return _rows(one, y, *batch, x)
-
-    def grad_upper(self, x: Tensor, y: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """0 and f_w: (runs, d_x), (runs, d_y)."""
-
-        def one(y: Tensor, place: Tensor, label: Tensor) -> Tensor:
-            return self.valid.gradient(y, place, label, y.new_full((len(place),), 1 / len(place)))
-
-        return torch.zeros_like(x), _rows(one, y, *batch)
-
-    def grad_lower(self, x: Tensor, y: Tensor, batch: Batch) -> Tensor:
-        """g_w: (runs, d_y)."""
-
-        def one(y: Tensor, place: Tensor, label: Tensor, x: Tensor) -> Tensor:
-            found = self.train.gradient(y, place, label, torch.sigmoid(x[place]) / len(place))
-            return found.add_(signed_power(y, self.p - 1), alpha=self.c * self.p)
-
-        return _rows(one, y, *batch, x)
-
-    def grad_lower_x(self, x: Tensor, y: Tensor, batch: Batch) -> Tensor:
-        """g_λ: (runs, d_x)."""
-
-        def one(y: Tensor, place: Tensor, label: Tensor, x: Tensor) -> Tensor:
-            return _placed(x, place, self.train.losses(y, place, label))
-
-        return _rows(one, y, *batch, x)
-
-    def hvp(self, x: Tensor, y: Tensor, v: Tensor, batch: Batch) -> Tensor:
-        """∇²_ww g · v: (runs, d_y)."""
-
-        def one(y: Tensor, place: Tensor, label: Tensor, x: Tensor, v: Tensor) -> Tensor:
-            found = self.train.hvp(y, place, label, torch.sigmoid(x[place]) / len(place), v)
-            factor = self.c * self.p * (self.p - 1)
-            return found.addcmul_(abs_power(y, self.p - 2), v, value=factor)
-
-        return _rows(one, y, *batch, x, v)
-
-    def jvp(self, x: Tensor, y: Tensor, v: Tensor, batch: Batch) -> Tensor:
-        """∇²_λw g · v, by one forward-mode pass: (runs, d_x)."""
-
-        def one(y: Tensor, place: Tensor, label: Tensor, x: Tensor, v: Tensor) -> Tensor:
-            return _placed(x, place, self.train.tangent(y, place, label, v))
-
-        return _rows(one, y, *batch, x, v)
-
-
-def _placed(x: Tensor, place: Tensor, values: Tensor) -> Tensor:
-    """σ'(λ_i) values_i / B at the minibatch's places, 0 elsewhere: (n,)."""
-    weights = torch.sigmoid(x[place])
-    return torch.zeros_like(x).index_add_(0, place, weights * (1 - weights) * values / len(place))
-
-
-def _rows(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """A function of rows, over all rows; one row, the usual case with a network, is not copied."""
-    found = [function(*(tensor[i] for tensor in tensors)) for i in range(len(tensors[0]))]
-    return found[0][None] if len(found) == 1 else torch.stack(found)
 
 
 class Metrics:

@@ -57,8 +57,8 @@ def check(net: Architecture, needed: float, device: torch.device, tables: float 
     Args:
         net: sizes.
         needed: bytes.
-        tables: how many of them are for tables of the method.
         device: whose memory has to hold them.
+        tables: how many of them are for tables of the method.
 
     Raises:
         InputError: it cannot.
