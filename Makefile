@@ -17,8 +17,10 @@ PIP_ARGS ?=
 SCALE ?= paper
 ## DATA=...      generated (default), snli or directory: the sentence pairs of make data
 DATA ?= generated
-## RECORDS=...   directory of records that make dashboard shows (default runs)
+## RECORDS=...   directory of records that make figures, publish and dashboard read (default runs)
 RECORDS ?= runs
+## STUDIES=...   studies that make publish publishes (modules of unibio.studies; default: all with records)
+STUDIES ?=
 ## ARGS=...      more arguments for pytest, reproduce or bench, e.g. make test ARGS="-k epoch"
 ARGS ?=
 
@@ -26,7 +28,7 @@ ARGS ?=
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env reproduce reproduce-all data figures publish test stress slurm-test dashboard lint bench clean
+.PHONY: help env reproduce reproduce-all data figures publish test test-slow stress adversary twins slurm-test dashboard lint bench clean
 
 help:  ## this text
 	@echo "make TARGET [NAME=value ...]"; echo
@@ -62,21 +64,39 @@ reproduce-all: $(STAMP)  ## everything that can be reproduced, not only the synt
 data: $(STAMP)  ## prepare sentence pairs for the learning experiment into data/: make data DATA=snli ARGS=data.vectors=glove
 	@$(VENV)/bin/unibio data $(DATA) $(ARGS)
 
-figures: $(STAMP)  ## figures, tables and report again, from the stored runs only
-	@echo "→ drawing figures and writing the report from runs/ into results/"
-	@$(VENV)/bin/unibio figures && $(VENV)/bin/unibio report
+figures: $(STAMP)  ## figures, tables and report from stored records only: RECORDS=results/published/records for the published ones
+	@echo "→ drawing figures and writing the report from $(RECORDS)/ into results/"
+	@$(VENV)/bin/unibio figures --records $(RECORDS) && $(VENV)/bin/unibio report --records $(RECORDS)
 
-publish: $(STAMP)  ## copy results/ to results/published/, the copy under version control
-	@echo "→ publishing results/ as results/published/"
-	@$(PY) scripts/publish.py
+publish: $(STAMP)  ## thinned records of RECORDS (STUDIES="fig1 e1": of these) with what follows from them, as results/published/
+	@echo "→ publishing $(RECORDS)/ as results/published/"
+	@$(PY) scripts/publish.py $(STUDIES) --records $(RECORDS) $(ARGS)
 
-test: $(STAMP)  ## all tests; every skip is printed with its reason
+test: $(STAMP)  ## the tests but the long ones; every skip is printed with its reason
 	@echo "→ running the tests"
-	@$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)
+	@$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow" $(ARGS)
 
-stress: $(STAMP)  ## minutes: kills at random times, wrong configurations, damaged files, full disks; prints what it did
+test-slow: $(STAMP)  ## the long ones: kills, whole reproductions, the tour from nothing, all figures
+	@echo "→ running the long tests"
+	@$(PY) -m pytest -n auto --maxprocesses 4 -m slow $(ARGS)
+	@echo "→ running the tests of random cases on more of them"
+	@$(PY) -m pytest -n auto --maxprocesses 4 -m "hypothesis and not slow" --hypothesis-profile thorough \
+		$(ARGS) || [ $$? = 5 ]  # ARGS may choose none of these
+
+stress: $(STAMP)  ## minutes: kills at random times and before every operation, wrong configurations, damaged files, full disks; prints what it did
 	@echo "→ killing, misconfiguring, damaging and filling up"
 	@$(PY) -m pytest -s -p no:cacheprovider tests/stress --ignore tests/stress/test_slurm.py $(ARGS)
+
+## CASES=...     cases of make adversary (default 10000)
+CASES ?= 10000
+
+adversary: $(STAMP)  ## minutes: random problems with planted mistakes; counts what is right, told and silently wrong
+	@echo "→ attacking with $(CASES) small problems"
+	@PYTHONPATH=tests $(PY) -m adversary --cases $(CASES) $(ARGS)
+
+twins: $(STAMP)  ## what every rule says of algorithms that are broken on purpose, into docs/verdicts.md
+	@echo "→ judging broken algorithms"
+	@PYTHONPATH=tests $(PY) -m twins
 
 slurm-test: $(STAMP)  ## launcher=slurm on a SLURM of one node that is installed (root, apt), started and stopped for it
 	@echo "→ starting a SLURM of one node on loopback and running a sweep on it"
@@ -93,7 +113,8 @@ lint: $(STAMP)  ## ruff (rules and format) and mypy
 	@echo "→ ruff format --check"; $(PY) -m ruff format --check .
 	@echo "→ mypy src"; $(PY) -m mypy src
 
-bench: $(STAMP)  ## measure speed and memory; prints a table and writes benchmarks/latest.json
+bench: $(STAMP)  ## measure speed and memory into benchmarks/latest.json; ARGS="SECTION ..." measures some (--list: which)
+	@$(PY) -c 'import jax' 2>/dev/null || echo "→ JAX is not here and left out; $(PY) -m pip install -c constraints.txt -e '.[bench]' adds it"
 	@echo "→ running the benchmarks"
 	@$(PY) benchmarks/run.py $(ARGS)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,11 +14,12 @@ from torch import Tensor
 from scalar import OPPONENTS, Settings
 from unibio import Example3, Oracle, Problem
 from unibio.algorithms.unibio import UniBiO
-from unibio.draw import Draw, Streams
-from unibio.epoch_sgd import epoch_sgd
-from unibio.grid import grid_of, with_rows
-from unibio.run import Settings as RunSettings
-from unibio.run import Trajectories, simulate
+from unibio.core.epoch_sgd import epoch_sgd
+from unibio.core.streams import Draw, Streams
+from unibio.simulation.grid import grid_of, with_rows
+from unibio.simulation.loop import simulate
+from unibio.simulation.settings import Settings as RunSettings
+from unibio.simulation.trajectories import Trajectories
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Batch:
         algorithm: UniBiO, likewise with the upper step.
         seeds: one per row.
         upper_steps, variances: per row, as plain numbers, for the opponents.
+        dtype: of the computation.
     """
 
     s: Settings
@@ -38,13 +41,14 @@ class Batch:
     seeds: list[int]
     upper_steps: list[float]
     variances: list[float]
+    dtype: torch.dtype = torch.float64
 
     @property
     def runs(self) -> int:
         return len(self.seeds)
 
     def start(self) -> Tensor:
-        return torch.ones(self.runs, 1, dtype=torch.float64)
+        return torch.ones(self.runs, 1, dtype=self.dtype)
 
     def simulate(self, log_points: int = 200) -> Trajectories:
         """Algorithm 2 to its end, metrics and history included."""
@@ -108,13 +112,20 @@ class Disagreement(Exception):
     """An opponent does not compute what we compute, so that its speed means nothing."""
 
 
-def check_agreement(batch: Batch, tolerance: float = 1e-10) -> float:
-    """Run every row of a small batch with every opponent on the batch's own noise; the largest difference.
+class Recorded(NamedTuple):
+    """What a batch came to, a number a row, and the standard normal numbers that it used, a column a lower step."""
 
-    x, y and the mean of |∇φ| after the last iteration are compared.
+    x: list[float]
+    y: list[float]
+    mean: list[float]
+    numbers: Tensor
+
+
+def recorded(batch: Batch) -> Recorded:
+    """Run a small batch with noise and note the numbers that it draws for its lower steps; ``mean`` is that of |∇φ|.
 
     Raises:
-        Disagreement: a difference above the tolerance.
+        Disagreement: it takes another number of lower steps than its settings say.
     """
     drawn: list[Draw] = []
     used: list[Tensor] = []
@@ -136,14 +147,25 @@ def check_agreement(batch: Batch, tolerance: float = 1e-10) -> float:
     if counted != {batch.s.lower_steps}:
         raise Disagreement(f"p = {batch.s.exponent}: {counted} lower gradients counted, {batch.s.lower_steps} expected")
     means = outcome.history.groupby("run")["hypergradient_norm_mean"].last()
-    numbers = torch.cat(used, dim=1)
+    return Recorded(outcome.x[:, 0].tolist(), outcome.y[:, 0].tolist(), list(means), torch.cat(used, dim=1))
+
+
+def check_agreement(batch: Batch, tolerance: float = 1e-10) -> float:
+    """Run every row of a small batch with every scalar opponent on the batch's own noise; the largest difference.
+
+    x, y and the mean of |∇φ| after the last iteration are compared.
+
+    Raises:
+        Disagreement: a difference above the tolerance.
+    """
+    ours = recorded(batch)
     worst = 0.0
     for row in range(batch.runs):
         s = replace(batch.s, upper_step=batch.upper_steps[row])
-        ours = (outcome.x[row].item(), outcome.y[row].item(), means[row])
         for name, opponent in OPPONENTS.items():
-            got = opponent(s, batch.variances[row] ** 0.5, iter(numbers[row].tolist()).__next__).run()
-            difference = max(abs(a - b) for a, b in zip(ours, (got.x, got.y, got.mean_norm), strict=True))
+            got = opponent(s, batch.variances[row] ** 0.5, iter(ours.numbers[row].tolist()).__next__).run()
+            pairs = zip((got.x, got.y, got.mean_norm), (ours.x[row], ours.y[row], ours.mean[row]), strict=True)
+            difference = max(abs(a - b) for a, b in pairs)
             if not difference <= tolerance:
                 raise Disagreement(f"{name}, p = {s.exponent}, run {row}: differs from the batched run by {difference}")
             worst = max(worst, float(difference))

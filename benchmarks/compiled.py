@@ -19,13 +19,15 @@ from torch import Tensor
 
 from measure import Row
 from scalar import Settings
-from unibio.draw import Draw, Streams
+from unibio.core.streams import Draw, Streams
 
 NAME = "compiled/epoch_sgd"
 
 
 def rows(runs: int, limit: float) -> dict[str, Row]:
-    """Rate of the compiled solver and seconds to compile it, or the reason why there are none."""
+    """Rate of the compiled solver and seconds to compile it, or the reason why there are none: a limit of 0 is one."""
+    if not limit:
+        return {NAME: Row(None, "lower steps/s", note="skipped: not asked for")}
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         return {NAME: Row(None, "lower steps/s", note=f"skipped: no C++ compiler ({compiler} is not there)")}

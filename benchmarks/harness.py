@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measure import Row
-from unibio import records
-from unibio.config import Job
-from unibio.launch import launch
-from unibio.records import Record
-from unibio.sweep import announce, composer, expand
+from unibio.pipeline.composing import composer, expand
+from unibio.pipeline.job import Job
+from unibio.pipeline.launch import launch
+from unibio.pipeline.sweep import announce
+from unibio.store import records
+from unibio.store.records import Record
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,15 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def today() -> str:
+    """The date, as it is written."""
+    return datetime.now(UTC).strftime("%Y-%m-%d")
+
+
 def rows() -> dict[str, Row]:
     """Rows whose value is a text."""
     about = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "date": today(),
         "processor": f"{_processor()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}",
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

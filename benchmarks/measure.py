@@ -20,6 +20,7 @@ class Row:
         relative_to: for a ratio, the row it is relative to.
         met: whether the target is met; None without a target.
         note: how to read the row, or why it has no value.
+        section: the part of the benchmarks that measured it.
     """
 
     value: float | str | None
@@ -28,6 +29,7 @@ class Row:
     relative_to: str | None = None
     met: bool | None = None
     note: str = ""
+    section: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The row as plain data."""
@@ -68,6 +70,35 @@ def rate(seconds: list[float], note: str = "") -> Row:
 
 
 def speedup(ours: list[float], theirs: list[float], relative_to: str, target: float | None = None) -> Row:
-    """How many times as fast as an opponent: the median over rounds of the ratio within a round."""
-    ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
-    return Row(ratio, "×", target, relative_to, None if target is None else ratio >= target)
+    """How many times as fast as an opponent: the median over rounds of the ratio within a round, and their range."""
+    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+    ratio = statistics.median(ratios)
+    return Row(ratio, "×", target, relative_to, None if target is None else ratio >= target, spread(ratios))
+
+
+def spread(ratios: list[float]) -> str:
+    """The range of the ratios of rounds, in words."""
+    return f"{min(ratios):.3g}–{max(ratios):.3g} over {len(ratios)} rounds"
+
+
+def over(
+    name: str, seconds: Mapping[str, list[float]], rival: str, target: float | None = None, note: str = ""
+) -> dict[str, Row]:
+    """How long ours takes over an opponent's time, with the range over rounds; a target is not to be exceeded.
+
+    Args:
+        name: of the comparison; its rows are NAME/ours, NAME/RIVAL and over/NAME/RIVAL.
+        seconds: of "ours" and of the rival, per step and round.
+        rival: whose.
+        target: of the ratio.
+        note: on the case.
+    """
+    ratios = [a / b for a, b in zip(seconds["ours"], seconds[rival], strict=True)]
+    ratio = statistics.median(ratios)
+    said = spread(ratios) + (f"; {note}" if note else "")
+    met = None if target is None else ratio <= target
+    return {
+        f"{name}/ours": Row(statistics.median(seconds["ours"]), "s", note=note),
+        f"{name}/{rival}": Row(statistics.median(seconds[rival]), "s", note=note),
+        f"over/{name}/{rival}": Row(ratio, "×", target, f"{name}/{rival}", met, said),
+    }

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 
 from measure import Contestant, Row, interleaved
-from unibio.algorithms.base import Algorithm, State
-from unibio.draw import Streams
-from unibio.oracle import Oracle
-from unibio.problem import Problem
+from unibio.core.algorithm import Algorithm, State
+from unibio.core.oracle import Oracle
+from unibio.core.problem import Problem
+from unibio.core.saga import Blocks
+from unibio.core.streams import Streams
 from unibio.problems.lp_regression import LpRegression
 from unibio.problems.quadratic import Quadratic
 from unibio.registry import ALGORITHMS
-from unibio.tables import Blocks
 
 #: An iteration may take this many times as long as its oracle calls.
 TARGET = 1.3
@@ -36,6 +36,8 @@ CALLS = (
     "sample_upper",
     "sample_lower",
     "grad_upper",
+    "grad_upper_x",
+    "grad_upper_y",
     "grad_lower",
     "grad_lower_x",
     "values",
@@ -43,6 +45,7 @@ CALLS = (
     "hvp",
     "hvp_at",
     "jvp",
+    "lower_at_once",
 )
 #: Not a method: it steps along a closed form.
 LEFT_OUT = ("unibio_released",)

@@ -13,7 +13,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,25 +20,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-import numpy as np
 import torch
 
-from measure import Row
+import network_released
+from measure import Row, spread
 
 if TYPE_CHECKING:
-    from unibio.algorithms.base import Algorithm, State
-    from unibio.oracle import Oracle
+    from unibio.core.algorithm import Algorithm, State
+    from unibio.core.oracle import Oracle
 
-#: Seconds an iteration and peak MB of the authors' released loop, measured on a machine of this kind with SNLI, batch
-#: 128, 300-d vectors, for a UniBiO step with the same Q = 3; and the ratios that are wanted.
-RELEASED = {64: (0.59, 693.0, 3.0), 256: (1.71, 1489.0, 2.0)}
+#: How many times as fast as the released loop an iteration of ours is wanted to be, by width.
+WANTED = {64: 3.0, 256: 2.0}
 #: An iteration over its oracle calls; percent of it spent on handling data; peak memory over the released loop's.
 OVER_ORACLE, DATA_SHARE, MEMORY = 1.15, 3.0, 0.6
 #: Products of two layers by kind of derivative: with the word vectors (U×e by e×h, every different word once), between
 #: layers (N×h by h×h), and with the states of the time before (M×h by h×h, without the first tokens, which have none).
 PRODUCTS = {"gradient": (2, 3, 6), "hvp": (3, 8, 16), "jvp": (2, 3, 6)}
-#: Words, the first of them padding, and the exponent of the law by which they are drawn.
-WORDS, EXPONENT = 5000, 1.13
 #: Iterations in a row of which the time in data handling is taken.
 ROW = 32
 
@@ -60,14 +56,21 @@ def rows(scale: Scale) -> dict[str, Row]:
     table: dict[str, Row] = {}
     for width in scale.widths:
         arguments = [width, scale.batch, scale.pairs, scale.dimension, scale.repetitions]
-        command = [sys.executable, __file__, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
-        found = json.loads(done.stdout.splitlines()[-1])
+        found = _process("measure", arguments) | _process("released_peak", arguments)
+        table[f"agreement/network/{width}"] = network_released.agree(width)
         table |= _rows(f"network/{width}", width, found)
     return table
 
 
-def _rows(name: str, width: int, found: dict[str, float]) -> dict[str, Row]:
+def _process(what: str, arguments: list[int]) -> dict[str, Any]:
+    command = [sys.executable, __file__, what, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    if done.returncode:
+        raise RuntimeError(f"network.py {what} failed: {done.stderr.strip()[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _rows(name: str, width: int, found: dict[str, Any]) -> dict[str, Row]:
     step, bare = f"{name}/iteration", f"{name}/oracle_calls"
     note = "mean over periods of 2: 3 lower steps every other iteration, Q = 3 with fresh samples"
     table = {
@@ -83,12 +86,14 @@ def _rows(name: str, width: int, found: dict[str, float]) -> dict[str, Row]:
     }
     for kind in ("gradient", "upper gradient", "hvp", "jvp"):
         table[f"{name}/{kind.replace(' ', '_')}"] = Row(found[kind], "s", note="one call, fresh sample")
-    if width in RELEASED:
-        seconds, memory, wanted = RELEASED[width]
-        ratio = seconds / found["step"]
-        said = f"reference {seconds:g} s and {memory:g} MB, measured elsewhere on such a machine"
-        table[f"{name}/speedup_over_released"] = Row(ratio, "×", wanted, step, ratio >= wanted, said)
-        table[f"{name}/memory_over_released"] = _below(found["peak"] / memory, "×", MEMORY, f"{name}/memory", said)
+    said = "the released loop, written anew; its method does less: no term q = 0"
+    ratio, wanted = found["speedup"], WANTED.get(width)
+    met = None if wanted is None else ratio >= wanted
+    table[f"{name}/released"] = Row(found["released"], "s", note=f"an iteration of {said}")
+    table[f"{name}/released_memory"] = Row(found["released_peak"], "MB", note="peak of a process with that loop alone")
+    table[f"{name}/speedup_over_released"] = Row(ratio, "×", wanted, f"{name}/released", met, found["range"])
+    memory = found["peak"] / found["released_peak"]
+    table[f"{name}/memory_over_released"] = _below(memory, "×", MEMORY, f"{name}/released_memory")
     return table
 
 
@@ -96,38 +101,44 @@ def _below(value: float, unit: str, target: float, relative_to: str, note: str =
     return Row(value, unit, target, relative_to, value <= target, note)
 
 
-def main(width: int, batch: int, pairs: int, dimension: int, repetitions: int) -> None:
-    """Measure one width, and print the numbers as JSON."""
-    torch.set_num_threads(1)
-    from methods import Case, Stretch
+def measure(width: int, batch: int, pairs: int, dimension: int, repetitions: int) -> dict[str, Any]:
+    """Measure one width."""
+    from methods import STRETCH, Case, Stretch
+    from network_data import pairs as random_pairs
+    from network_data import problem as on_pairs
+    from rivals.released import Released
     from unibio.algorithms.unibio import PlainUniBiO
-    from unibio.problems.nli_network import Sentences
+    from unibio.problems.nli.network import Sentences
 
-    problem = _problem(width, pairs, dimension)
+    data = random_pairs(pairs, dimension)
+    problem = on_pairs(width, data)
     before = _peak()
     watch = _Watch()
     # A sample is drawn when a call asks for it, by the method and in the bare calls alike.
     problem.sample_lower, problem.sample_upper = map(watch.timed, (problem.sample_lower, problem.sample_upper))
     algorithm = PlainUniBiO(lower_iterations=3, period=2, neumann_terms=3, floor=0.5, batch_size=batch)
     stretch = Stretch(Case("network", problem, 1, batch, 0.1), algorithm)
-    step, bare = [], []
+
+    def rewound(work: Callable[[], object]) -> float:
+        stretch.rewind()
+        return _timed(work) / STRETCH
+
     with torch.no_grad():
-        for kept in [False] + [True] * repetitions:
-            stretch.rewind()
-            spent = _timed(stretch.repeat)
-            stretch.rewind()
-            alone = _timed(stretch.replay)
-            if kept:
-                step.append(spent / 4)
-                bare.append(alone / 4)
+        rewound(stretch.repeat)
         stretch.rewind()
         with patch.object(Sentences, "pairs", watch.timed(Sentences.pairs, watch.note)):
             watch.reset()
             spent = _timed(lambda: _go_on(algorithm, stretch.oracle, stretch.now))
-        peak = _peak()
-        found = {"step": statistics.median(step), "bare": statistics.median(bare), "peak": peak, "before": before}
-        found["ratio"] = statistics.median(a / b for a, b in zip(step, bare, strict=True))
-        found["data"] = 100 * watch.seconds / spent
+    found: dict[str, Any] = {"before": before, "peak": _peak(), "data": 100 * watch.seconds / spent}
+    sizes = watch.sizes()
+    released, times = Released(data, width, batch), []
+    for kept in [False] + [True] * repetitions:
+        with torch.no_grad():
+            step, bare = rewound(stretch.repeat), rewound(stretch.replay)
+        theirs = _timed(lambda: [released.step() for _ in range(2)]) / 2
+        if kept:
+            times.append((step, bare, theirs))
+    with torch.no_grad():
         x, y = (part[None] for part in problem.start)
         oracle, v = stretch.oracle, torch.randn_like(y)
         calls: dict[str, Callable[[], object]] = {
@@ -138,50 +149,30 @@ def main(width: int, batch: int, pairs: int, dimension: int, repetitions: int) -
         }
         for name, call in calls.items():
             found[name] = statistics.median(_timed(call) for _ in range(repetitions + 1))
-    sizes = watch.sizes()
+    found["step"], found["bare"], found["released"] = map(statistics.median, zip(*times, strict=True))
+    found["ratio"] = statistics.median(step / bare for step, bare, _ in times)
+    ratios = [theirs / step for step, _, theirs in times]
+    found |= {"speedup": statistics.median(ratios), "range": spread(ratios)}
     found["words"], found["tokens"], _ = sizes
     found["products"] = _products(width, dimension, sizes, repetitions)
-    print(json.dumps(found))
+    return found
+
+
+def released_peak(width: int, batch: int, pairs: int, dimension: int, _: int) -> dict[str, float]:
+    """The peak of memory of a process that runs the released loop."""
+    from network_data import pairs as random_pairs
+    from rivals.released import Released
+
+    released = Released(random_pairs(pairs, dimension), width, batch)
+    for _ in range(2):
+        released.step()
+    return {"released_peak": _peak()}
 
 
 def _go_on(algorithm: Algorithm, oracle: Oracle, state: State) -> None:
     """Iterations in a row, as a run makes them: minibatches are prepared several at a time, for calls to come."""
     for _ in range(ROW):
         state = algorithm.step(oracle, state)
-
-
-def _problem(width: int, pairs: int, dimension: int):
-    """The problem on random words; lengths have the means and the longest sentences of SNLI's."""
-    from unibio.data import DataSettings, PairData, Split
-    from unibio.problems.nli_cleaning import NLICleaning
-
-    rng = np.random.default_rng(0)
-    share = np.arange(1, WORDS) ** -EXPONENT
-    share /= share.sum()
-
-    def side(mean: float) -> tuple[torch.Tensor, torch.Tensor]:
-        lengths = np.clip(rng.gamma(5.0, mean / 5.0, pairs).round(), 2, 80).astype(np.int32)
-        ids = rng.choice(WORDS - 1, (pairs, lengths.max()), p=share).astype(np.int32) + 1
-        ids[np.arange(lengths.max()) >= lengths[:, None]] = 0
-        return torch.from_numpy(ids), torch.from_numpy(lengths)
-
-    def split() -> Split:
-        label = torch.from_numpy(rng.integers(0, 3, pairs))
-        return Split(*side(14.1), *side(8.3), label)
-
-    vectors = torch.from_numpy(rng.standard_normal((WORDS, dimension)).astype(np.float32))
-    vectors[0] = 0
-    data = PairData(split(), split(), split(), vectors, ("",) * WORDS, "random words", "", 1.0, ())
-
-    class Random(NLICleaning):
-        def data(self) -> PairData:
-            return data
-
-    with tempfile.TemporaryDirectory() as cache:  # building keeps the flipped labels there
-        problem = Random(width=width, pairs=DataSettings(cache=cache)).build()
-    assert problem.start is not None
-    problem.start = tuple(part.float() for part in problem.start)  # type: ignore[assignment]
-    return problem
 
 
 class _Watch:
@@ -242,4 +233,5 @@ def _peak() -> float:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    torch.set_num_threads(1)
+    print(json.dumps({"measure": measure, "released_peak": released_peak}[sys.argv[1]](*map(int, sys.argv[2:]))))

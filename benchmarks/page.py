@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+import rival_sheets
+from goals import behind, reached
 from measure import Row
+from sheet import Sheet, millions, number, verdict
 
 BEGIN, END = "<!-- results: written by run.py -->", "<!-- end of results -->"
 LAYOUTS = {"seeds": "a seed each", "grid": "seeds × settings"}
@@ -17,34 +20,8 @@ RIVALS = {"python_floats": "Python floats", "numpy_float64": "np.float64", "nump
 PROGRAMS = {"unibio": "UniBiO", "epoch_sgd": "Epoch-SGD alone"}
 
 
-class Sheet(NamedTuple):
-    """A table ready to print."""
-
-    title: str
-    header: list[str]
-    lines: list[list[str]]
-
-
-def number(value: float | str | None) -> str:
-    """Three significant digits."""
-    if value is None:
-        return "–"
-    if isinstance(value, str):
-        return value
-    if value != 0 and abs(value) < 1e-3:
-        return f"{value:.1e}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def verdict(row: Row | None) -> str:
-    """A ratio with what became of its target."""
-    if row is None:
-        return ""
-    return f"{number(row.value)}×" + ("" if row.met is None else " met" if row.met else " missed")
-
-
-def _millions(row: Row | None) -> str:
-    return "" if row is None else number(row.value / 1e6 if isinstance(row.value, float) else row.value)
+#: First words of the names of rows that are shown one by one.
+MEASURED_ALONE = ("agreement", "random", "history", "memory", "harness", "startup", "loops", "compiled", "bench")
 
 
 def _cases(rows: Mapping[str, Row]) -> Iterator[tuple[str, str, str]]:
@@ -59,13 +36,16 @@ def sheets(rows: Mapping[str, Row]) -> list[Sheet]:
     for program, p, noise in _cases(rows):
         case = [PROGRAMS[program], p[1:], "yes" if noise == "noise" else "no"]
         own = [rows.get(f"{program}/{p}/{noise}/{name}") for name in (*LAYOUTS, *RIVALS)]
-        rates.append([*case, *map(_millions, own)])
+        rates.append([*case, *map(millions, own)])
         for layout, said in LAYOUTS.items():
             ratios = [rows.get(f"speedup/{program}/{p}/{noise}/{layout}/{rival}") for rival in RIVALS]
             if any(ratios):
                 speedups.append([*case, said if noise == "noise" else "any", *map(verdict, ratios)])
     wanted = [f"over {said}" + _target(rows, rival) for rival, said in RIVALS.items()]
     result = [
+        reached(rows),
+        behind(rows),
+        *rival_sheets.sheets(rows),
         Sheet("Speed-up over scalar code", ["program", "p", "noise", "trajectories", *wanted], speedups),
         Sheet(
             "Million lower-level steps per second",
@@ -79,18 +59,22 @@ def sheets(rows: Mapping[str, Row]) -> list[Sheet]:
         names = ("own_derivatives", "autograd", "ratio")
         own, auto, ratio = (rows[f"derivatives/{p}/{noise}/{name}"] for name in names)
         case = [p[1:], "yes" if noise == "noise" else "no"]
-        lines.append([*case, _millions(own), _millions(auto), verdict(ratio)])
+        lines.append([*case, millions(own), millions(auto), verdict(ratio)])
     result.append(
         Sheet("The same, by where derivatives come from", ["p", "noise", "own derivatives", "autograd", "ratio"], lines)
     )
     lines = [
-        [name, f"{_millions(row)} M" if row.unit.endswith("/s") and row.value is not None else number(row.value),
+        [name, f"{millions(row)} M" if row.unit.endswith("/s") and row.value is not None else number(row.value),
          row.unit, row.note]
         for name, row in rows.items()
-        if name.split("/")[0] in ("agreement", "random", "history", "memory", "harness", "compiled", "bench")
+        if name.split("/")[0] in MEASURED_ALONE
     ]  # fmt: skip
     result.append(
-        Sheet("Agreement, random numbers, history, sweeps, memory, compiling", ["what", "value", "unit", "how"], lines)
+        Sheet(
+            "Agreement, random numbers, history, sweeps, start-up, memory, compiling, and how long all this took",
+            ["what", "value", "unit", "how"],
+            lines,
+        )
     )
     if any(name.startswith("overhead/") for name in rows):
         result.append(_methods(rows))
@@ -103,7 +87,7 @@ def sheets(rows: Mapping[str, Row]) -> list[Sheet]:
             if name.startswith(f"shares/{layout}/")
         ]
         result.append(Sheet(f"Where the time goes: p = 4, noise, {said}", ["part", "% of the time"], lines))
-    return result
+    return [sheet for sheet in result if sheet.lines]
 
 
 def _methods(rows: Mapping[str, Row]) -> Sheet:
@@ -138,7 +122,7 @@ def _network(rows: Mapping[str, Row]) -> Sheet:
         for row in here:
             met = "" if row is None or row.met is None else " met" if row.met else " missed"
             line.append("" if row is None else number(row.value) + met)
-        lines.append([*line, known.note])
+        lines.append([*line, " / ".join(dict.fromkeys(row.note for row in here if row is not None and row.note))])
     header = ["what", "unit", "target", *(f"{width} units" for width in widths), "how"]
     return Sheet("UniBiO on the recurrent network: batch 128, 300-d vectors, SNLI's lengths", header, lines)
 
@@ -159,7 +143,7 @@ def print_tables(rows: Mapping[str, Row]) -> None:
             table.add_column(name, justify="left" if i == 0 or name == "how" else "right")
         for line in lines:
             colour = "red" if any("missed" in cell for cell in line) else None
-            table.add_row(*line, style=colour)
+            table.add_row(*map(escape, line), style=colour)
         console.print(table)
 
 

@@ -56,9 +56,14 @@ class Settings:
         return sum(length for length, _, _ in self.epochs())
 
     @property
+    def solves(self) -> int:
+        """Solves of one trajectory: the warm start and one every ``period`` iterations."""
+        return 1 + (self.steps - 1) // self.period
+
+    @property
     def lower_steps(self) -> int:
-        """Lower-level steps of one trajectory: the warm start and a solve every ``period`` iterations."""
-        return (1 + (self.steps - 1) // self.period) * self.solve_steps
+        """Lower-level steps of one trajectory."""
+        return self.solves * self.solve_steps
 
 
 @dataclass(frozen=True)

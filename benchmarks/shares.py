@@ -12,12 +12,12 @@ from unittest.mock import patch
 
 from batched import Batch
 from measure import Row
-from unibio import epoch_sgd, powers
 from unibio.algorithms import unibio
-from unibio.draw import Streams
-from unibio.history import Recorder
-from unibio.oracle import Oracle
-from unibio.run import _Loop
+from unibio.core import epoch_sgd, powers
+from unibio.core.oracle import Oracle
+from unibio.core.streams import Streams
+from unibio.simulation.history import Recorder
+from unibio.simulation.loop import Loop
 
 
 class Stopwatch:
@@ -62,7 +62,7 @@ def rows(batch: Batch, name: str) -> dict[str, Row]:
         (unibio, "epoch_sgd", "averaging and loop of Epoch-SGD"),
         (unibio, "generalised_neumann", "hypergradient"),
         (unibio.UniBiO, "step", "momentum and upper step"),
-        (_Loop, "observe", "metrics and divergence check"),
+        (Loop, "observe", "metrics and divergence check"),
         (Recorder, "add", "history: rows"),
         (Recorder, "frame", "history: table"),
     ]

@@ -43,16 +43,18 @@ from unibio import (
     PerRun,
     Problem,
     compare,
+    conjugate_gradient,
     hyper,
     hypergradient,
     solve,
 )
-from unibio.analysis.curves import curves, quartiles
-from unibio.figures import draw_all
-from unibio.hypergradients import conjugate_gradient
-from unibio.pool import run_pool
-from unibio.records import load_experiment
-from unibio.sweep import announce, composer, expand
+from unibio.pipeline.composing import composer, expand
+from unibio.pipeline.pool import run_pool
+from unibio.pipeline.sweep import announce
+from unibio.quantiles import quartiles
+from unibio.report.pictures import draw_all
+from unibio.store.records import load_experiment
+from unibio.studies.common.curves import curves
 
 torch.set_num_threads(1)  # the tensors below are small: more threads would only get into each other's way
 plt.rcParams.update({"figure.dpi": 72, "axes.grid": True, "grid.color": "#dddddd", "axes.axisbelow": True})
@@ -97,8 +99,10 @@ plt.show()
 
 # %%
 for estimator in ("generalised_neumann", "neumann"):
-    estimate = hypergradient(Example3(exponent=4), 0.0, 0.0, estimator=estimator, neumann_terms=50)
-    print(f"{estimator:>20}: {estimate.item():.4f}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimate = hypergradient(Example3(exponent=4), 0.0, 0.0, estimator=estimator, neumann_terms=50)
+    print(f"{estimator:>20}: {estimate.item():.4f}", *(warning.message for warning in caught), sep="\n    ")
 
 # %% [markdown]
 # ## 2. One run
@@ -175,7 +179,7 @@ display(picture.quantize(32))
 # %%
 fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 for record in found:
-    (curve,) = curves(record, noise=0.0)
+    (curve,) = curves(record, noise=0.0, upper_noise=0.0)
     step = record.config["algorithm"]["upper_step"]
     ax.plot(curve.iterations * step, quartiles(curve.values)[1], label=f"p = {curve.exponent}, η = {step}", alpha=0.7)
 ax.set(yscale="log", ylim=(1e-3, 2), xlabel="distance walked, η × iteration", ylabel="|∇φ(x)|", xlim=(0, 5))
@@ -258,7 +262,7 @@ class Alternating(Algorithm):
 
 # %%
 comparison = compare(
-    Coordinatewise(exponent=4, noise=1.0, upper_noise=0.3),
+    Coordinatewise(exponent=4, noise=1.0, upper_noise=0.09),
     ["unibio", "stocbio", Alternating()],
     budget=6_000,
     seed=range(5),
@@ -307,7 +311,10 @@ print(caught[0].message)
 
 # %%
 steps = [0.1, 1.0, 10.0]
-mixed = solve(Example3(exponent=4), Alternating(), y0=2.0, steps=50, lower_step=steps)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    mixed = solve(Example3(exponent=4), Alternating(), y0=2.0, steps=50, lower_step=steps)
+print(caught[0].message)
 mixed.runs[["lower_step", "status", "stopped_at", "grad_lower"]]
 
 # %% [markdown]

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-from unibio.errors import InputError
-from unibio.figures import FIGURES, draw_all
+from unibio.cli.entry import Parser, command, directory_of_records
+from unibio.report.pictures import draw_all
+from unibio.studies import DRAWINGS
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
+    parser = Parser(
+        "plot.py",
+        __doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="figures:\n" + "\n".join(f"  {name}: {drawing.caption}" for name, drawing in FIGURES.items()),
+        epilog="figures:\n" + "\n".join(f"  {name}: {drawing.caption}" for name, drawing in DRAWINGS.items()),
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all that have records)")
     parser.add_argument("--records", type=Path, default=Path("runs"), help="directory of records (default: runs)")
     parser.add_argument("--out", type=Path, default=Path("results"), help="where to write (default: results)")
-    options = parser.parse_args()
-    try:
-        for path in draw_all(options.records, options.out, options.names or None, workers=os.cpu_count() or 1):
-            print(path)
-    except InputError as error:
-        print(f"plot: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    options = parser.read()
+    for path in draw_all(
+        directory_of_records(options.records), options.out, options.names or None, workers=os.cpu_count() or 1
+    ):
+        print(path)
 
 
 if __name__ == "__main__":
-    main()
+    with command("plot"):
+        main()

@@ -1,57 +1,64 @@
-"""Copy what `make reproduce` wrote to results/published, the copy under version control: what `make publish` calls.
+"""Publish studies into results/published, the copy under version control: what `make publish` calls.
 
-The page's pictures are linked there instead of inside it: they lie beside it, and would be in the history twice.
+From a clean tree and whole records alone. Where the code has changed since they were computed, one of every problem and
+algorithm is computed again first, to its end: nothing is published that today's code does not compute. The records are
+thinned; figures, tables, report and verdicts are made from the thinned ones, and no verdict may differ from that on the
+whole ones. The page's pictures are linked there instead of inside it: they lie beside it, and would be in the history
+twice.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from unibio.cli.entry import Parser, command, directory_of_records
 from unibio.errors import InputError
-from unibio.page import linked
+from unibio.report import publishing
+from unibio.store.records import Record
+from unibio.studies.common.evidence import Evidence
 
-#: What a reader of the repository is given.
-PARTS = ("claims.json", "report.md", "figures", "tables")
 
-
-def publish(results: Path) -> Path:
-    """Replace ``results``/published by a copy of what lies in ``results``; returns it.
+def prove(found: Sequence[Record]) -> None:
+    """Replay whole what has to be, see :mod:`unibio.pipeline.proving`.
 
     Raises:
-        InputError: there is no complete report, or it is of scale smoke.
+        InputError: today's code computes something else.
     """
-    absent = [name for name in (*PARTS, "index.html") if not (results / name).exists()]
-    if absent:
-        raise InputError(f"no {results / absent[0]}: run make reproduce first")
-    scales = json.loads((results / "claims.json").read_text(encoding="utf-8"))["scales"]
-    if not scales or "smoke" in scales:  # laptop and workstation are named beside every verdict they give
-        said = ", ".join(scales) or "none"
-        raise InputError(f"{results} is of scale {said}, which proves nothing: run make reproduce SCALE=paper first")
-    made, published = results / ".published", results / "published"
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir()
-    for name in PARTS:
-        source = results / name
-        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, made / name)
-    text = (results / "index.html").read_text(encoding="utf-8")
-    (made / "index.html").write_text(linked(text), encoding="utf-8")
-    shutil.rmtree(published, ignore_errors=True)
-    return made.rename(published)
+    if all(record.standing.state == "current" for record in found):
+        return
+    from unibio.pipeline.proving import prove
+
+    prove(found, lambda line: print(line, flush=True))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--results", type=Path, default=Path("results"), help="what make reproduce wrote")
-    try:
-        print(publish(parser.parse_args().results) / "index.html")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+    parser = Parser("publish.py", __doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument(
+        "studies", nargs="*", help="studies to publish (modules of unibio.studies); all with records if none is named"
+    )
+    parser.add_argument("--results", type=Path, default=Path("results"), help="receives published/")
+    parser.add_argument("--records", type=Path, default=Path("runs"), help="directory of the whole records")
+    parser.add_argument(
+        "--complete",
+        action="store_true",
+        help="afterwards, fail unless every study is published by this state of src and conf",
+    )
+    options = parser.read()
+    state = publishing.state_of(Path.cwd())
+    evidence = Evidence(directory_of_records(options.records))
+    studies = publishing.chosen(options.studies, evidence)
+    prove(publishing.fit(studies, evidence))
+    published = publishing.publish(options.results, studies, evidence, state)
+    print(published / "index.html")
+    rest = list(publishing.unfinished(published, state))
+    for line in rest:
+        print(f"publish.py: {line}")
+    if rest and options.complete:
+        raise InputError(f"{len(rest)} studies are missing or of another state of src and conf (first: {rest[0]})")
 
 
 if __name__ == "__main__":
-    main()
+    with command("publish"):
+        main()

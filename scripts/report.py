@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from unibio import report
-from unibio.analysis.study import Study
-from unibio.errors import InputError
-from unibio.figures import draw_all
+from unibio.cli.entry import Parser, command, directory_of_records
+from unibio.report.counts import headline
+from unibio.report.pictures import draw_all
+from unibio.studies.common.evidence import Evidence
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = Parser("report.py", __doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--records", type=Path, default=Path("runs"), help="directory of records")
     parser.add_argument("--out", type=Path, default=Path("results"), help="where to write")
     parser.add_argument("--no-figures", action="store_true", help="use the figures that are there")
-    options = parser.parse_args()
-    study = Study(options.records)
-    try:
-        if not options.no_figures:
-            draw_all(options.records, options.out, study=study)
-        print(report.write(options.records, options.out, study=study))
-    except InputError as error:
-        print(f"report: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    options = parser.read()
+    evidence = Evidence(directory_of_records(options.records))
+    if not options.no_figures:
+        draw_all(options.records, options.out, evidence=evidence)
+    page = report.write(options.records, options.out, evidence=evidence)
+    print(*headline(options.out), page, sep="\n")
 
 
 if __name__ == "__main__":
-    main()
+    with command("report"):
+        main()

@@ -14,33 +14,29 @@ import argparse
 import sys
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Column, Table
 from tqdm import tqdm
 
-from unibio.errors import InputError
-from unibio.sizing import Kind, size_up
-from unibio.sweep import composer, duration, expand
-from unibio.tables import GIB
+from unibio.cli import terminal
+from unibio.cli.entry import Parser, command, whole
+from unibio.core.saga import GIB
+from unibio.pipeline.composing import composer, expand
+from unibio.pipeline.sizing import Kind, size_up
+from unibio.pipeline.sweep import duration
 
 HEADS = [Column(name, justify="right") for name in ("jobs", "each", "iterations", "s", "metrics s", "GiB", "bound")]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("size_up.py", __doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="what to size up, e.g. experiment=nli")
-    parser.add_argument("--periods", type=int, default=2, help="of the algorithms, to time (default: 2)")
-    options = parser.parse_intermixed_args()
-    if options.periods < 1:
-        parser.error("--periods must be at least 1")
+    parser.add_argument("--periods", type=whole(1), default=2, help="of the algorithms, to time (default: 2)")
+    options = parser.read()
     try:
         with composer() as compose_one:
             jobs = expand(options.overrides, compose_one)
         with tqdm(desc="sizing up", unit="kind", disable=None, leave=False) as bar:
             kinds = size_up(jobs, options.periods, bar.update)
-    except InputError as error:
-        print(f"size_up: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("size_up: stopped; nothing is kept", file=sys.stderr)
         raise SystemExit(130) from None
@@ -62,15 +58,16 @@ def report(kinds: list[Kind]) -> None:
         bound = "–" if size.bound is None else f"{size.bound / GIB:.2f}"
         numbers = [f"{size.iterations:,}", f"{size.iteration:.3g}", f"{size.evaluation:.3g}", f"{size.peak / GIB:.2f}"]
         table.add_row(kind.label, str(kind.jobs), duration(size.seconds), *numbers, bound)
-    console = Console()
+    console = terminal.console()
     console.print(table)
     for kind in kinds:
         if kind.size is None:
-            console.print(f"{kind.label}: {kind.reason}", highlight=False)
+            console.print(f"{kind.label}: {kind.reason}")
     seconds = sum(kind.jobs * kind.size.seconds for kind in kinds if kind.size is not None)
     count = sum(kind.jobs for kind in kinds if kind.size is not None)
-    console.print(f"{count} jobs, one after another: about {duration(seconds)}", highlight=False)
+    console.print(f"{count} jobs, one after another: about {duration(seconds)}")
 
 
 if __name__ == "__main__":
-    main()
+    with command("size_up"):
+        main()

@@ -7,42 +7,51 @@ records are those of a wider search than the experiment's file asks for.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from unibio import cli
-from unibio.analysis.study import MissingRecordsError, Study
-from unibio.analysis.widening import Touched, log_range, touched, wider
+from unibio.cli import main as cli
+from unibio.cli.entry import Parser, command, directory_of_records, whole
 from unibio.errors import InputError
+from unibio.studies import study_of
+from unibio.studies.common.evidence import Evidence, MissingRecordsError
+from unibio.studies.common.widening import Touched, log_range, wider
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("widen.py", __doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", help="a search over both steps: lr_search, e1, e1_noise, lp_regression, ...")
     parser.add_argument("overrides", nargs="*", help="that the search was run with, for --run, e.g. scale=smoke")
     parser.add_argument("--records", type=Path, default=Path("runs"), help="directory of records (default: runs)")
     parser.add_argument("--run", action="store_true", help="search wider ranges until none is too narrow")
-    parser.add_argument("--rounds", type=int, default=3, help="with --run: how often at most (default: 3)")
-    options = parser.parse_intermixed_args()
+    parser.add_argument("--rounds", type=whole(1), default=3, help="with --run: how often at most (default: 3)")
+    options = parser.read()
     try:
         ranges: dict[str, str] = {}
         for left in range(options.rounds if options.run else 0, -1, -1):
-            found = look(Study(options.records), options.experiment)
+            found = look(Evidence(directory_of_records(options.records)), options.experiment)
             if not found or not left:
                 break
             ranges |= {axis: log_range(*wider(which)) for axis, which in found.items()}
-            grids = [f"grid.algorithm.{axis}={text}" for axis, text in ranges.items()]
-            own = [f"experiment={options.experiment}", f"records={options.records}", *options.overrides]
-            cli.run([*own, *grids])
-    except (InputError, MissingRecordsError) as error:
-        print(f"widen: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+            grids = {f"grid.algorithm.{axis}": text for axis, text in ranges.items()}
+            kept = [word for word in options.overrides if word.lstrip("+").partition("=")[0] not in grids]
+            own = [f"experiment={options.experiment}", f"records={options.records}", *kept]
+            cli.run([*own, *(f"{key}={text}" for key, text in grids.items())])
+    except MissingRecordsError as error:
+        raise InputError(str(error)) from None
     raise SystemExit(1 if found else 0)
 
 
-def look(study: Study, experiment: str) -> dict[str, list[Touched]]:
-    """Print what was too narrow; by axis."""
-    records = study.require(experiment)
+def look(evidence: Evidence, experiment: str) -> dict[str, list[Touched]]:
+    """Print what was too narrow; by axis.
+
+    Raises:
+        InputError: no study searches for anything in this experiment.
+    """
+    study = study_of(experiment)
+    touched = None if study is None else study.touched
+    if touched is None:
+        raise InputError(f"experiment {experiment!r} searches for no steps whose ranges a rule could widen")
+    records = evidence.require(experiment)
     found: dict[str, list[Touched]] = {}
     for one in (one for record in records for one in touched(record)):
         found.setdefault(one.axis, []).append(one)
@@ -57,4 +66,5 @@ def look(study: Study, experiment: str) -> dict[str, list[Touched]]:
 
 
 if __name__ == "__main__":
-    main()
+    with command("widen"):
+        main()

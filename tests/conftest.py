@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import os
-from collections.abc import Generator
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +22,46 @@ standin.register()
 torch.set_num_threads(1)
 
 # Derandomised: a failure seen once is seen always, and continuous integration does not fail by chance.
-settings.register_profile("unibio", deadline=None, max_examples=60, derandomize=True)
+# make test-slow runs the same tests once more, with the second profile.
+settings.register_profile("unibio", deadline=None, max_examples=25, derandomize=True)
+settings.register_profile("thorough", settings.get_profile("unibio"), max_examples=150)
 settings.load_profile("unibio")
+
+
+#: The project's own configuration.
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def pytest_collection_finish() -> None:
+    """Make the tests of this process cheaper, once all of them are imported."""
+    gc.freeze()  # thousands of tests and of modules, which garbage would be looked for among again and again
+    if "unibio.pipeline.composing" in sys.modules:
+        composing = sys.modules["unibio.pipeline.composing"]
+        composing._composed = composed_once(composing._composed)
+
+
+def composed_once(compose: Callable[[tuple[str, ...]], Any]) -> Callable[[tuple[str, ...]], Any]:
+    """Composes every choice of files of conf/ once in a process, not once in every test that asks for it.
+
+    Whoever changes files has a conf/ of his own, which is always read; so are plugins. What else decides, the classes
+    in the registry, is looked at.
+    """
+    from unibio import plugins
+    from unibio.pipeline import conf
+    from unibio.registry import ALGORITHMS, PROBLEMS, VARIANTS
+
+    kept: dict[Any, Any] = {}
+
+    def composed(chosen: tuple[str, ...]) -> Any:
+        if conf.directories() != (CONF,) or plugins.found("algorithm") or plugins.found("problem"):
+            return compose(chosen)
+        tables = [tuple((name, table.declared(name)) for name in table) for table in (ALGORITHMS, PROBLEMS, VARIANTS)]
+        key = (chosen, *tables)
+        if key not in kept:
+            kept[key] = compose(chosen)
+        return copy.deepcopy(kept[key])
+
+    return composed
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from references.quadratic import QuadraticBilevel, random_problem
-from unibio.draw import Streams
-from unibio.oracle import Oracle
-from unibio.problems.quadratic import from_arrays
+from unibio.core.oracle import Oracle
+from unibio.core.streams import Streams
+from unibio.problems.quadratic import Quadratic, from_arrays
 
 #: The exported benchmark problem and its golden numbers, outside the repository; tests skip where absent.
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "data" / "quadratic"
 
 
+@cache
 def pair(seed=3, dx=4, dy=7, n=12, kappa=8.0, noise=1.0):
-    """One random quadratic for both sides: (the library's Problem, the NumPy reference, x0, y0)."""
+    """One random quadratic for both sides: (the library's Problem, the NumPy reference, x0, y0).
+
+    Tests share it, and what the library found when it first looked at it; it is not to be written into.
+    """
     arrays = random_problem(seed, dx, dy, n, kappa, noise)
     rng = np.random.default_rng(seed + 1)
     return from_arrays(arrays), QuadraticBilevel.of(arrays), rng.normal(size=dx), rng.normal(size=dy)
+
+
+@cache
+def quadratic():
+    """A small one of the library's own, with 12 samples for each level; shared in the same way."""
+    return Quadratic(dimension_x=3, dimension_y=5, size_lower=12, size_upper=12).build()
 
 
 def oracle_for(problem, seeds=(0,), dtype=torch.float64, batch_size=None):

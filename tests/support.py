@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import Algorithm
-from unibio.draw import Streams
-from unibio.oracle import Oracle
-from unibio.powers import abs_power, signed_power
-from unibio.problem import Problem
+from unibio.core.algorithm import Algorithm
+from unibio.core.oracle import Oracle
+from unibio.core.powers import abs_power, signed_power
+from unibio.core.problem import Problem
+from unibio.core.streams import Draw, Streams
 
 Array = np.ndarray
 
@@ -171,3 +172,15 @@ def vanishing_problem(p: float, seed: int = 0, d_x: int = 3, d_y: int = 4, zeros
 
     problem = Problem(upper=upper, lower=lower, exponent=p, vanishing_hessian=True, name="vanishing")
     return Known(problem, solution, value, x)
+
+
+def numbers(seed: int, purpose: str, size: int, std: float):
+    """A function that gives one trajectory's samples of a purpose one after the other."""
+    stream, count = Streams([seed]), itertools.count()
+    return lambda: std * Draw(stream, purpose, next(count)).normal(size)[0].numpy()
+
+
+def mixing_of(problem: Problem, d: int) -> np.ndarray:
+    """R, from ∇²_xy g · e_i = −Rᵀ cos(0) e_i at x = 0."""
+    zero, eye = torch.zeros(d, d, dtype=torch.float64), torch.eye(d, dtype=torch.float64)
+    return -problem.derivatives["jvp"](zero, zero, eye, None).numpy()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 import synthetic
-from unibio.analysis import corrupted_labels as label_study
-from unibio.analysis import nasty as nasty_study
-from unibio.analysis.first_order_convexity import NAMES, SCALED
-from unibio.analysis.penalty_rates import BOUNDS, CASES
+from unibio.studies import landscape as landscape_study
+from unibio.studies import nasty as nasty_study
+from unibio.studies.corrupted_labels import measures as label_study
+from unibio.studies.first_order.measures import ORDER, SCALED
+from unibio.studies.penalty_rates.measures import BOUNDS, CASES
 
 #: (method, case) -> slope of the averaged norm.
 Slope = Callable[[str, str], float]
@@ -31,15 +33,18 @@ def averaged(slope: float, wobble: float = 0.0):
     return mean
 
 
-def scheduled(slope: Slope = as_bounded, wobble: float = 0.0, steps: int = 4000, **settings):
-    """Records of penalty_rates."""
+def scheduled(slope: Slope = as_bounded, wobble: float = 0.0, steps: int = 4000, names=("f2sa", "f3sa"), **settings):
+    """Records of penalty_rates, or with the names of the proximal methods of proximal_rates."""
     return [
         synthetic.record(
             2, {}, mean=averaged(slope(method, case), wobble), name=method, schedule=case, steps=steps, **settings
         )
-        for method in ("f2sa", "f3sa")
+        for method in names
         for case in CASES
     ]
+
+
+PROXIMAL = ("proximal", "proximal_momentum")
 
 
 def fixed(slope: Slope = as_bounded, horizons=(300, 1000, 3000, 10000), **settings):
@@ -68,7 +73,7 @@ def example3(p: int, name: str, calls: Callable[[float], float], **settings):
     return made
 
 
-def convexity(calls: Callable[[str, int, float], float], names: Sequence[str] = tuple(NAMES), **settings):
+def convexity(calls: Callable[[str, int, float], float], names: Sequence[str] = ORDER, **settings):
     """Records of first_order_example3 for every p."""
     return [
         example3(p, name.split()[0], lambda step, n=name, p=p: calls(n, p, step), **_update(name), **settings)
@@ -77,23 +82,33 @@ def convexity(calls: Callable[[str, int, float], float], names: Sequence[str] = 
     ]
 
 
-def regression(end: Callable[[str, int], float], seeds: int = 2, **settings):
-    """Records of first_order_lp whose best run ends at ``end(method, p)``, seeds a little apart."""
+def regression(
+    end: Callable[[str, int], float],
+    seeds: int = 7,
+    steps: Callable[[str], Sequence[float]] = lambda name: (0.1, 1.0, 10.0),
+    **settings,
+):
+    """Records of first_order_lp whose best run, at an upper step of 1, ends at ``end(method, p)``, seeds a little
+    apart."""
     found = []
     for p in synthetic.EXPONENTS:
-        for name in NAMES:
-            axes = {"upper_step": [0.1, 1.0], "lower_step": [0.1, 1.0]}
+        for name in ORDER:
+            axes = {"upper_step": list(steps(name))}
             made = synthetic.record(p, axes, name=name.split()[0], seeds=seeds, points=8, **_update(name), **settings)
             history = made.history
-            history["value"] = end(name, p) + 0.1 * (history["upper_step"] < 1) + 1e-4 * history["seed"]
+            away = np.abs(np.log10(history["upper_step"]))
+            history["value"] = end(name, p) + 0.1 * away + 1e-4 * history["seed"]
             history["test_accuracy"] = 0.9
             found.append(made)
     return found
 
 
-def descent(problem: str, name: str, ends, penalties=(), lower=None, starts: int = 4, rate: float = 0.02, **settings):
-    """A record of global_optimality: gaps fall like exp(−rate·t) from 10 to ``ends(penalty, start)``."""
-    axes = {"penalty": list(penalties)} if penalties else {}
+def descent(
+    problem: str, name: str, ends, penalties=(), lower=None, starts: int = 4, rate: float = 0.02, upper=(), **settings
+):
+    """A record of global_optimality: gaps fall like exp(−rate·t) from about 10 to ``ends(penalty, start)``, at all
+    steps of ``upper`` alike."""
+    axes = ({"penalty": list(penalties)} if penalties else {}) | ({"upper_step": list(upper)} if upper else {})
     made = synthetic.record(2, axes, name=name, seeds=starts, **settings)
     made.config["problem"]["name"] = problem
     history = made.history
@@ -101,7 +116,8 @@ def descent(problem: str, name: str, ends, penalties=(), lower=None, starts: int
     gaps = []
     for reach in (ends, lower or (lambda penalty, start: abs(ends(penalty, start)))):
         end = np.array([reach(p, s) for p, s in zip(penalty, history["seed"], strict=True)])
-        gaps.append(end + (10 - end) * np.exp(-rate * history["iteration"]))
+        begun = 10 + 0.1 * history["seed"]  # no two starts are alike
+        gaps.append(end + (begun - end) * np.exp(-rate * history["iteration"]))
     history["upper_gap"], history["lower_gap"] = gaps
     made.runs["start_seed"] = made.runs["seed"]
     return made
@@ -145,36 +161,77 @@ def accuracy(in_penalty=-1.0, in_condition=None, hessian=lambda penalty: 1.0, pe
     return found
 
 
-def nasty(distance: Callable[[str, float], float] = lambda name, start: 0.0, scale: str = "paper"):
-    """Records of nasty: every run ends at ``distance(method, start)``."""
+def landscape(scale: str = "paper"):
+    """Records of landscape: the error bound holds off strict convexity alone, and errors are proportional to σ."""
     found = []
-    for name in nasty_study.NAMES:
-        axes = {"start_x": [-0.5, 0.0, 0.5]} | ({"penalty": [2.0, 10.0]} if name in ("pbgd", "f2ba") else {})
-        made = synthetic.record(2, axes, name=name, seeds=1, scale=scale, steps=20)
-        made.history["distance"] = [distance(name, start) for start in made.history["start_x"]]
+    cases = [("pl_nonconvex", {"condition": c, "dimension_y": d}) for d in (3, 6) for c in landscape_study.CONDITIONS]
+    cases += [("strictly_convex", {"exponent": p}) for p in landscape_study.EXPONENTS]
+    for name, parameters in cases:
+        axes = {"penalty": list(np.geomspace(1, 1e6, 7)), "distance": [0.01, 0.05, 0.1, 1.0]}
+        made = synthetic.record(2, axes, name="lower_only", seeds=1, steps=1, scale=scale)
+        made.config["problem"] = {"name": name, **parameters}
+        sigma, far = 1 / made.history["penalty"], made.history["distance"]
+        p, condition = parameters.get("exponent", 2.0), parameters.get("condition", 1.0)
+        worse = sigma ** ((p - 2) / (p - 1))
+        made.history = made.history.assign(
+            solution_distance=far,
+            proximal_residual=far * worse / condition,
+            solution_slope=1 / worse,
+            penalty_slope=1 / worse,
+            lower_error=far,
+            lower_residual=far ** (p - 1),
+            value_error=sigma * condition,
+            gradient_error=sigma * condition**2,
+            slope_error=sigma,
+            upper_slope=2.0,
+            hypergradient_norm=1.0,
+            pseudoinverse_error=1e-15,
+        )
+        found.append(made)
+    return found
+
+
+def nasty(
+    distance: Callable[[str, float], float] = lambda name, start: 0.0,
+    scale: str = "paper",
+    steps: Callable[[str], Sequence[float]] = lambda name: (0.1, 1.0, 10.0),
+):
+    """Records of nasty: at an upper step of 1 every run ends at ``distance(method, start)``, elsewhere farther away."""
+    found = []
+    for name in nasty_study.ORDER:
+        axes = {"upper_step": list(steps(name)), "start_x": [0.5, 0.2, -0.5, 0.0, 0.4]}
+        axes |= {"penalty": [2.0, 10.0]} if name in ("pbgd joint", "f2ba") else {}
+        made = synthetic.record(2, axes, name=name.split()[0], **_update(name), seeds=1, scale=scale, steps=20)
+        away = 0.1 * np.abs(np.log10(made.history["upper_step"]))
+        made.history["distance"] = away + [distance(name, start) for start in made.history["start_x"]]
         for column in ("x_abs", "y_abs", "upper_loss", "lower_gap"):
             made.history[column] = made.history["distance"]
         found.append(made)
     return found
 
 
-def corrupted(end: Callable[[str, float], float], seeds: int = 2, scale: str = "paper", unsolved: str = ""):
-    """Records of corrupted_labels whose best runs end at ``end(method, rate)``, seeds 0.001 apart."""
+def corrupted(
+    end: Callable[[str, float], float],
+    seeds: int = 7,
+    scale: str = "paper",
+    unsolved: str = "",
+    steps: Callable[[str], Sequence[float]] = lambda name: (0.5, 1.0, 2.0),
+):
+    """Records of corrupted_labels, two variants a method, whose best runs end at ``end(method, rate)``, seeds 0.001
+    apart. The best is the second variant at a step of 1; ``unsolved`` leaves the lower level unsolved."""
     found = []
-    for name in label_study.NAMES:
-        for rate in (0.1, 0.3):
-            for batch in (50, 500):
-                axis = "lower_step" if name == label_study.WITHOUT else "upper_step"
-                made = synthetic.record(
-                    2, {axis: [0.5, 1.0]}, name=name, seeds=seeds, points=8, steps=100, batch_size=batch, scale=scale
-                )
-                made.config["problem"]["corruption_rate"] = rate
-                history = made.history
-                history["upper_loss"] = end(name, rate) + (history[axis] < 1) + 0.001 * history["seed"]
-                history["upper_loss"] += 1 / (1 + history["iteration"]) - 1 / 101
-                history["test_accuracy"], history["cleaning_auc"] = 0.9 - 0.1 * history["upper_loss"], 0.8
-                history["lower_gradient_norm"] = 0.1 + (unsolved != name) / (1 + history["iteration"])
-                found.append(made)
+    for name, rate, batch, variant in itertools.product(label_study.ORDER, (0.1, 0.3), (50, 500), (1, 2)):
+        axis = "lower_step" if name == label_study.WITHOUT else "upper_step"
+        settings = {"name": name, "seeds": seeds, "points": 8, "steps": 100, "batch_size": batch, "scale": scale}
+        made = synthetic.record(2, {axis: list(steps(name))}, lower_iterations=variant, **settings)
+        made.config["problem"]["corruption_rate"] = rate
+        history = made.history
+        away = np.abs(np.log(history[axis])) + (variant == 1)
+        history["upper_loss"] = end(name, rate) + away + 0.001 * history["seed"]
+        history["upper_loss"] += 1 / (1 + history["iteration"]) - 1 / 101
+        history["test_accuracy"], history["cleaning_auc"] = 0.9 - 0.1 * history["upper_loss"], 0.8
+        history["lower_gradient_norm"] = 0.1 + (unsolved != name) / (1 + history["iteration"])
+        found.append(made)
     return found
 
 
@@ -197,26 +254,28 @@ def _update(name: str) -> dict[str, str]:
     return {"update": name.split()[1]} if " " in name else {}
 
 
-def whole(scale: str = "paper", steps: int = 400):
+def whole(scale: str = "paper", steps: int = 400) -> synthetic.Makers:
     """Every experiment of the first-order studies, small."""
     small = {"scale": scale, "points": 60}
     horizons = (30, 100, 300, 1000) if scale == "paper" else (18, 60)
     return {
-        "penalty_rates": scheduled(steps=10 * steps, **small),
-        "penalty_rates_fixed": fixed(horizons=horizons, scale=scale),
-        "first_order_example3": convexity(
+        "penalty_rates": lambda: scheduled(steps=10 * steps, **small),
+        "proximal_rates": lambda: scheduled(steps=10 * steps, names=PROXIMAL, **small),
+        "penalty_rates_fixed": lambda: fixed(horizons=horizons, scale=scale),
+        "first_order_example3": lambda: convexity(
             lambda name, p, step: math.inf if name == "bome" and p > 2 else 20 * p / step, steps=steps, scale=scale
         ),
-        "first_order_lp": regression(
-            lambda name, p: 0.3 + 0.01 * list(NAMES).index(name), seeds=2 if scale == "paper" else 1, scale=scale
+        "first_order_lp": lambda: regression(
+            lambda name, p: 0.3 + 0.01 * ORDER.index(name), seeds=2 if scale == "paper" else 1, scale=scale
         ),
-        "global_optimality": optimality(scale, steps),
-        "penalty_accuracy": accuracy(scale=scale),
-        "lower_bound": bounded(scale=scale),
-        "nasty": nasty(lambda name, start: abs(start), scale),
-        "corrupted_labels": corrupted(
+        "global_optimality": lambda: optimality(scale, steps),
+        "penalty_accuracy": lambda: accuracy(scale=scale),
+        "landscape": lambda: landscape(scale=scale),
+        "lower_bound": lambda: bounded(scale=scale),
+        "nasty": lambda: nasty(lambda name, start: abs(start), scale),
+        "corrupted_labels": lambda: corrupted(
             lambda name, rate: 0.5 + rate + 0.1 * (name == "lower_only"),
-            seeds=2 if scale == "paper" else 1,
+            seeds=7 if scale == "paper" else 1,
             scale=scale,
         ),
     }

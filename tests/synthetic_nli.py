@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import synthetic
-from unibio import records
+from unibio.store import records
 
 METHODS = ("unibio", "unibio_plain", "stocbio", "ttsa", "saba", "ma_soba", "sustain", "vrbo", "bo_rep")
 PAIRS = 10_000
@@ -28,11 +28,13 @@ def record(
     source: str = "snli",
     scale: str = "paper",
     valid: float | None = None,
+    noisy: float = 1 / 3 + 0.1,
+    cost: float = 1.0,
     status: str = "completed",
     points: int = 6,
     upper: float = 1.0,
 ) -> synthetic.FakeRecord:
-    """One job; a seed changes accuracies by a thousandth."""
+    """One job; a seed changes accuracies by a thousandth. ``cost`` multiplies calls and seconds."""
     part = np.linspace(0, 1, points)
     frozen = weights == "frozen"
     metrics = {
@@ -43,12 +45,12 @@ def record(
         "weight_spread": 0.0 * part if frozen else 0.2 * part,
     }
     if noise == "once":
-        metrics |= {"noisy_accuracy": 1 / 3 + 0.1 * part}
+        metrics |= {"noisy_accuracy": 1 / 3 + (noisy - 1 / 3) * part}
         metrics |= {"cleaning_auc": 0.5 + (0 if frozen else auc - 0.5) * part}
         metrics |= {"cleaning_precision": rate + (0 if frozen else auc - 0.5) * part}
-    calls = (part * 900).astype(int)
+    calls = (part * 900 * cost).astype(int)
     head = {"run": 0, "iteration": (part * 300).astype(int), "oracle_calls": calls, "samples": calls * 64}
-    head |= {"lower_samples": (part * 20 * PAIRS).astype(int), "seconds": part * 20}
+    head |= {"lower_samples": (part * 20 * PAIRS).astype(int), "seconds": part * 20 * cost}
     history = pd.DataFrame({name: np.broadcast_to(column, part.shape) for name, column in (head | metrics).items()})
     problem = {"name": "nli_cleaning", "exponent": p, "noise_rate": rate, "noise": noise, "weights": weights}
     problem |= {"width": 4096 if scale == "paper" else 32, "layers": 2}
@@ -106,26 +108,28 @@ def floor(delta: float, method: str = "unibio_plain", *, largest: float = 6.0, *
     return synthetic.FakeRecord(records.record_name(one.config), one.config, one.summary, one.history, runs)
 
 
-def whole(scale: str = "paper") -> dict[str, list]:
+def whole(scale: str = "paper") -> synthetic.Makers:
     """Every experiment."""
     seeds = (1000, 1001)
     return {
-        "nli": everyone(scale=scale),
-        "nli_noise": [one for rate in (0.2, 0.4) for one in everyone(rate=rate, scale=scale)],
-        "nli_exponents": [one for p in (2, 4) for one in everyone(p=p, scale=scale)],
-        "nli_controls": controls(scale=scale),
-        "nli_tuning": [tuning(name, seed=seed, scale=scale) for name in METHODS if name != "saba" for seed in seeds]
-        + [tuning("stocbio", best=1, seed=seed, scale=scale, weights="frozen") for seed in seeds],
-        "nli_tuning_saba": [
+        "nli": lambda: everyone(scale=scale),
+        "nli_noise": lambda: [one for rate in (0.2, 0.4) for one in everyone(rate=rate, scale=scale)],
+        "nli_exponents": lambda: [one for p in (2, 4) for one in everyone(p=p, scale=scale)],
+        "nli_controls": lambda: controls(scale=scale),
+        "nli_tuning": lambda: (
+            [tuning(name, seed=seed, scale=scale) for name in METHODS if name != "saba" for seed in seeds]
+            + [tuning("stocbio", best=1, seed=seed, scale=scale, weights="frozen") for seed in seeds]
+        ),
+        "nli_tuning_saba": lambda: [
             record("saba", upper=upper, seed=seed, scale=scale) for upper in (100.0, 1000.0) for seed in seeds
         ],
-        "nli_floor": [
+        "nli_floor": lambda: [
             floor(delta, name, scale=scale, seed=seed, auc=0.55 + 0.01 * seed * delta)
             for delta in (0.001, 0.5)
             for name in ("unibio", "unibio_plain")
             for seed in range(3)
         ],
-        "nli_released": [
+        "nli_released": lambda: [
             one
             for name in ("unibio_plain", "stocbio", "ma_soba")
             for one in pair(name, 0.52, rate=0.2, noise="released", scale=scale)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,25 @@ import torch
 from torch import Tensor
 
 import standin
-from unibio import Problem, checkpoint, compare, hypergradient, sizing, solve
-from unibio import job as jobs
-from unibio.api import ESTIMATORS
-from unibio.config import Job, job_from
+from unibio import Problem, compare, hypergradient, solve
+from unibio import tensorfile as checkpoint
+from unibio.api.estimating import ESTIMATORS
+from unibio.core.problem import ProblemSpec
+from unibio.core.spectrum import largest_eigenvalue
 from unibio.data import DataSettings
-from unibio.hypergradients import largest_eigenvalue
-from unibio.job import run_job
-from unibio.problem import ProblemSpec
+from unibio.pipeline import batch, sizing
+from unibio.pipeline import compute as jobs
+from unibio.pipeline.composing import composer
+from unibio.pipeline.compute import run_job
+from unibio.pipeline.job import Job, job_from
 from unibio.problems.example3 import Coordinatewise, Example3
 from unibio.problems.lp_regression import LpRegression
-from unibio.problems.nli_cleaning import NLICleaning
+from unibio.problems.nli.cleaning import NLICleaning
 from unibio.problems.quadratic import Quadratic
 from unibio.registry import ALGORITHMS, PROBLEMS, VARIANTS, algorithm_class
-from unibio.run import Interrupted, Settings, Trajectories, simulate
-from unibio.sweep import composer
+from unibio.simulation.loop import simulate
+from unibio.simulation.settings import Settings
+from unibio.simulation.trajectories import Interrupted, Trajectories
 
 REQUIRES_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -51,6 +55,18 @@ def _short_power_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> DataSettings:
     cache = str(tmp_path_factory.mktemp("pairs"))
     return DataSettings(train=36, valid=18, test=10, dimension=6, cache=cache)
+
+
+@pytest.fixture(scope="module")
+def network(pairs: DataSettings) -> Problem:
+    """Built, and looked at by the library, once for all methods."""
+    return NLICleaning(pairs=pairs, width=5, noise_rate=0.3, test=True).build()
+
+
+@pytest.fixture(scope="module")
+def quadratic() -> Problem:
+    """The same for methods on batches of runs."""
+    return Quadratic(size_lower=12, size_upper=12).build()
 
 
 def same(there: Tensor, here: Tensor) -> None:
@@ -78,7 +94,7 @@ def same_history(there: pd.DataFrame, here: pd.DataFrame, precise: bool, dtype: 
 
 def compared(spec: ProblemSpec | Problem, algorithm: str, device: torch.device, **arguments: Any) -> None:
     """``solve`` there and on the CPU; starts are close enough for three iterations not to tell roundings apart."""
-    arguments = {"steps": 3, "seed": [0, 1], "log_points": 4} | arguments
+    arguments = {"steps": 3, "seed": [0, 1], "log_points": 2} | arguments
     here, there = (solve(spec, algorithm, device=where, **arguments) for where in ("cpu", device))
     same(there.x, here.x)
     same(there.y, here.y)
@@ -95,30 +111,49 @@ def few(name: str) -> dict[str, int]:
     return {key: value for key, value in FEW.items() if key in algorithm_class(name).__dataclass_fields__}
 
 
+def one_of_each_kind(names: Iterable[str], kept: Collection[str]) -> list[Any]:
+    """All of them, those beside one of each kind among the long tests."""
+    return [name if name in kept else pytest.param(name, marks=pytest.mark.slow) for name in sorted(names)]
+
+
 # Every method, every problem ------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"unibio_released"}))
-def test_every_method_on_the_network(name: str, device: torch.device, pairs: DataSettings) -> None:
-    spec = NLICleaning(pairs=pairs, width=5, noise_rate=0.3, test=True)
-    compared(spec, name, device, seed=0, **few(name))
+@pytest.mark.parametrize("name", one_of_each_kind(set(ALGORITHMS) - {"unibio_released"}, {"unibio", "saba", "f2sa"}))
+def test_every_method_on_the_network(name: str, device: torch.device, network: Problem) -> None:
+    compared(network, name, device, seed=0, **few(name))
 
 
-@pytest.mark.parametrize("name", sorted({*ALGORITHMS, *VARIANTS} - {"unibio_released"}))
-def test_every_method_on_batches_of_runs(name: str, device: torch.device) -> None:
-    compared(Quadratic(size_lower=12, size_upper=12), name, device, **few(name))
+@pytest.mark.parametrize(
+    "name",
+    one_of_each_kind(
+        {*ALGORITHMS, *VARIANTS} - {"unibio_released"},
+        {"unibio", "bo_rep", "stocbio", "saba", "vrbo", "f2sa", "proximal_momentum", "bome", "pbgd"},
+    ),
+)
+def test_every_method_on_batches_of_runs(name: str, device: torch.device, quadratic: Problem) -> None:
+    compared(quadratic, name, device, **few(name))
 
 
-@pytest.mark.parametrize("weights", ["learned", "frozen"])
-@pytest.mark.parametrize("noise", ["once", "none", "released"])
+@pytest.mark.parametrize(
+    ("noise", "weights"),
+    [
+        ("once", "frozen"),
+        *(pytest.param(noise, "learned", marks=pytest.mark.slow) for noise in ("once", "none", "released")),
+    ],
+)
 def test_every_noise_and_the_frozen_twin(noise: str, weights: str, device: torch.device, pairs: DataSettings) -> None:
     spec = NLICleaning(pairs=pairs, width=5, noise_rate=0.3, noise=noise, weights=weights, exponent=4)
-    compared(spec, "unibio_plain", device, batch_size=10, epochs=1.0, steps=None, dtype=torch.float32)
+    compared(spec.build(), "unibio_plain", device, seed=0, batch_size=10, epochs=1.0, steps=None, dtype=torch.float32)
 
 
-@pytest.mark.parametrize("name", sorted(set(PROBLEMS) - {"nli_cleaning"}))
+@pytest.mark.parametrize(
+    "name",
+    one_of_each_kind(set(PROBLEMS) - {"nli_cleaning"}, {"example3", "hoelder", "lp_regression", "representation"}),
+)
 def test_every_problem(name: str, device: torch.device) -> None:
     # One method of second order with everything carried along, one of first order.
+    problem = PROBLEMS[name]().build()
     for algorithm in ("ma_soba", "f2sa"):
-        compared(PROBLEMS[name](), algorithm, device, **few(algorithm))
+        compared(problem, algorithm, device, **few(algorithm))
 
 
 @pytest.mark.parametrize("spec", [Example3(exponent=6, noise=1.0), Coordinatewise(noise=1.0)])
@@ -184,9 +219,9 @@ def test_rows_that_diverge(device: torch.device) -> None:
 
 
 def interrupted(
-    problem: Problem, name: str, device: torch.device, path: Path, seeds: list[int], then: torch.device
+    problem: Problem, name: str, path: Path, seeds: list[int], *places: torch.device
 ) -> tuple[Trajectories, Trajectories]:
-    """Eight iterations at once; and five of them, with the rest from a checkpoint on another or the same device."""
+    """Six iterations on the first of three devices; and two on each, the next going on from a checkpoint."""
     algorithm = algorithm_class(name)(**few(name))
     assert problem.start is not None
 
@@ -198,39 +233,42 @@ def interrupted(
             should_stop=lambda: len(done) == stop_at,
         )  # fmt: skip
 
-    whole = run(device, Settings(steps=8, log_points=4))
-    kept = Settings(steps=8, log_points=4, checkpoint=path / "checkpoint.pt")
-    with pytest.raises(Interrupted, match="stopped at iteration 5"):
-        run(device, kept, stop_at=5)
-    again = run(then, kept)
-    assert again.resumed_from == 5
-    assert again.x.device.type == then.type
-    return whole, again
+    kept = Settings(steps=6, log_points=4, check=False, checkpoint=path / "checkpoint.pt")
+    for done, there in zip((2, 4), places, strict=False):
+        with pytest.raises(Interrupted, match=f"stopped at iteration {done}"):
+            run(there, kept, stop_at=2)
+    again = run(places[-1], kept)
+    assert again.resumed_from == 4
+    assert again.x.device.type == places[-1].type
+    return run(places[0], Settings(steps=6, log_points=4, check=False)), again
 
 
-@pytest.mark.parametrize("name", ["unibio", "saba"])
+@pytest.mark.parametrize("name", [pytest.param("unibio", marks=pytest.mark.slow), "saba"])
 def test_an_interrupted_network_goes_on_to_the_same_numbers(
-    name: str, device: torch.device, pairs: DataSettings, tmp_path: Path
+    name: str, device: torch.device, network: Problem, tmp_path: Path
 ) -> None:
     """To the last bit on any device: nothing that is summed in no particular order may be in its way."""
-    problem = NLICleaning(pairs=pairs, width=5, noise_rate=0.3).build()
-    whole, again = interrupted(problem, name, device, tmp_path, [3], then=device)
+    whole, again = interrupted(network, name, tmp_path, [3], device, device, device)
     assert torch.equal(again.x.cpu(), whole.x.cpu())
     assert torch.equal(again.y.cpu(), whole.y.cpu())
     same_history(again.history, whole.history, precise=True)
 
 
-@pytest.mark.parametrize("name", sorted({*ALGORITHMS, *VARIANTS} - {"unibio_released"}))
-def test_a_checkpoint_goes_from_a_device_to_the_cpu(name: str, device: torch.device, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    one_of_each_kind(
+        {*ALGORITHMS, *VARIANTS} - {"unibio_released"},
+        {"unibio", "saba", "vrbo", "f2sa", "proximal_momentum"},
+    ),
+)
+def test_a_checkpoint_goes_from_the_cpu_to_a_device_and_back(name: str, device: torch.device, tmp_path: Path) -> None:
     """A job is the same job wherever it runs: what a GPU began, a machine without one may finish."""
     problem = Quadratic(size_lower=12, size_upper=12).build()
-    for start, end in ((device, torch.device("cpu")), (torch.device("cpu"), device)):
-        path = tmp_path / end.type
-        path.mkdir()
-        whole, again = interrupted(problem, name, start, path, [3, 1], then=end)
-        precise = device.type == standin.NAME
-        np.testing.assert_allclose(again.x.cpu().numpy(), whole.x.cpu().numpy(), rtol=0, atol=0 if precise else 1e-9)
-        same_history(again.history, whole.history, precise)
+    here = torch.device("cpu")
+    whole, again = interrupted(problem, name, tmp_path, [3, 1], here, device, here)
+    precise = device.type == standin.NAME
+    np.testing.assert_allclose(again.x.numpy(), whole.x.numpy(), rtol=0, atol=0 if precise else 1e-9)
+    same_history(again.history, whole.history, precise)
 
 
 def test_a_checkpoint_of_cuda_is_read_without_cuda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +293,8 @@ def test_a_whole_job(
 ) -> None:
     """``device=cuda`` from configuration to record."""
     here = run_job(network_job(pairs, tmp_path, "cpu")).record
-    monkeypatch.setattr(jobs, "pick_device", lambda name: device)
+    for module in (jobs, batch):
+        monkeypatch.setattr(module, "pick_device", lambda name: device)
     there = run_job(network_job(pairs, tmp_path, "cuda")).record
     same_history(there.history, here.history, device.type == standin.NAME)
     assert {"cleaning_auc", "test_accuracy", "weight_spread"} <= set(there.history)

@@ -2,7 +2,7 @@
 
 import sys
 
-from unibio.cli import COMMANDS, main
+from unibio.cli.main import COMMANDS, main
 
 if __name__ == "__main__":
     main(sys.argv[1:] if sys.argv[1:2] and sys.argv[1] in COMMANDS else ["run", *sys.argv[1:]])

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import torch
 
-from unibio import checkpoint, records, run
-from unibio.config import Job
-from unibio.job import run_job
-from unibio.provenance import circumstances_of
+from unibio import tensorfile
+from unibio.pipeline.compute import run_job
+from unibio.pipeline.job import Job
+from unibio.pipeline.provenance import circumstances_of
+from unibio.simulation import loop as run
+from unibio.store import records
 
 #: How far a write is when the process dies: half of it on disk, all of it but not synced, synced but not renamed.
 STAGES = ("half", "unsynced", "unnamed")
@@ -183,6 +185,6 @@ def _executed(log: Path) -> list[int]:
 def _saved(path: Path) -> int:
     """The iteration of a directory's checkpoint; 0 where there is none."""
     for file in path.glob("checkpoint-*.pt"):
-        content = checkpoint.load(file)
+        content = tensorfile.load(file)
         return 0 if content is None else int(content["iteration"])
     return 0

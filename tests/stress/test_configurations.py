@@ -1,4 +1,4 @@
-"""A thousand wrong configurations: each ends in one line, and nothing is written."""
+"""Two thousand wrong configurations: each ends in one line, and nothing is written."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from stress.bad_configurations import KINDS, refuse_all, wrong
-from unibio.cli import main
+from unibio.cli.main import main
 
 
-def test_a_thousand_wrong_configurations(tmp_path: Path) -> None:
-    counts = refuse_all(1000, tmp_path / "runs", seed=1)
+def test_two_thousand_wrong_configurations(tmp_path: Path) -> None:
+    counts = refuse_all(2000, tmp_path / "runs", seed=1)
     print(f"\n{counts.total()} wrong configurations of {len(counts)} kinds refused:")
     for kind, count in counts.most_common():
         print(f"  {count:4}  {kind}")
-    assert counts.total() == 1000
-    assert len(KINDS) == len(counts) >= 12
+    assert counts.total() == 2000
+    assert len(KINDS) == len(counts) >= 30
 
 
 def test_the_command_line_says_the_same_and_exits_with_2(

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 from stress.damage import damaged
-from unibio import checkpoint, records
-from unibio.config import Job
-from unibio.job import existing, run_job
-from unibio.sweep import composer, expand
+from unibio import tensorfile
+from unibio.pipeline.composing import composer, expand
+from unibio.pipeline.compute import existing, run_job
+from unibio.pipeline.job import Job
+from unibio.store import records
 
 
 def job_in(root: Path) -> Job:
@@ -45,12 +46,12 @@ def test_every_damage_to_a_checkpoint_is_found(tmp_path: Path) -> None:
     import torch
 
     path = tmp_path / "checkpoint-1.pt"
-    checkpoint.save(path, {"iteration": 3, "state": {"x": torch.randn(40, 7)}, "rows": [{"a": 1.5}]})
+    tensorfile.save(path, {"iteration": 3, "state": {"x": torch.randn(40, 7)}, "rows": [{"a": 1.5}]})
     count = 0
     for what in damaged(path, flips=2000, seed=4):
         try:
-            checkpoint.load(path)
-        except checkpoint.DamagedCheckpoint:
+            tensorfile.load(path)
+        except tensorfile.DamagedFile:
             count += 1
         else:
             raise AssertionError(what)
@@ -67,7 +68,7 @@ def test_no_secret_reaches_a_record_or_an_offline_dashboard(tmp_path: Path) -> N
         "import unibio.algorithms.unibio as u\n"
         "def step(*_): raise RuntimeError('no luck')\n"
         "u.UniBiO.step = step\n"
-        f"from unibio.cli import main; main(['run', 'seed=9', 'steps=5', 'records={tmp_path / 'runs'}'])"
+        f"from unibio.cli.main import main; main(['run', 'seed=9', 'steps=5', 'records={tmp_path / 'runs'}'])"
     )
     failed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
     assert failed.returncode == 1, failed.stderr

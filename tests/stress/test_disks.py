@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from unibio import records
-from unibio.status import state_of
+from unibio.store import records
+from unibio.store.status import state_of
 
 WORDS = ("problem.noise=1", "+grid.seed={count: 40}", "steps=600", "checkpoint_seconds=0.2")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stress.kills import campaign
-from unibio.config import Job
-from unibio.sweep import composer, expand
+from unibio.pipeline.composing import composer, expand
+from unibio.pipeline.job import Job
 
 
 def one(words: list[str], root: Path) -> Job:

@@ -17,10 +17,11 @@ import json, sys
 from pathlib import Path
 import torch
 from unibio.data import DataSettings
-from unibio.problems import nli_memory
-from unibio.problems.nli_cleaning import NLICleaning
+from unibio.problems.nli import memory as nli_memory
+from unibio.problems.nli.cleaning import NLICleaning
 from unibio.registry import algorithm_class
-from unibio.run import Settings, simulate
+from unibio.simulation.loop import simulate
+from unibio.simulation.settings import Settings
 
 def memory(kind):
     return int(Path("/proc/self/status").read_text().split(kind + ":")[1].split()[0]) * 1024

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from stress import slurm_node
-from unibio import heartbeat, records
-from unibio.config import Job
-from unibio.job import existing, run_job
-from unibio.status import state_of
-from unibio.sweep import composer, expand
+from unibio.pipeline.composing import composer, expand
+from unibio.pipeline.compute import existing, run_job
+from unibio.pipeline.job import Job
+from unibio.store import heartbeat, records
+from unibio.store.status import state_of
 
 JOBS = 22
 SWEEP = (f"seed=range({JOBS})", "problem.noise=1", "steps=1500", "checkpoint_seconds=0.2", "tracker=none", "device=cpu")
@@ -48,10 +48,12 @@ def jobs_of(root: Path) -> list[Job]:
         return expand([*SWEEP, f"records={root}"], compose_one)
 
 
-def sweep(node: slurm_node.Node, root: Path, *more: str, what: Sequence[str] = SWEEP) -> subprocess.Popen[str]:
-    words = ["-m", *what, f"records={root}", "launcher=slurm", "launcher.partition=low", "launcher.gpus_per_node=1"]
+def sweep(
+    node: slurm_node.Node, root: Path, *more: str, partition: str = "low", what: Sequence[str] = SWEEP
+) -> subprocess.Popen[str]:
+    words = ["-m", *what, f"records={root}", "launcher=slurm", f"launcher.partition={partition}"]
     words += [f"launcher.setup=['echo $SLURM_ARRAY_TASK_ID gpu=$CUDA_VISIBLE_DEVICES >> {root}/gpus']"]
-    words += ["launcher.signal_delay_s=30", "launcher.timeout_min=30", *more]
+    words += ["launcher.gpus_per_node=1", "launcher.signal_delay_s=30", "launcher.timeout_min=30", *more]
     environment = node.environment | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "unibio", *words],
@@ -71,7 +73,7 @@ def until(ready: Callable[[], object], what: str, process: subprocess.Popen[str]
 
 
 def test_what_slurm_refuses_is_said(node: slurm_node.Node, tmp_path: Path) -> None:
-    refused = sweep(node, tmp_path, "launcher.partition=nowhere", "launcher.setup=[]")
+    refused = sweep(node, tmp_path, partition="nowhere")
     out, err = refused.communicate(timeout=300)
     assert refused.returncode == 2, (out, err)
     assert re.fullmatch(r"unibio: SLURM refuses the jobs: .*partition.*", err.splitlines()[-1])

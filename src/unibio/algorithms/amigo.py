@@ -8,11 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import State
-from unibio.algorithms.steps import AuxiliarySteps
-from unibio.oracle import Oracle
-from unibio.parameters import hyper
-from unibio.updates import descend
+from unibio.core.algorithm import State
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import hyper
+from unibio.core.steps import AuxiliarySteps
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class AmIGO(AuxiliarySteps):
     """
 
     name: ClassVar[str] = "amigo"
+    updates: ClassVar[tuple[str, ...]] = ("upper", "lower", "auxiliary")
 
     lower_iterations: int = hyper(10, "lower steps per iteration", symbol="n", at_least=1)
     auxiliary_iterations: int = hyper(10, "steps on z per iteration", symbol="m", at_least=1)
@@ -38,10 +38,11 @@ class AmIGO(AuxiliarySteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
+        move = self.moves(state, k)
         for _ in range(self.lower_iterations):
-            y = oracle.project_lower(descend(y, self.rho(k), oracle.grad_lower(x, y)))
+            y = oracle.project_lower(move.lower(y, self.rho(k), oracle.grad_lower(x, y)))
         f_x, f_y = oracle.grad_upper(x, y)
         for _ in range(self.auxiliary_iterations):
-            z = descend(z, self.gamma(k), oracle.hvp(x, y, z) - f_y)
-        x = oracle.project_upper(descend(x, self.eta(k), f_x - oracle.jvp(x, y, z)))
-        return {"x": x, "y": y, "z": z, "k": k + 1}
+            z = move.auxiliary(z, self.gamma(k), oracle.hvp(x, y, z) - f_y)
+        x = oracle.project_upper(move.upper(x, self.eta(k), f_x - oracle.jvp(x, y, z)))
+        return {"x": x, "y": y, "z": z, "k": k + 1, **move.carried}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import State
-from unibio.algorithms.steps import AuxiliarySteps
-from unibio.epoch_sgd import epoch_sgd
-from unibio.oracle import Oracle
-from unibio.parameters import PerRun, hyper
-from unibio.updates import descend, mix, normalised
+from unibio.core.algorithm import State
+from unibio.core.epoch_sgd import epoch_sgd
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import PerRun, hyper
+from unibio.core.steps import AuxiliarySteps
+from unibio.core.updates import mix, normalised
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class BOREP(AuxiliarySteps):
     """
 
     name: ClassVar[str] = "bo_rep"
+    updates: ClassVar[tuple[str, ...]] = ("upper", "auxiliary")
+    no_update: ClassVar[Mapping[str, str]] = {"lower": "Epoch-SGD's steps are its own, projected and averaged"}
 
     upper_step: PerRun = hyper(0.01, "normalised upper-level step", symbol="η", above=0)
     momentum: PerRun = hyper(0.9, "weight of the old momentum", symbol="β", at_least=0, below=1)
@@ -58,13 +61,14 @@ class BOREP(AuxiliarySteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, h, k = state["x"], state["y"], state["z"], state["h"], state["k"]
+        move = self.moves(state, k)
         if k > 0 and k % self.period == 0:
             y = self.update_lower(oracle, x, y, k)
         f_x, f_y = oracle.grad_upper(x, y)
         h = mix(h, f_x - oracle.jvp(x, y, z), self.momentum)
-        z = descend(z, self.gamma(k), oracle.hvp(x, y, z) - f_y)
-        x = oracle.project_upper(descend(x, self.eta(k), normalised(h)))
-        return {"x": x, "y": y, "z": z, "h": h, "k": k + 1}
+        z = move.auxiliary(z, self.gamma(k), oracle.hvp(x, y, z) - f_y)
+        x = oracle.project_upper(move.upper(x, self.eta(k), normalised(h)))
+        return {"x": x, "y": y, "z": z, "h": h, "k": k + 1, **move.carried}
 
     def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor, k: int) -> Tensor:
         """N projected, averaged steps: a single epoch of Epoch-SGD."""

@@ -8,10 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import Algorithm, State
-from unibio.oracle import Oracle
-from unibio.parameters import PerRun, hyper
-from unibio.updates import descend
+from unibio.core.algorithm import Algorithm, State
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import PerRun, hyper
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class BOME(Algorithm):
     """
 
     name: ClassVar[str] = "bome"
+    updates: ClassVar[tuple[str, ...]] = ("upper", "lower")
 
     upper_step: PerRun = hyper(0.1, "step of x and y", symbol="ξ", above=0)
     lower_step: PerRun = hyper(0.1, "step of w", symbol="ρ", above=0)
@@ -39,13 +39,14 @@ class BOME(Algorithm):
     batch_size: int | None = hyper(None, "minibatch size for finite sums; null means the full batch", at_least=1)
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
-        return {"x": x, "y": y}
+        return {"x": x, "y": y, "k": 0}
 
     def step(self, oracle: Oracle, state: State) -> State:
-        x, y = state["x"], state["y"]
+        x, y, k = state["x"], state["y"], state["k"]
+        move = self.moves(state, k)
         w = y
         for _ in range(self.lower_iterations):
-            w = oracle.project_lower(descend(w, self.lower_step, oracle.grad_lower(x, w)))
+            w = oracle.project_lower(move.lower(w, self.lower_step, oracle.grad_lower(x, w), "w"))
         f_x, f_y = oracle.grad_upper(x, y)
         sample = oracle.sample_lower()
         q_x = oracle.grad_lower_x(x, y, sample) - oracle.grad_lower_x(x, w, sample)
@@ -59,6 +60,8 @@ class BOME(Algorithm):
         alignment = (f_x * q_x).sum(-1, keepdim=True) + (f_y * q_y).sum(-1, keepdim=True)
         multiplier = torch.clamp((wanted - alignment) / (square + self.guard), min=0)
         return {
-            "x": oracle.project_upper(descend(x, self.upper_step, f_x + multiplier * q_x)),
-            "y": oracle.project_lower(descend(y, self.upper_step, f_y + multiplier * q_y)),
+            "x": oracle.project_upper(move.upper(x, self.upper_step, f_x + multiplier * q_x)),
+            "y": oracle.project_lower(move.upper(y, self.upper_step, f_y + multiplier * q_y, "y")),
+            "k": k + 1,
+            **move.carried,
         }

@@ -7,11 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from unibio.algorithms.base import State
 from unibio.algorithms.first_order import PenaltySteps
-from unibio.oracle import Oracle
-from unibio.parameters import PerRun, hyper
-from unibio.updates import descend
+from unibio.core.algorithm import State
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import PerRun, hyper
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class F2BA(PenaltySteps):
     """
 
     name: ClassVar[str] = "f2ba"
+    updates: ClassVar[tuple[str, ...]] = ("upper", "lower")
 
     upper_step: PerRun = hyper(0.1, "upper-level step", symbol="η", above=0)
     lower_step: PerRun = hyper(0.1, "effective step on g of z and y", symbol="αλ", above=0)
@@ -38,17 +38,20 @@ class F2BA(PenaltySteps):
     difference_samples: str = hyper("fresh", "samples of the two g_x", choices=("fresh", "shared"))
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
-        return {"x": x, "y": y, "z": y}
+        return {"x": x, "y": y, "z": y, "k": 0}
 
     def step(self, oracle: Oracle, state: State) -> State:
-        x, y = state["x"], state["y"]
+        x, y, k = state["x"], state["y"], state["k"]
+        move = self.moves(state, k)
         z = y if self.restart else state["z"]
         for _ in range(self.lower_iterations):
-            z = oracle.project_lower(descend(z, self.lower_step, oracle.grad_lower(x, z)))
-            _, f_y = oracle.grad_upper(x, y)
-            y = oracle.project_lower(descend(y, self.lower_step, f_y / self.penalty + oracle.grad_lower(x, y)))
-        f_x, _ = oracle.grad_upper(x, y)
+            z = oracle.project_lower(move.lower(z, self.lower_step, oracle.grad_lower(x, z), "z"))
+            f_y = oracle.grad_upper_y(x, y)
+            g_y = oracle.grad_lower(x, y)
+            y = oracle.project_lower(move.lower(y, self.lower_step, f_y / self.penalty + g_y))
+        f_x = oracle.grad_upper_x(x, y)
         first = oracle.sample_lower()
         second = first if self.difference_samples == "shared" else oracle.sample_lower()
         direction = f_x + self.penalty * (oracle.grad_lower_x(x, y, first) - oracle.grad_lower_x(x, z, second))
-        return {"x": oracle.project_upper(descend(x, self.upper_step, direction)), "y": y, "z": z}
+        x = oracle.project_upper(move.upper(x, self.upper_step, direction))
+        return {"x": x, "y": y, "z": z, "k": k + 1, **move.carried}

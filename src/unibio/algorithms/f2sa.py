@@ -7,11 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from unibio.algorithms.base import State
 from unibio.algorithms.first_order import ScheduledPenalty, chosen
-from unibio.oracle import Oracle
-from unibio.parameters import PerRun, hyper
-from unibio.updates import descend
+from unibio.core.algorithm import State
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import PerRun, hyper
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,7 @@ class F2SA(PenalisedIterate):
     """
 
     name: ClassVar[str] = "f2sa"
+    updates: ClassVar[tuple[str, ...]] = ("upper", "lower")
     exponents: ClassVar[dict[str, tuple[float, float]]] = {
         "exact": (1 / 3, 0.0),
         "upper": (3 / 5, 2 / 5),
@@ -76,11 +76,12 @@ class F2SA(PenalisedIterate):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
-        penalty = self.weight(k)
+        penalty, move = self.weight(k), self.moves(state, k)
         for _ in range(self.lower_iterations):
-            z = oracle.project_lower(descend(z, self.gamma(k), oracle.grad_lower(x, z)))
-            _, f_y = oracle.grad_upper(x, y)
-            y = oracle.project_lower(descend(y, self.alpha(k), f_y + penalty * oracle.grad_lower(x, y)))
-        f_x, _ = oracle.grad_upper(x, y)
+            z = oracle.project_lower(move.lower(z, self.gamma(k), oracle.grad_lower(x, z), "z"))
+            f_y = oracle.grad_upper_y(x, y)
+            y = oracle.project_lower(move.lower(y, self.alpha(k), f_y + penalty * oracle.grad_lower(x, y)))
+        f_x = oracle.grad_upper_x(x, y)
         direction = f_x + penalty * (oracle.grad_lower_x(x, y) - oracle.grad_lower_x(x, z))
-        return {"x": oracle.project_upper(descend(x, self.eta(k), direction)), "y": y, "z": z, "k": k + 1}
+        x = oracle.project_upper(move.upper(x, self.eta(k), direction))
+        return {"x": x, "y": y, "z": z, "k": k + 1, **move.carried}

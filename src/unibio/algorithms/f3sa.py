@@ -7,13 +7,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from unibio.algorithms.base import State
 from unibio.algorithms.f2sa import PenalisedIterate
 from unibio.algorithms.first_order import chosen, kept, lower_estimates, upper_estimates
-from unibio.oracle import Oracle
-from unibio.parameters import PerRun, hyper
-from unibio.schedules import decay
-from unibio.updates import descend
+from unibio.core.algorithm import State
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import PerRun, hyper
+from unibio.core.updates import decay
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class F3SA(PenalisedIterate):
     """
 
     name: ClassVar[str] = "f3sa"
+    updates: ClassVar[tuple[str, ...]] = ("upper", "lower")
     exponents: ClassVar[dict[str, tuple[float, float]]] = {
         "exact": (1 / 3, 0.0),
         "upper": (1 / 2, 1 / 4),
@@ -52,12 +52,12 @@ class F3SA(PenalisedIterate):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
-        penalty, keep = self.weight(k), self.keep(k)
+        penalty, keep, move = self.weight(k), self.keep(k), self.moves(state, k)
         d = lower_estimates(oracle, state, "y z", keep)
-        new_z = oracle.project_lower(descend(z, self.gamma(k), d["g_y(z)"]))
-        new_y = oracle.project_lower(descend(y, self.alpha(k), d["f_y(y)"] + penalty * d["g_y(y)"]))
+        new_z = oracle.project_lower(move.lower(z, self.gamma(k), d["g_y(z)"], "z"))
+        new_y = oracle.project_lower(move.lower(y, self.alpha(k), d["f_y(y)"] + penalty * d["g_y(y)"]))
         moved = state | {"y": new_y, "z": new_z, "y old": y, "z old": z}
         d |= upper_estimates(oracle, moved, "y z", keep)
         direction = d["f_x(y)"] + penalty * (d["g_x(y)"] - d["g_x(z)"])
-        new_x = oracle.project_upper(descend(x, self.eta(k), direction))
-        return {"x": new_x, "y": new_y, "z": new_z, "x old": x, "y old": y, "z old": z, **d, "k": k + 1}
+        new_x = oracle.project_upper(move.upper(x, self.eta(k), direction))
+        return {"x": new_x, "y": new_y, "z": new_z, "x old": x, "y old": y, "z old": z, **d, "k": k + 1} | move.carried

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import Algorithm, State
-from unibio.oracle import Oracle, Sample
-from unibio.parameters import PerRun, hyper
-from unibio.schedules import decay
+from unibio.core.algorithm import Algorithm, State
+from unibio.core.oracle import Oracle, Sample
+from unibio.core.parameters import PerRun, hyper
+from unibio.core.updates import decay
 
 #: What is noisy, as the exponents of a schedule are named: nothing, the upper level only, both levels.
 NOISE = ("exact", "upper", "both")
@@ -69,13 +69,9 @@ def lower_estimates(oracle: Oracle, state: State, points: str, keep: PerRun) -> 
         keep: the weight of the old estimate.
     """
     y, z = points.split()
-
-    def f_y(x: Tensor, at: Tensor, sample: Sample) -> Tensor:
-        return oracle.grad_upper(x, at, sample)[1]
-
     return {
         "g_y(z)": estimate(oracle.grad_lower, oracle.sample_lower(), state, "g_y(z)", ("x", z), keep),
-        "f_y(y)": estimate(f_y, oracle.sample_upper(), state, "f_y(y)", ("x", y), keep),
+        "f_y(y)": estimate(oracle.grad_upper_y, oracle.sample_upper(), state, "f_y(y)", ("x", y), keep),
         "g_y(y)": estimate(oracle.grad_lower, oracle.sample_lower(), state, "g_y(y)", ("x", y), keep),
     }
 
@@ -83,12 +79,8 @@ def lower_estimates(oracle: Oracle, state: State, points: str, keep: PerRun) -> 
 def upper_estimates(oracle: Oracle, state: State, points: str, keep: PerRun) -> dict[str, Tensor]:
     """STORM estimates of f_x and g_x at y, and of g_x at z; as :func:`lower_estimates`."""
     y, z = points.split()
-
-    def f_x(x: Tensor, at: Tensor, sample: Sample) -> Tensor:
-        return oracle.grad_upper(x, at, sample)[0]
-
     return {
-        "f_x(y)": estimate(f_x, oracle.sample_upper(), state, "f_x(y)", ("x", y), keep),
+        "f_x(y)": estimate(oracle.grad_upper_x, oracle.sample_upper(), state, "f_x(y)", ("x", y), keep),
         "g_x(y)": estimate(oracle.grad_lower_x, oracle.sample_lower(), state, "g_x(y)", ("x", y), keep),
         "g_x(z)": estimate(oracle.grad_lower_x, oracle.sample_lower(), state, "g_x(z)", ("x", z), keep),
     }

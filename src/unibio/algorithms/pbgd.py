@@ -7,11 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from unibio.algorithms.base import State
 from unibio.algorithms.first_order import PenaltySteps
-from unibio.oracle import Oracle
-from unibio.parameters import PerRun, hyper
-from unibio.updates import descend
+from unibio.core.algorithm import State
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import PerRun, hyper
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class PBGD(PenaltySteps):
     """
 
     name: ClassVar[str] = "pbgd"
+    updates: ClassVar[tuple[str, ...]] = ("upper", "lower")
 
     upper_step: PerRun = hyper(0.1, "step times penalty", symbol="α₀", above=0)
     lower_step: PerRun = hyper(0.1, "effective step on g of inner loops", symbol="β", above=0)
@@ -38,18 +38,22 @@ class PBGD(PenaltySteps):
     penalised_iterations: int = hyper(10, "blockwise: steps of y per iteration", symbol="T_y", at_least=1)
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
-        return {"x": x, "y": y, "w": y}
+        return {"x": x, "y": y, "w": y, "k": 0}
 
     def step(self, oracle: Oracle, state: State) -> State:
-        x, y, w = state["x"], state["y"], state["w"]
+        x, y, w, k = state["x"], state["y"], state["w"], state["k"]
+        move = self.moves(state, k)
         for _ in range(self.lower_iterations):
-            w = oracle.project_lower(descend(w, self.lower_step, oracle.grad_lower(x, w)))
+            w = oracle.project_lower(move.lower(w, self.lower_step, oracle.grad_lower(x, w), "w"))
         if self.update == "blockwise":
             for _ in range(self.penalised_iterations):
-                _, f_y = oracle.grad_upper(x, y)
-                y = oracle.project_lower(descend(y, self.lower_step, f_y / self.penalty + oracle.grad_lower(x, y)))
+                f_y = oracle.grad_upper_y(x, y)
+                g_y = oracle.grad_lower(x, y)
+                y = oracle.project_lower(move.lower(y, self.lower_step, f_y / self.penalty + g_y))
         f_x, f_y = oracle.grad_upper(x, y)
-        new_x = descend(x, self.upper_step, f_x / self.penalty + oracle.grad_lower_x(x, y) - oracle.grad_lower_x(x, w))
+        direction = f_x / self.penalty + oracle.grad_lower_x(x, y) - oracle.grad_lower_x(x, w)
+        new_x = move.upper(x, self.upper_step, direction)
         if self.update == "joint":
-            y = oracle.project_lower(descend(y, self.upper_step, f_y / self.penalty + oracle.grad_lower(x, y)))
-        return {"x": oracle.project_upper(new_x), "y": y, "w": w}
+            g_y = oracle.grad_lower(x, y)
+            y = oracle.project_lower(move.upper(y, self.upper_step, f_y / self.penalty + g_y, "y"))
+        return {"x": oracle.project_upper(new_x), "y": y, "w": w, "k": k + 1, **move.carried}

@@ -9,12 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import State
 from unibio.algorithms.first_order import ScheduledPenalty, chosen, kept, lower_estimates, upper_estimates
-from unibio.oracle import Oracle
-from unibio.parameters import PerRun, hyper
-from unibio.schedules import decay
-from unibio.updates import descend
+from unibio.core.algorithm import State
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import PerRun, hyper
+from unibio.core.updates import decay, descend
 
 
 @dataclass(frozen=True)
@@ -65,11 +64,11 @@ class Proximal(ProximalSteps):
         share, gamma = 1 / self.grown(k, self.penalty_growth), self.decayed(self.lower_step, k, growth)
         for _ in range(self.times(self.lower_iterations, k, growth)):
             v = oracle.project_lower(v - gamma * (oracle.grad_lower(x, v) + self.pulled(v, z)))
-            _, f_y = oracle.grad_upper(x, u)
+            f_y = oracle.grad_upper_y(x, u)
             u = oracle.project_lower(u - gamma * (share * f_y + oracle.grad_lower(x, u) + self.pulled(u, y)))
         directions, total = self.times(self.upper_average, k, growth), torch.zeros_like(x)
         for _ in range(directions):
-            f_x, _ = oracle.grad_upper(x, u)
+            f_x = oracle.grad_upper_x(x, u)
             total = total + share * f_x + oracle.grad_lower_x(x, u) - oracle.grad_lower_x(x, v)
         return {
             "x": oracle.project_upper(x - self.upper_step / directions * total),

@@ -8,12 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import Algorithm, State
-from unibio.epoch_sgd import epoch_sgd
+from unibio.core.algorithm import Algorithm, State
+from unibio.core.epoch_sgd import epoch_sgd
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import PerRun, hyper
+from unibio.core.updates import descend, mix, normalised
 from unibio.errors import InputError
-from unibio.oracle import Oracle
-from unibio.parameters import PerRun, hyper
-from unibio.updates import descend, mix, normalised
 
 
 @dataclass(frozen=True)

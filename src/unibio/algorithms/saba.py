@@ -9,12 +9,12 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import Diagnosis, State
-from unibio.algorithms.steps import AuxiliarySteps
-from unibio.oracle import Oracle
-from unibio.parameters import hyper
-from unibio.tables import GIB, Blocks, SharedTable, Tables, check_memory
-from unibio.updates import descend
+from unibio.core.algorithm import Diagnosis, State
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import hyper
+from unibio.core.saga import GIB, Blocks, SharedTable, Tables, check_memory
+from unibio.core.steps import AuxiliarySteps
+from unibio.errors import InputError
 
 
 class Kept(NamedTuple):
@@ -46,7 +46,7 @@ class Kept(NamedTuple):
         return kept
 
     def size(self, runs: int, dx: int, dy: int, element_size: int, limit: float) -> int:
-        """Bytes of all tables; more than ``limit`` GiB are refused, as :func:`~unibio.tables.check_memory` does."""
+        """Bytes of all tables; more than ``limit`` GiB are refused, as :func:`~unibio.core.saga.check_memory` does."""
         lower, upper = self.lower.count, self.upper.count
         if isinstance(self.of_x, SharedTable):
             each, said = lower * 2 * dy + upper * dy + dx, f"2·{dy} + {upper} upper blocks × {dy} + {dx}"
@@ -82,6 +82,7 @@ class SABA(AuxiliarySteps):
     """
 
     name: ClassVar[str] = "saba"
+    updates: ClassVar[tuple[str, ...]] = ("upper", "lower", "auxiliary")
 
     table_start: str = hyper("filled", "tables at the start: one full pass, or zeros", choices=("filled", "zeros"))
     table_limit: float = hyper(2.0, "GiB that the tables may take", above=0)
@@ -94,6 +95,11 @@ class SABA(AuxiliarySteps):
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
         kept = Kept.of(oracle, len(x))
+        if self.upper_update is not None and isinstance(kept.of_x, SharedTable):
+            raise InputError(
+                "upper_update: where x weights data points (weighted), SABA steps only where its tables change, "
+                "which no rule does; leave weighted out of the problem, or upper_update"
+            )
         kept.size(len(x), x.shape[-1], y.shape[-1], x.element_size(), self.table_limit)
         state: State = {"x": x, "y": y, "z": torch.zeros_like(y), "k": 0}
         kept.of_x.begin(state, x)
@@ -119,23 +125,24 @@ class SABA(AuxiliarySteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
-        kept = Kept.of(oracle, len(x))
+        kept, move = Kept.of(oracle, len(x)), self.moves(state, k)
         i, j = kept.lower.pick(oracle), kept.upper.pick(oracle)
         zeta, xi = kept.lower.sample(oracle, i), kept.upper.sample(oracle, j)
         f_x, f_y = oracle.grad_upper(x, y, xi)
-        g_y, Hz, Jz = oracle.grad_lower(x, y, zeta), oracle.hvp(x, y, z, zeta), oracle.jvp(x, y, z, zeta)
+        g_y, Hz, Jz = oracle.lower_at_once(x, y, z, zeta)
         g_y, Hz, f_y = kept.of_y.average(state, (i, i, j), (g_y, Hz, f_y))
         if isinstance(kept.of_x, SharedTable):  # and f_x = 0
             assert oracle.problem.weighted is not None
             new_x = kept.of_x.descend(state, x, -self.eta(k), i, oracle.problem.weighted(zeta.value), Jz)
         else:
             Jz, f_x = kept.of_x.average(state, (i, j), (Jz, f_x))
-            new_x = descend(x, self.eta(k), f_x - Jz)
+            new_x = move.upper(x, self.eta(k), f_x - Jz)
         return state | {
             "x": oracle.project_upper(new_x),
-            "y": oracle.project_lower(descend(y, self.rho(k), g_y)),
-            "z": descend(z, self.gamma(k), Hz - f_y),
+            "y": oracle.project_lower(move.lower(y, self.rho(k), g_y)),
+            "z": move.auxiliary(z, self.gamma(k), Hz - f_y),
             "k": k + 1,
+            **move.carried,
         }
 
     def diagnose(self, oracle: Oracle, state: State) -> Diagnosis:

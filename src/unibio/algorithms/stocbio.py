@@ -7,11 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from unibio.algorithms.base import State
-from unibio.algorithms.steps import NeumannSteps
-from unibio.oracle import Oracle
-from unibio.parameters import hyper
-from unibio.updates import descend
+from unibio.core.algorithm import State
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import hyper
+from unibio.core.steps import NeumannSteps
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,8 @@ class StocBiO(NeumannSteps):
     """
 
     name: ClassVar[str] = "stocbio"
+    restarts: ClassVar[bool] = True
+    updates: ClassVar[tuple[str, ...]] = ("upper", "lower")
 
     lower_iterations: int = hyper(10, "lower steps per iteration", symbol="D", at_least=1)
 
@@ -35,11 +36,12 @@ class StocBiO(NeumannSteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, k = state["x"], state["y"], state["k"]
+        move = self.moves(state, k)
         for _ in range(self.lower_iterations):
-            y = oracle.project_lower(descend(y, self.rho(k), oracle.grad_lower(x, y)))
+            y = oracle.project_lower(move.lower(y, self.rho(k), oracle.grad_lower(x, y)))
         h = self.hypergradient(oracle, x, y, self.draw(oracle))
-        x = oracle.project_upper(descend(x, self.eta(k), h))
-        return {"x": x, "y": y, "k": k + 1}
+        x = oracle.project_upper(move.upper(x, self.eta(k), h))
+        return {"x": x, "y": y, "k": k + 1, **move.carried}
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import State
-from unibio.algorithms.steps import NeumannSteps
-from unibio.oracle import Oracle
-from unibio.parameters import PerRun, hyper
-from unibio.schedules import decay
-from unibio.updates import descend
+from unibio.core.algorithm import State
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import PerRun, hyper
+from unibio.core.steps import NeumannSteps
+from unibio.core.updates import decay
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class SUSTAIN(NeumannSteps):
     """
 
     name: ClassVar[str] = "sustain"
+    updates: ClassVar[tuple[str, ...]] = ("upper", "lower")
     random_length: ClassVar[bool] = True
 
     upper_decay: PerRun = hyper(1 / 3, "the upper step decays like (k + k₀)^(−a)", at_least=0)
@@ -44,6 +44,7 @@ class SUSTAIN(NeumannSteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, k = state["x"], state["y"], state["k"]
+        move = self.moves(state, k)
         lower = oracle.sample_lower()
         sample = self.draw(oracle)
         u, v = oracle.grad_lower(x, y, lower), self.hypergradient(oracle, x, y, sample)
@@ -53,12 +54,13 @@ class SUSTAIN(NeumannSteps):
             u = u + keep * (state["u"] - oracle.grad_lower(x_old, y_old, lower))
             v = v + keep * (state["v"] - self.hypergradient(oracle, x_old, y_old, sample))
         return {
-            "x": oracle.project_upper(descend(x, self.eta(k), v)),
-            "y": oracle.project_lower(descend(y, self.rho(k), u)),
+            "x": oracle.project_upper(move.upper(x, self.eta(k), v)),
+            "y": oracle.project_lower(move.lower(y, self.rho(k), u)),
             "x_old": x,
             "y_old": y,
             "v": v,
             "u": u,
             "begun": True,
             "k": k + 1,
+            **move.carried,
         }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from unibio.algorithms.stocbio import BSA
-from unibio.parameters import PerRun, hyper
+from unibio.core.parameters import PerRun, hyper
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from unibio.algorithms.base import Algorithm, Diagnosis, State
-from unibio.epoch_sgd import epoch_sgd
-from unibio.hypergradients import DEFAULT_FLOOR, generalised_neumann, largest_eigenvalue, neumann, unstable_step
-from unibio.oracle import Oracle
-from unibio.parameters import PerRun, hyper
-from unibio.updates import descend, mix, normalised
+from unibio.core.algorithm import Algorithm, Diagnosis, State
+from unibio.core.epoch_sgd import epoch_sgd
+from unibio.core.hypergradients import DEFAULT_FLOOR, generalised_neumann, neumann
+from unibio.core.neumann import check_sum
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import PerRun, hyper
+from unibio.core.pcg import Solved, check_solve, solve
+from unibio.core.rules import Moves
+from unibio.core.updates import mix, normalised
 
 
 @dataclass(frozen=True)
 class Normalised(Algorithm):
-    """The upper level of Algorithm 2: normalised momentum on the generalised Neumann hypergradient, for any solver."""
+    """The upper level of Algorithm 2: normalised momentum on the generalised Neumann hypergradient, for any solver.
+
+    An ``upper_update`` is given the normalised momentum m/‖m‖ as its direction.
+    """
+
+    updates: ClassVar[tuple[str, ...]] = ("upper", "lower")
 
     upper_step: PerRun = hyper(0.03, "normalised upper-level step", symbol="η", above=0)
     lower_step: PerRun = hyper(1.0, "first step of Epoch-SGD", symbol="γ₁", above=0)
@@ -25,42 +34,65 @@ class Normalised(Algorithm):
     period: int = hyper(2, "outer iterations between lower-level solves", symbol="I", at_least=1)
     estimator: str = hyper(
         "generalised",
-        "system of the Neumann sum: Theorem 4.1's or the classical one",
-        choices=("generalised", "classical"),
+        "the Neumann sum of Theorem 4.1's system or of the classical one, or preconditioned conjugate gradient",
+        choices=("generalised", "classical", "pcg"),
     )
     neumann_terms: int = hyper(3, "terms of the Neumann sum", symbol="Q", at_least=1)
     neumann_step: PerRun = hyper(1.0, "step of the Neumann sum", symbol="c = 1/C", above=0)
     neumann_samples: str = hyper("fresh", "samples of the HVPs", choices=("fresh", "shared"))
     floor: float = hyper(DEFAULT_FLOOR, "distance from 0 below which y_i is treated specially", symbol="δ", above=0)
     batch_size: int | None = hyper(None, "minibatch size for finite sums; null means the full batch", at_least=1)
+    max_products: int = hyper(20, "HVPs that a solve by estimator=pcg may take", at_least=1, later=True)
+    tolerance: float = hyper(1e-6, "relative residual at which estimator=pcg stops", above=0, later=True)
+    assumed_exponent: float | None = hyper(
+        None, "exponent that the method goes by; null: the problem's own", symbol="p'", at_least=2, later=True
+    )
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, t = state["x"], state["y"], state["t"]
+        move = self.moves(state, t)
         if t > 0 and t % self.period == 0:
-            y = self.update_lower(oracle, x, y)
-        h = self.hypergradient(oracle, x, y)
+            y = self.update_lower(oracle, x, y, move)
+        remembered: State = {}
+        if self.estimator == "pcg":
+            solved = self.solve_system(oracle, x, y, state.get("diagonal"))
+            h, remembered = solved.estimate, {} if solved.diagonal is None else {"diagonal": solved.diagonal}
+        else:
+            h = self.hypergradient(oracle, x, y)
         m = mix(state["momentum"], h, self.momentum)
-        x = oracle.project_upper(descend(x, self.upper_step, normalised(m)))
-        return {"x": x, "y": y, "momentum": m, "t": t + 1}
+        x = oracle.project_upper(move.upper(x, self.upper_step, normalised(m)))
+        return {"x": x, "y": y, "momentum": m, "t": t + 1, **remembered, **move.carried}
 
-    def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
+    def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor, move: Moves) -> Tensor:
         """y of the next period: (runs, d_y)."""
         raise NotImplementedError
 
     def hypergradient(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
-        """ĥ: Theorem 4.1's estimator, or for comparison the classical one, which ignores the change of variables."""
+        """ĥ by a sum: Theorem 4.1's, or for comparison the classical one, which ignores the change of variables."""
         terms, step, samples = self.neumann_terms, self.neumann_step, self.neumann_samples
         if self.estimator == "classical":
             return neumann(oracle, x, y, terms=terms, step=step, samples=samples)
-        return generalised_neumann(oracle, x, y, terms=terms, step=step, samples=samples, floor=self.floor)
+        return generalised_neumann(
+            oracle, x, y, terms=terms, step=step, samples=samples, floor=self.floor, exponent=self.assumed_exponent
+        )
+
+    def solve_system(self, oracle: Oracle, x: Tensor, y: Tensor, remembered: Tensor | None) -> Solved:
+        """ĥ by preconditioned conjugate gradient: of a row that is not solved with what its iterations came to."""
+        return solve(
+            oracle,
+            x,
+            y,
+            floor=self.floor,
+            remembered=remembered,
+            tolerance=self.tolerance,
+            max_iterations=self.max_products,
+        )
 
     def diagnose(self, oracle: Oracle, state: State) -> Diagnosis:
-        if self.neumann_terms == 1:  # a single term applies no Hessian, so no step can make it grow
-            return Diagnosis()
-        generalised = self.estimator == "generalised"
-        eigenvalue = largest_eigenvalue(oracle, state["x"], state["y"], floor=self.floor, preconditioned=generalised)
-        said = unstable_step(self.neumann_step, eigenvalue)
-        return Diagnosis({"neumann_lambda_max": eigenvalue[:, 0]}, (said,) if said else ())
+        if self.estimator == "pcg":
+            return check_solve(oracle, state["x"], state["y"], self.tolerance, self.max_products, self.floor)
+        floor = self.floor if self.estimator == "generalised" else None
+        return check_sum(oracle, state, self.neumann_terms, self.neumann_step, floor, self.assumed_exponent)
 
 
 @dataclass(frozen=True)
@@ -74,10 +106,18 @@ class UniBiO(Normalised):
             x_{t+1} = x_t − η m/‖m‖
 
     Assumes a uniformly convex lower level of the problem's exponent p. An iteration costs one upper gradient, Q − 1
-    HVPs and one JVP, and every I-th iteration the ⌊T_1⌋ + ⌊T_2⌋ + … ≤ K lower gradients of Algorithm 1.
+    HVPs and one JVP, and every I-th iteration the ⌊T_1⌋ + ⌊T_2⌋ + … ≤ K lower gradients of Algorithm 1. With
+    ``estimator="pcg"``, which needs neither p nor c nor Q, it costs in the place of Q − 1 HVPs as many as a run's
+    system asks for, and one for a preconditioner. ``assumed_exponent`` makes the method believe in another p than the
+    problem's, in Epoch-SGD's schedule and in D.
     """
 
     name: ClassVar[str] = "unibio"
+    updates: ClassVar[tuple[str, ...]] = ("upper",)
+    no_update: ClassVar[Mapping[str, str]] = {
+        "lower": "Epoch-SGD's steps halve from epoch to epoch in shrinking balls, and end in an average; unibio_plain "
+        "takes plain lower steps, which can have one"
+    }
 
     inner_budget: int = hyper(100, "lower-level steps available to Epoch-SGD", symbol="K", at_least=1)
     warm_budget: int | None = hyper(None, "the same for the warm start; null means K", symbol="K₀", at_least=1)
@@ -89,7 +129,7 @@ class UniBiO(Normalised):
         warm = self.inner_budget if self.warm_budget is None else self.warm_budget
         return {"x": x, "y": self.solve_lower(oracle, x, y, warm), "momentum": x.new_zeros(x.shape), "t": 0}
 
-    def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
+    def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor, move: Moves) -> Tensor:
         return self.solve_lower(oracle, x, y, self.inner_budget)
 
     def solve_lower(self, oracle: Oracle, x: Tensor, y: Tensor, budget: int) -> Tensor:
@@ -102,6 +142,7 @@ class UniBiO(Normalised):
             first_radius=self.first_radius,
             step=self.lower_step,
             average=self.average,
+            exponent=self.assumed_exponent,
         )
 
 
@@ -126,9 +167,11 @@ class PlainUniBiO(Normalised):
     lower_iterations: int = hyper(3, "lower steps every period", symbol="N", at_least=1)
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
-        return {"x": x, "y": self.update_lower(oracle, x, y), "momentum": x.new_zeros(x.shape), "t": 0}
+        move = self.moves({}, 0)
+        y = self.update_lower(oracle, x, y, move)
+        return {"x": x, "y": y, "momentum": x.new_zeros(x.shape), "t": 0, **move.carried}
 
-    def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
+    def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor, move: Moves) -> Tensor:
         for _ in range(self.lower_iterations):
-            y = oracle.project_lower(descend(y, self.lower_step, oracle.grad_lower(x, y)))
+            y = oracle.project_lower(move.lower(y, self.lower_step, oracle.grad_lower(x, y)))
         return y

@@ -3,7 +3,7 @@
 Nobody should run these for results: the registry keeps them apart from the methods, and no list of these names them. By
 its name each can be had like a method, in ``solve`` and as ``algorithm=schema_NAME`` of a configuration. Each differs
 from the method it is derived from in the one place its docstring names, and says what that does on a quadratic with an
-exact oracle, where everything can be computed (tests/test_variants.py).
+exact oracle, where everything can be computed (tests/algorithms/test_variants.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import Algorithm, State
 from unibio.algorithms.saba import SABA
 from unibio.algorithms.soba import SOBA, directions
 from unibio.algorithms.stocbio import StocBiO
@@ -22,11 +21,12 @@ from unibio.algorithms.sustain import SUSTAIN
 from unibio.algorithms.ttsa import TTSA
 from unibio.algorithms.unibio import UniBiO
 from unibio.algorithms.vrbo import VRBO
-from unibio.estimators import HypergradientSample, draw_sample
-from unibio.hypergradients import neumann_sum, precondition
-from unibio.oracle import Oracle
-from unibio.parameters import PerRun, hyper
-from unibio.updates import descend
+from unibio.core.algorithm import Algorithm, State
+from unibio.core.hypergradients import neumann_sum, precondition
+from unibio.core.neumann import HypergradientSample, draw_sample
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import PerRun, hyper
+from unibio.core.updates import descend
 
 # Estimators ----------------------------------------------------------------------------------------------------------
 
@@ -34,7 +34,7 @@ from unibio.updates import descend
 def headless_neumann_at(
     oracle: Oracle, x: Tensor, y: Tensor, sample: HypergradientSample, *, terms: int, step: PerRun
 ) -> Tensor:
-    """:func:`~unibio.estimators.neumann_at` with Σ_{q=1}^{Q} instead of Σ_{q=0}^{Q−1}, the first term missing.
+    """:func:`~unibio.core.neumann.neumann_at` with Σ_{q=1}^{Q} instead of Σ_{q=0}^{Q−1}, the first term missing.
 
     The limit of v for Q → ∞ is H⁻¹f_y − c f_y: a bias of c‖J f_y‖ that no number of terms removes. Costs Q HVPs on the
     Q − 1 samples of the sum, the last one used twice.
@@ -109,6 +109,7 @@ class AccumulatingStocBiO(StocBiO):
     """
 
     name: ClassVar[str] = "stocbio_accumulating"
+    updates: ClassVar[tuple[str, ...]] = ()
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, k = state["x"], state["y"], state["k"]
@@ -121,7 +122,7 @@ class AccumulatingStocBiO(StocBiO):
 
 
 class _OppositeJacobian:
-    """An oracle whose JVP has the opposite sign."""
+    """An oracle whose JVP has the opposite sign, alone or with the lower level's other derivatives."""
 
     def __init__(self, oracle: Oracle):
         self._oracle = oracle
@@ -131,6 +132,10 @@ class _OppositeJacobian:
 
     def jvp(self, *args: Any) -> Tensor:
         return -self._oracle.jvp(*args)
+
+    def lower_at_once(self, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
+        g_y, Hz, Jz = self._oracle.lower_at_once(*args)
+        return g_y, Hz, -Jz
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,7 @@ class HistorySABA(SOBA):
     """
 
     name: ClassVar[str] = "saba_history"
+    updates: ClassVar[tuple[str, ...]] = ()
 
     upper_decay: PerRun = hyper(0.0, "the upper step decays like (k + k₀)^(−a)", at_least=0)
     lower_decay: PerRun = hyper(0.0, "the lower step decays like (k + k₀)^(−b)", at_least=0)
@@ -161,7 +167,9 @@ class HistorySABA(SOBA):
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
         estimates, remembered = [], {}
-        for name, new in zip(("lower", "auxiliary", "upper"), directions(oracle, x, y, z), strict=True):
+        for name, new in zip(
+            ("lower", "auxiliary", "upper"), directions(oracle, x, y, z, self.oracle_samples), strict=True
+        ):
             held = state.get(name)  # (kept, runs, d), the latest first
             estimates.append(new if held is None else new - held[0] + held.mean(0))
             remembered[name] = new[None] if held is None else torch.cat([new[None], held[: self.history - 1]])
@@ -220,6 +228,7 @@ class StaleVRBO(VRBO):
     """
 
     name: ClassVar[str] = "vrbo_stale"
+    updates: ClassVar[tuple[str, ...]] = ()
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, v, u, k = state["x"], state["y"], state["v"], state["u"], state["k"]

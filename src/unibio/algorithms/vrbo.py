@@ -8,11 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unibio.algorithms.base import State
-from unibio.algorithms.steps import NeumannSteps
-from unibio.oracle import Oracle
-from unibio.parameters import hyper
-from unibio.updates import descend
+from unibio.core.algorithm import State
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import hyper
+from unibio.core.steps import NeumannSteps
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class VRBO(NeumannSteps):
     """
 
     name: ClassVar[str] = "vrbo"
+    updates: ClassVar[tuple[str, ...]] = ("upper", "lower")
 
     lower_iterations: int = hyper(2, "inner steps per iteration", symbol="m + 1", at_least=1)
     period: int = hyper(2, "iterations between checkpoints", symbol="q", at_least=1)
@@ -44,18 +44,19 @@ class VRBO(NeumannSteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, v, u, k = state["x"], state["y"], state["v"], state["u"], state["k"]
+        move = self.moves(state, k)
         if k % self.period == 0:
             size = self.checkpoint_size(oracle)
             u = oracle.grad_lower(x, y, oracle.sample_lower(size))
             v = self.hypergradient(oracle, x, y, self.draw(oracle, size))
-        before, now = (x, y), (oracle.project_upper(descend(x, self.eta(k), v)), y)
+        before, now = (x, y), (oracle.project_upper(move.upper(x, self.eta(k), v)), y)
         for t in range(self.lower_iterations + self.final_correction):
             lower, sample = oracle.sample_lower(), self.draw(oracle)
             v = v + self.hypergradient(oracle, *now, sample) - self.hypergradient(oracle, *before, sample)
             u = u + oracle.grad_lower(*now, lower) - oracle.grad_lower(*before, lower)
             if t < self.lower_iterations:
-                before, now = now, (now[0], oracle.project_lower(descend(now[1], self.rho(k), u)))
-        return {"x": now[0], "y": now[1], "v": v, "u": u, "k": k + 1}
+                before, now = now, (now[0], oracle.project_lower(move.lower(now[1], self.rho(k), u)))
+        return {"x": now[0], "y": now[1], "v": v, "u": u, "k": k + 1, **move.carried}
 
     def checkpoint_size(self, oracle: Oracle) -> int | None:
         """The large batch: as configured, or every data point of the larger level (a level's own size caps it)."""

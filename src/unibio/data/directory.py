@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+from unibio.data.files import BadLine, is_directory, is_file, lines, opened, sha256, sums, text, user_path
 from unibio.data.pairs import LABELS, Pair, Source
 from unibio.data.progress import Progress
 from unibio.errors import InputError
@@ -28,15 +27,15 @@ def files_of(path: str) -> dict[str, Path]:
     Raises:
         InputError: no directory, one of the files is missing, or there are two for one split.
     """
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
+    folder = user_path(path, "data.dir")
+    if not is_directory(folder):
         raise InputError(f"data.dir = {path} is not a directory")
     return {split: _only(folder, split) for split in _NAMES}
 
 
 def has_files(path: str) -> bool:
     """Whether a directory has any of the files; where it has none, prepared data may still be in the cache."""
-    folder = Path(path).expanduser()
+    folder = user_path(path, "data.dir")
     return any(_there(folder, split) for split in _NAMES)
 
 
@@ -51,7 +50,7 @@ def directory(path: str, progress: Progress) -> Source:
         InputError: as :func:`files_of`, or a file is damaged or not in SNLI's format.
     """
     files = files_of(path)
-    folder = Path(path).expanduser()
+    folder = user_path(path, "data.dir")
     _verify(folder, list(files.values()), progress)
     return Source(
         f"files of the directory {folder.resolve().name}", {split: _read(file) for split, file in files.items()}
@@ -59,7 +58,7 @@ def directory(path: str, progress: Progress) -> Source:
 
 
 def _there(folder: Path, split: str) -> list[Path]:
-    return [path for stem in _stems(split) for ending in _ENDINGS if (path := folder / (stem + ending)).is_file()]
+    return [path for stem in _stems(split) for ending in _ENDINGS if is_file(path := folder / (stem + ending))]
 
 
 def _stems(split: str) -> list[str]:
@@ -70,7 +69,10 @@ def _only(folder: Path, split: str) -> Path:
     found = _there(folder, split)
     if not found:
         expected = " or ".join(stem + ".jsonl" for stem in _stems(split))
-        there = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
+        try:
+            there = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
+        except OSError as error:
+            raise InputError(f"data.dir = {folder} cannot be read ({error.strerror})") from None
         raise InputError(
             f"data.dir = {folder} has no file for {split}: expected {expected} (or .jsonl.gz, .txt, .txt.gz); there "
             f"is {there}"
@@ -83,48 +85,61 @@ def _only(folder: Path, split: str) -> Path:
 
 
 def _verify(folder: Path, files: list[Path], progress: Progress) -> None:
-    sums = folder / SUMS
-    try:
-        lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
-        promised = {name.lstrip("*"): digest for digest, name in (line.split(maxsplit=1) for line in lines if line)}
-    except ValueError:
-        raise InputError(f"data.dir: {sums} is not a list of sha256 sums and file names; repair or remove it") from None
+    promised = sums(folder / SUMS)
     for path in files:
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest() if path.name in promised else None
-        except OSError as error:
-            raise InputError(f"data.dir: {path} cannot be read ({error})") from None
-        if digest != promised.get(path.name):
+        if path.name in promised and sha256(path) != promised[path.name]:
             raise InputError(f"data.dir: {path} is damaged, as its sha256 is not that of {SUMS}; get it again")
         for _ in progress.count(_read(path), f"checking {path.name}"):
             pass
 
 
 def _read(path: Path) -> Iterator[Pair]:
-    opened = gzip.open if path.suffix == ".gz" else open
-    table = ".jsonl" not in path.name
-    number = int(table)  # its first line names the columns
+    """The pairs of a file, one after the other.
+
+    Raises:
+        InputError: a line is none of such a file, or the file cannot be read to its end, or holds no pair.
+    """
+    number, found = 1, False  # of the line that is being fetched or read
+    rows: Callable[[str], _Row] | None = _jsonl if ".jsonl" in path.name else None
     try:
-        with opened(path, "rt", encoding="utf-8", newline="\n") as file:
-            rows = _table(next(file, "")) if table else _jsonl
-            for line in file:
+        with opened(path) as (stream, _):
+            for line in lines(stream):
+                if rows is None:  # the first line of a table names its columns
+                    rows = _table(text(line))
+                elif line.strip():
+                    found = True
+                    yield _pair(*rows(text(line)))
                 number += 1
-                if not line.strip():
-                    continue
-                label, premise, hypothesis = rows(line)
-                if not (isinstance(label, str) and isinstance(premise, str) and isinstance(hypothesis, str)):
-                    raise ValueError("a label or a sentence that is not text")
-                if label not in _NUMBERS:
-                    raise ValueError(f"the label {label!r}, not one of {', '.join(_NUMBERS)}")
-                yield Pair(premise, hypothesis, _NUMBERS[label])
-    except (OSError, EOFError, zlib.error, ValueError, KeyError) as error:
-        what = f"no field {error}" if isinstance(error, KeyError) else error
-        if isinstance(error, json.JSONDecodeError):
-            what = f"cut off or no JSON ({error.msg}: character {error.pos})"
-        raise InputError(
-            f"data.dir: {path} is damaged or not in SNLI's format, line {number}: {what}. Get the file again"
-        ) from None
+        if not found:
+            raise BadLine("the file ends, and holds no pair")
+    except InputError:
+        raise
+    except Exception as error:  # of archives, encodings and JSON, which have many kinds of errors
+        what = f"line {number}: {_complaint(error)}"
+        raise InputError(f"data.dir: {path} is damaged or not in SNLI's format, {what}. Get the file again") from None
+
+
+def _complaint(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"no field {error}"
+    if isinstance(error, json.JSONDecodeError):
+        return f"cut off or no JSON (character {error.pos + 1})"
+    if isinstance(error, RecursionError):
+        return "brackets within brackets without end"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _pair(label: object, premise: object, hypothesis: object) -> Pair:
+    if not (isinstance(label, str) and isinstance(premise, str) and isinstance(hypothesis, str)):
+        raise ValueError("a label or a sentence that is not text")
+    if label not in _NUMBERS:
+        raise ValueError(f"the label {label!r}, not one of {', '.join(_NUMBERS)}")
+    for sentence in (premise, hypothesis):
+        if not sentence.isascii() and any("\ud800" <= sign <= "\udfff" for sign in sentence):
+            raise ValueError("half of a character, which JSON writes in two halves")
+    return Pair(premise, hypothesis, _NUMBERS[label])
 
 
 #: Label, premise and hypothesis of a line, of whatever types.
@@ -132,11 +147,19 @@ _Row = tuple[object, object, object]
 
 
 def _jsonl(line: str) -> _Row:
-    row = json.loads(line)
+    row = json.loads(line, object_pairs_hook=_once)
     if not isinstance(row, dict):
         raise ValueError("not an object")
     label, premise, hypothesis = (row[field] for field in _FIELDS)
     return label, premise, hypothesis
+
+
+def _once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of a field that is there twice JSON would keep the later one."""
+    found = dict(fields)
+    if len(found) != len(fields):
+        raise ValueError("a field that is there twice")
+    return found
 
 
 def _table(first: str) -> Callable[[str], _Row]:

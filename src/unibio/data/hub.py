@@ -44,6 +44,10 @@ def snli(settings: DataSettings, progress: Progress) -> Source:
         raise InputError(
             f"data.source = snli: the hub gave no {NAME} ({type(error).__name__}: {said}). {_ways_out(settings)}"
         ) from None
+    for split, part in splits.items():
+        missing = {"premise", "hypothesis", "label"} - set(part.column_names)
+        if missing:
+            raise InputError(f"data.source = snli: {NAME} on the hub has no {sorted(missing)[0]} in its {split} pairs")
     versions = {"datasets": datasets.__version__}
     return Source(f"SNLI 1.0 ({NAME} on the hub)", {split: _pairs(part) for split, part in splits.items()}, versions)
 
@@ -60,5 +64,11 @@ def _ways_out(settings: DataSettings) -> str:
 
 def _pairs(part: Any) -> Iterator[Pair]:
     """The split's pairs; the hub has −1 where annotators did not agree."""
-    for batch in part.iter(batch_size=1000):
-        yield from map(Pair, batch["premise"], batch["hypothesis"], batch["label"])
+    batches = part.iter(batch_size=1000)
+    rows = (row for one in batches for row in zip(one["premise"], one["hypothesis"], one["label"], strict=True))
+    for number, row in enumerate(rows, start=1):
+        if tuple(map(type, row)) != (str, str, int):
+            raise InputError(
+                f"data.source = snli: pair {number} of {NAME} on the hub is {row!r}: no two texts and a label"
+            )
+        yield Pair(*row)

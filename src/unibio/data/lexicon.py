@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from unibio.draw import Streams
+from unibio.core.streams import Streams
 
 #: Per facet its taxonomy: {phrases of a node, synonyms parted by "/": its children}; a tuple lists leaves. Nouns stand
 #: without an article, activities with -ing. The root of a facet has no words: it stands for saying nothing about it.

@@ -13,8 +13,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from unibio import checkpoint
+from unibio import tensorfile
 from unibio.data.directory import directory, files_of, has_files
+from unibio.data.files import is_file, sha256, user_path
 from unibio.data.pairs import PairData, Source
 from unibio.data.progress import Progress
 from unibio.data.settings import MADE, TRAIN, VECTORS, DataSettings
@@ -23,7 +24,7 @@ from unibio.data.vectors import locate
 from unibio.errors import InputError
 
 #: To be raised with every change of what :func:`unibio.data.prepare.prepare` or a source makes of the same settings.
-FORMAT = 3
+FORMAT = 4
 
 
 def load_pairs(settings: DataSettings) -> PairData:
@@ -69,12 +70,12 @@ def cache_path(settings: DataSettings) -> Path:
     if settings.source == "generated":  # how it goes on depends on how much of it was read
         parts.append(_short([settings.seed, settings.train, settings.valid, settings.test, settings.max_length]))
     if settings.source == "directory":
-        pairs = [_sha256(file) for name, file in files.items() if name != "vectors"]
-        parts += [_plain(Path(settings.dir).expanduser().resolve().name), _short(pairs) if pairs else _ANY]
+        pairs = [sha256(file) for name, file in files.items() if name != "vectors"]
+        parts += [_plain(user_path(settings.dir, "data.dir").resolve().name), _short(pairs) if pairs else _ANY]
     if settings.vectors in VECTORS:
         parts.append("made" if settings.vectors in MADE else settings.vectors)
     else:
-        known = _short([_sha256(files["vectors"])]) if "vectors" in files else _ANY
+        known = _short([sha256(files["vectors"])]) if "vectors" in files else _ANY
         parts += [_plain(Path(settings.vectors).name), known]
     name, cache = f"{'-'.join(parts)}.{FORMAT}.pt", Path(settings.cache)
     if _ANY not in parts:
@@ -112,26 +113,21 @@ def _plain(name: str) -> str:
 def _files(settings: DataSettings) -> dict[str, Path]:
     """The local files that are read, by split or "vectors", as far as they are there."""
     found = files_of(settings.dir) if settings.source == "directory" and has_files(settings.dir) else {}
-    vectors = Path(settings.vectors).expanduser()
-    return found | ({"vectors": vectors} if settings.vectors not in VECTORS and vectors.is_file() else {})
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error}); repair it or name another") from None
+    if settings.vectors in VECTORS:
+        return found
+    vectors = user_path(settings.vectors, "data.vectors")
+    return found | ({"vectors": vectors} if is_file(vectors) else {})
 
 
 def _read(path: Path, warn: bool = False) -> Stock | None:
-    """What the cache holds; None where it holds nothing, or something damaged or unreadable."""
+    """What the cache holds; None where it holds nothing, or something damaged, unreadable or of another kind."""
     try:
-        held = checkpoint.load(path)
+        held = tensorfile.load(path)
         return None if held is None else Stock.unpacked(held)
-    except checkpoint.DamagedCheckpoint as error:
+    except (tensorfile.DamagedFile, ValueError) as error:
         if warn:
-            warnings.warn(f"{error}; it is not used, the data are prepared again", stacklevel=4)
+            what = error if isinstance(error, tensorfile.DamagedFile) else f"{path} holds no prepared pairs ({error})"
+            warnings.warn(f"{what}; it is not used, the data are prepared again", stacklevel=4)
     except OSError:
         pass
     return None
@@ -151,7 +147,7 @@ def _kept(settings: DataSettings, path: Path, progress: Progress) -> PairData:
             data = cut(stock, settings)
             assert data is not None  # as many were prepared as the settings ask for
             with _writing(settings):
-                checkpoint.save(path, stock.packed())
+                tensorfile.save(path, stock.packed())
         return data
     finally:
         lock.release()
@@ -161,7 +157,9 @@ def _kept(settings: DataSettings, path: Path, progress: Progress) -> PairData:
 def _writing(settings: DataSettings) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"data.cache = {settings.cache} cannot be written ({error}); name another directory") from None
 
 
@@ -171,7 +169,7 @@ def _made(settings: DataSettings, progress: Progress, at_least: int) -> Stock:
 
     vector_file = locate(settings, progress)
     read = [*_files(settings).values(), *([vector_file] if settings.vectors == "glove" and vector_file else [])]
-    files = {file.name: _sha256(file) for file in read}
+    files = {file.name: sha256(file) for file in read}
     return prepare(settings, _source(settings, progress), files, vector_file, progress, at_least)
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unibio import checkpoint
+from unibio import tensorfile
+from unibio.core.streams import Streams
 from unibio.data.pairs import LABELS
-from unibio.draw import Streams
 from unibio.errors import InputError
 
 
@@ -93,13 +93,13 @@ def stored_flips(cache: Path | str, labels: Tensor, rate: float, seed: int) -> t
     }
     path = Path(cache) / f"noise-{float(rate)!r}-seed{seed}-{clean[:12]}.pt"
     try:
-        stored = checkpoint.load(path)
-    except (checkpoint.DamagedCheckpoint, OSError):
+        stored = tensorfile.load(path)
+    except (tensorfile.DamagedFile, OSError):
         stored = None
     if stored is None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint.save(path, content)
+            tensorfile.save(path, content)
         except OSError as error:
             warnings.warn(f"the flipped set is used but not stored: {error}", stacklevel=2)
     elif not torch.equal(stored["noisy"], content["noisy"]):

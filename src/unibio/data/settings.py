@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from unibio.core.parameters import Configured, hyper
 from unibio.errors import InputError
-from unibio.parameters import Configured, hyper
 
 SOURCES = ("generated", "snli", "directory")
 #: Vectors by name; anything else is the path of a vector file.

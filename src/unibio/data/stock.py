@@ -48,9 +48,29 @@ class Stock:
 
     @classmethod
     def unpacked(cls, fields: dict[str, Any]) -> Self:
-        """What :meth:`packed` gave."""
-        splits = {name: Split(**tensors) for name, tensors in fields["splits"].items()}
-        return cls(**fields | {"splits": splits, "vectors": fields["vectors"] and WordVectors(**fields["vectors"])})
+        """What :meth:`packed` gave.
+
+        Raises:
+            ValueError: it is something else, though a file held it that is whole.
+        """
+        try:
+            splits = {name: Split(**tensors) for name, tensors in fields["splits"].items()}
+            vectors = fields["vectors"] and WordVectors(**fields["vectors"])
+            stock = cls(**fields | {"splits": splits, "vectors": vectors})
+            fits = tuple(splits) == SPLITS and all(_fits(split, len(stock.words)) for split in splits.values())
+            fits &= vectors is None or len(vectors.table) == len(vectors.found) == len(stock.words)
+        except (AttributeError, KeyError, RuntimeError, TypeError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from None
+        if not fits:
+            raise ValueError("its parts do not fit together")
+        return stock
+
+
+def _fits(split: Split, words: int) -> bool:
+    """Whether all parts of a split have a row for each pair, and its numbers are those of words."""
+    sides = (split.premise, split.hypothesis)
+    rows = {len(part) for part in split.tensors().values()}
+    return len(rows) == 1 and all(not s.numel() or 0 <= int(s.min()) <= int(s.max()) < words for s in sides)
 
 
 @dataclass(frozen=True)

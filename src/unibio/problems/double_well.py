@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unibio.parameters import PerRun, hyper
-from unibio.problem import ClosedForm, Problem, ProblemSpec
+from unibio.core.parameters import PerRun, hyper
+from unibio.core.problem import ClosedForm, Problem, ProblemSpec
 from unibio.problems.randomness import normal_start
 
 

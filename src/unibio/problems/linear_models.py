@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unibio.core.parameters import PerRun, hyper
+from unibio.core.problem import Problem, ProblemSpec
 from unibio.errors import InputError
-from unibio.parameters import PerRun, hyper
-from unibio.problem import Problem, ProblemSpec
 from unibio.problems.matrices import Constants
 from unibio.problems.randomness import normal_start
 

@@ -17,8 +17,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unibio.parameters import PerRun, hyper
-from unibio.problem import ClosedForm, LazyMetrics, Problem, ProblemSpec
+from unibio.core.parameters import PerRun, hyper
+from unibio.core.problem import ClosedForm, LazyMetrics, Problem, ProblemSpec
 from unibio.problems.randomness import gaussian
 
 

@@ -1,22 +1,27 @@
 """Example 2 of the paper, ℓ_p-regression hyper-cleaning, on digits with corrupted targets.
 
-    g(λ, w) = 1/n Σ_i σ(λ_i) |x_iᵀw − ȳ_i|^p + c ‖w‖_p^p,        f(w) = 1/m Σ_j |x_jᵀw − y_j|^p,        p ≥ 2
+    g(λ, w) = 1/n Σ_i σ(λ_i) |x_iᵀw − ȳ_i|^p + c ‖w‖_q^q,        f(w) = 1/m Σ_j |x_jᵀw − y_j|^p,        p, q ≥ 2
 
 over n training pairs whose targets ȳ are partly corrupted and m clean validation pairs; λ is the upper variable, one
 weight a training pair. (‖Λ(Xw − ȳ)‖_p^p with Λ = diag(σ(λ)^{1/p}) is the first sum.) Odd p takes |·|^p.
 
-The lower level is uniformly convex with exponent p for every λ, by its regulariser: the modulus is at least
-p c κ_p d_y^{1−p/2}, where κ_p = min_t (|1+t|^p − 1 − pt)/|t|^p. It is not strongly convex for p > 2, as the curvature
-of |·|^p vanishes at 0, in residuals and in w.
+As in the paper's Example 2 the exponents of data term and regulariser may differ; q = p unless another is given. The
+lower level is uniformly convex with exponent q for every λ, by its regulariser: the modulus is at least
+q c κ_q d_y^{1−q/2}, where κ_q = min_t (|1+t|^q − 1 − qt)/|t|^q. That is the exponent it is declared with. Where the
+weights are bounded away from 0 and X has full column rank the data term is uniformly convex by itself, with exponent p,
+and the sum then with every exponent between p and q, but a modulus that depends on the weights. Without a regulariser
+(c = 0) this is all there is: the exponent is p, and the modulus comes from a smallest singular value,
+min_i σ(λ_i) κ_p p/n · min_{‖v‖=1} ‖Xv‖_p^p. It is not strongly convex for exponents above 2, as the curvature of |·|^p
+vanishes at 0, in residuals and in w.
 
-Assumption 3.2(i) of the paper holds, but not 3.2(v) and 3.3(ii): the generalised derivatives d∇_y g/d[w]^{∘(p−1)} and
-df/d[w]^{∘(p−1)} do not exist where some w_j = 0, because the data term's part of ∇²_yy g and f_y do not vanish there,
-while D(w)_j does. The Hessian is regular instead (``vanishing_hessian=False``): the hypergradient is the classical one,
-and D, floored, is nothing but a preconditioner, which changes truncated Neumann sums and not the solution. It is a bad
-one: with w_j ≈ 0.1, D = (p−1)|w|^{p−2} is as small as 5·10⁻⁴ for p = 6 and differs wildly between coordinates, while
-∇²_yy g does not follow it. A floor above all |w_j| makes D constant and D⁻¹∇²_yy g well conditioned; with floor 1,
-λ_max(D⁻¹∇²_yy g) ≤ p for residuals up to 1, all weights 1 and features of variance 1, so that a Neumann step 1/p is
-stable.
+Assumption 3.2(i) of the paper holds, but for exponents of uniform convexity above 2 not 3.2(v) and 3.3(ii): the
+generalised derivatives d∇_y g/d[w]^{∘(p−1)} and df/d[w]^{∘(p−1)} do not exist where some w_j = 0, because the data
+term's part of ∇²_yy g and f_y do not vanish there, while D(w)_j does (``unibio check`` shows it). The Hessian is
+regular instead (``vanishing_hessian=False``): the hypergradient is the classical one, and D, floored, is nothing but a
+preconditioner, which changes truncated Neumann sums and not the solution. It is a bad one: with w_j ≈ 0.1, D =
+(p−1)|w|^{p−2} is as small as 5·10⁻⁴ for p = 6 and differs wildly between coordinates, while ∇²_yy g does not follow it.
+A floor above all |w_j| makes D constant and D⁻¹∇²_yy g well conditioned; with floor 1, λ_max(D⁻¹∇²_yy g) ≤ p for
+residuals up to 1, all weights 1 and features of variance 1, so that a Neumann step 1/p is stable.
 """
 
 from __future__ import annotations
@@ -28,8 +33,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unibio.parameters import hyper
-from unibio.problem import ClosedForm, Problem, ProblemSpec
+from unibio.core.metrics import separation
+from unibio.core.parameters import hyper
+from unibio.core.problem import ClosedForm, Problem, ProblemSpec
+from unibio.errors import InputError
 from unibio.problems import digits
 from unibio.problems.power_sums import Powers, Weighted
 from unibio.problems.randomness import minibatches
@@ -53,18 +60,23 @@ class LpRegression(ProblemSpec):
 
     name: ClassVar[str] = "lp_regression"
 
-    exponent: int = hyper(4, "exponent of the losses and of uniform convexity", symbol="p", at_least=2)
+    exponent: int = hyper(
+        4, "exponent of the losses, and of uniform convexity unless the regulariser's differs", symbol="p", at_least=2
+    )
     size_lower: int = hyper(500, "training images, one weight each", symbol="n", at_least=2)
     size_upper: int = hyper(400, "clean validation images", symbol="m", at_least=1)
     size_test: int = hyper(500, "clean test images", at_least=1)
     corruption_rate: float = hyper(0.3, "fraction of training targets that are corrupted", at_least=0, below=1)
     corruption: str = hyper("flip", "a corrupted target is −y, or y plus noise", choices=digits.CORRUPTIONS)
     corruption_noise: float = hyper(2.0, "standard deviation of corruption=noise", above=0)
-    regulariser: float = hyper(1e-3, "weight of ‖w‖_p^p", symbol="c", above=0)
+    regulariser: float = hyper(1e-3, "weight of ‖w‖_q^q; 0 for none", symbol="c", at_least=0)
     features: str = hyper("components", "principal components or random projection", choices=digits.FEATURES)
     dimension: int = hyper(20, "features without the intercept", at_least=1)
     intercept: bool = hyper(True, "add a feature that is always 1")
     data_seed: int = hyper(0, "seed of split, corruption and projection", at_least=0, below=2.0**63)
+    regulariser_exponent: int | None = hyper(
+        None, "exponent of the regulariser, then that of uniform convexity; null: p", symbol="q", at_least=2, later=True
+    )
 
     def data(self) -> digits.Data:
         """The data, with the set of corrupted images; the same arrays for every call, so not to be changed."""
@@ -82,10 +94,26 @@ class LpRegression(ProblemSpec):
     def fingerprint(self) -> str:
         return digits.fingerprint()
 
+    @property
+    def convexity(self) -> int:
+        """The exponent of uniform convexity. (The data's features have full column rank: others are refused.)
+
+        Raises:
+            InputError: the exponent of a regulariser that is not there.
+        """
+        if self.regulariser_exponent is None:
+            return self.exponent
+        if self.regulariser == 0:
+            raise InputError(
+                f"problem.regulariser_exponent = {self.regulariser_exponent} is of no regulariser: problem.regulariser "
+                "is 0; leave it null"
+            )
+        return self.regulariser_exponent
+
     def build(self) -> Problem:
-        data, p = self.data(), self.exponent
+        data, p, convexity = self.data(), self.exponent, self.convexity
         train, validation = (Powers(part.features, part.targets, p) for part in (data.train, data.validation))
-        lower = Weighted(train, self.regulariser)
+        lower = Weighted(train, self.regulariser, convexity)
 
         def zero(x: Tensor) -> Tensor:
             return x.new_zeros(len(x), train.dimension)
@@ -103,7 +131,7 @@ class LpRegression(ProblemSpec):
         return Problem(
             upper=lambda x, w, batch: validation.loss(w, batch),
             lower=lower.loss,
-            exponent=p,
+            exponent=convexity,
             sample_upper=minibatches(self.size_upper),
             sample_lower=minibatches(self.size_lower),
             size_upper=self.size_upper,
@@ -116,6 +144,7 @@ class LpRegression(ProblemSpec):
                 "grad_lower_x": lower.gradient_x,
                 "hvp": lower.hvp,
                 "jvp": lower.jvp,
+                "hessian_diagonal": lower.hessian_diagonal,
             },
             closed_form=ClosedForm(solution, lambda x: validation.loss(solution(x), None), gradient),
             vanishing_hessian=False,
@@ -155,15 +184,3 @@ class _Metrics:
         if 0 < int(self.corrupted.sum()) < len(self.corrupted):
             metrics["cleaning_auc"] = separation(x, self.corrupted.to(x.device))
         return metrics
-
-
-def separation(x: Tensor, corrupted: Tensor) -> Tensor:
-    """The probability that a clean entry of a row exceeds a corrupted one, ties counting half: (runs,).
-
-    Args:
-        x: (runs, n).
-        corrupted: bool (n,), neither all nor none.
-    """
-    clean, wrong = x[:, ~corrupted].sort(dim=-1).values, x[:, corrupted].contiguous()
-    below = torch.searchsorted(clean, wrong) + torch.searchsorted(clean, wrong, right=True)
-    return 1 - below.double().mean(-1) / (2 * clean.shape[1])

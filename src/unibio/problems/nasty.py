@@ -19,8 +19,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unibio.parameters import PerRun, hyper
-from unibio.problem import ClosedForm, Problem, ProblemSpec
+from unibio.core.parameters import PerRun, hyper
+from unibio.core.problem import ClosedForm, Problem, ProblemSpec
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unibio.parameters import PerRun, hyper
-from unibio.problem import LazyMetrics, Problem, ProblemSpec
+from unibio.core.parameters import PerRun, hyper
+from unibio.core.problem import LazyMetrics, Problem, ProblemSpec
 from unibio.problems.quadratic import Quadratic
 
 

@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unibio.draw import Draw
+from unibio.core.parameters import hyper
+from unibio.core.problem import ClosedForm, Problem, ProblemSpec
+from unibio.core.streams import Draw
 from unibio.errors import InputError
-from unibio.parameters import hyper
-from unibio.problem import ClosedForm, Problem, ProblemSpec
 from unibio.problems.matrices import Constants, Dense, LowRank, Matrices, Vectors
 
 #: Keys of a problem file, per level: g_… for the lower, f_… for the upper, and their shapes.
@@ -227,6 +227,8 @@ def _build(lower: Level, upper: Level, x0: np.ndarray, y0: np.ndarray, exponent:
         averaged=Quadratic.averaged,
         derivatives={
             "grad_upper": lambda x, y, batch: (upper.dx(x, y, batch), upper.dy(x, y, batch)),
+            "grad_upper_x": upper.dx,
+            "grad_upper_y": upper.dy,
             "grad_lower": lower.dy,
             "grad_lower_x": lower.dx,
             "hvp": lambda x, y, v, batch: lower.A(v, batch),

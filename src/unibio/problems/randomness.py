@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unibio.draw import Draw
-from unibio.parameters import PerRun
-from unibio.problem import Sampler
+from unibio.core.parameters import PerRun
+from unibio.core.problem import Sampler
+from unibio.core.streams import Draw
 
 
 def minibatches(n: int) -> Sampler:

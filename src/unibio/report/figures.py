@@ -8,50 +8,51 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from unibio.analysis.study import Study
-from unibio.document import Block, Code, Folded, Heading, PageOnly, Paragraph, Picture, frame_table
-from unibio.figures import FIGURES
+from unibio.studies import DRAWINGS
+from unibio.studies.common import methods
+from unibio.studies.common.document import Block, Code, Folded, Heading, PageOnly, Paragraph, Picture, frame_table
+from unibio.studies.common.drawing import Drawing
+from unibio.studies.common.evidence import Evidence
 
 #: A table of more rows is shown in part; all of it is in its CSV file.
 MOST_ROWS = 120
 
 
-def figure_blocks(study: Study, out: Path, names: Sequence[str]) -> Iterable[Block]:
-    """Figures that have been drawn into ``out``, by name; for the others what to run."""
-    for name in names:
-        drawing = FIGURES[name]
-        absent = [e for e in drawing.experiments if not study.records(e)]
+def figure_blocks(evidence: Evidence, out: Path, drawings: Sequence[Drawing]) -> Iterable[Block]:
+    """Figures that have been drawn into ``out``; for the others what to run."""
+    for drawing in drawings:
+        name, absent = drawing.name, [e for e in drawing.experiments if not evidence.records(e)]
         picture, tables = f"figures/{name}.png", _tables(out, name)
         drawn = (out / picture).is_file()
         if absent:
-            yield Paragraph(f"**{name}**: not yet run. " + "; ".join(f"`{study.command(e)}`" for e in absent))
-        elif is_shown(study, out, name):
+            yield Paragraph(f"**{name}**: not yet run. " + "; ".join(f"`{evidence.command(e)}`" for e in absent))
+        elif is_shown(evidence, out, name):
             yield Heading(3, name)
             yield Picture(picture, drawing.caption) if drawn else Paragraph(drawing.caption)
             files = [f"[PDF](figures/{name}.pdf)"] if drawn else []
             files += [f"[{table.name}](tables/{table.name})" for table in tables]
             yield Paragraph("Files: " + ", ".join(files) + ". Records and picture again:")
-            yield Code("\n".join([*(study.command(e) for e in drawing.experiments), f"unibio figures {name}"]))
+            yield Code("\n".join([*(evidence.command(e) for e in drawing.experiments), f"unibio figures {name}"]))
             for table in tables:
                 yield PageOnly([_shown_table(table)])
 
 
-def is_shown(study: Study, out: Path, name: str) -> bool:
+def is_shown(evidence: Evidence, out: Path, name: str) -> bool:
     """Whether a figure has been drawn, or its table written, from records that are still there."""
     there = (out / "figures" / f"{name}.png").is_file() or bool(_tables(out, name))
-    return there and all(study.records(experiment) for experiment in FIGURES[name].experiments)
+    return there and all(evidence.records(experiment) for experiment in DRAWINGS[name].experiments)
 
 
 def _tables(out: Path, name: str) -> list[Path]:
     """A figure's own table, then those whose names continue its name and no other figure's."""
     found = sorted((out / "tables").glob(f"{name}*.csv"))
-    others = [other for other in FIGURES if other != name and other.startswith(name)]
+    others = [other for other in DRAWINGS if other != name and other.startswith(name)]
     return [path for path in found if not any(path.stem.startswith(other) for other in others)]
 
 
 def _shown_table(path: Path) -> Folded:
     # A file that is being written, or that holds no row, says nothing.
-    frame = pd.read_csv(path, keep_default_na=True) if path.stat().st_size > 1 else pd.DataFrame()
+    frame = methods.labelled(pd.read_csv(path)) if path.stat().st_size > 1 else pd.DataFrame()
     part = excerpt(frame)
     size = f"{len(frame)} rows" if len(part) == len(frame) else f"{len(part)} of {len(frame)} rows"
     blocks: list[Block] = [frame_table(part)]

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from unibio.analysis.study import Study
-from unibio.document import Block, Bullets, Folded, Heading, Paragraph, Table
-from unibio.figures import FIGURES
-from unibio.records import Record, sealed
+from unibio.store.records import Record, sealed
+from unibio.store.replays import standing
+from unibio.studies import DRAWINGS
+from unibio.studies.common.document import Block, Bullets, Folded, Heading, Paragraph, Table
+from unibio.studies.common.evidence import Evidence
 
 
-def provenance(study: Study) -> Iterable[Block]:
+def provenance(evidence: Evidence) -> Iterable[Block]:
     """The report's last part."""
-    names = sorted({e for drawing in FIGURES.values() for e in drawing.experiments})
-    found = {name: study.records(name) for name in names}
+    names = sorted({e for drawing in DRAWINGS.values() for e in drawing.experiments})
+    found = {name: evidence.records(name) for name in names}
     every = [record for records in found.values() for record in records]
     yield Heading(2, "Environment and records")
-    if study.notes:
+    if evidence.notes:
         yield Paragraph("Found on loading:")
-        yield Bullets(study.notes)
+        yield Bullets(evidence.notes)
     if every:
         yield Heading(3, "Environment")
         yield Table(["What", "Of the records"], _environment(every))
@@ -31,17 +32,19 @@ def provenance(study: Study) -> Iterable[Block]:
         )
         yield Table(["Problem", "Experiments", "Fingerprint"], data)
     yield Heading(3, "Commands")
-    yield Table(["Experiment", "Records", "Command"], [[n, len(found[n]), f"`{study.command(n)}`"] for n in names])
+    yield Table(["Experiment", "Records", "Command"], [[n, len(found[n]), f"`{evidence.command(n)}`"] for n in names])
     if every:
         yield Heading(3, "Records")
         yield Paragraph(
             "A record is a directory of `runs/`. The last digits of its name are the first of the sha256 of its "
             "scientific keys (problem, data, algorithm, lengths, seeds, grid); `code` are those of the code that "
-            "computed it, `history` those of its `history.parquet`, as its file `done` says."
+            "computed it, `history` those of its `history.parquet`, as its file `done` says. To the code that wrote "
+            "this report it is **current**, computed by the very same; **replayed**, which means that up to this "
+            "iteration today's code computes the same to the bit; or **stale**."
         )
     for name in names:
         if found[name]:
-            header = ["Record", "Runs", "Seconds", "Code", "History"]
+            header = ["Record", "Runs", "Seconds", "Code", "History", "Today"]
             yield Folded(f"Records of {name}", [Table(header, [_row(record) for record in found[name]])], level=4)
 
 
@@ -50,7 +53,8 @@ def _row(record: Record) -> list[str | int | float]:
     code, history = str(summary.get("code_hash") or ""), sealed(record.path).get("history.parquet", "")
     runs = int(summary["runs"]) if "runs" in summary else len(record.runs)
     seconds = float(summary.get("seconds") or 0)
-    return [f"`{record.name}`", runs, seconds, *(f"`{digits[:12]}`" if digits else "–" for digits in (code, history))]
+    hashes = [f"`{digits[:12]}`" if digits else "–" for digits in (code, history)]
+    return [f"`{record.name}`", runs, seconds, *hashes, str(standing(record.path, summary))]
 
 
 def _data(found: dict[str, Sequence[Record]] | dict[str, list[Record]]) -> list[list[str]]:

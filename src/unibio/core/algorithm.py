@@ -1,0 +1,126 @@
+"""What an algorithm is: hyper-parameters, ``init`` and ``step``.
+
+An algorithm is a frozen dataclass whose fields are its hyper-parameters. It holds no state and does no I/O: ``init``
+makes a state, ``step`` maps a state to the next, and the state is a dict of tensors and numbers, so that it can be
+saved and continued. The loop over outer iterations, logging and files live elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from unibio.core.oracle import Oracle
+from unibio.core.parameters import Configured, declared
+from unibio.core.rules import Moves, Update
+from unibio.errors import InputError
+
+State = dict[str, Any]
+#: Whose steps may have a rule.
+LEVELS = ("upper", "lower", "auxiliary")
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What an algorithm can say about its settings once it has a point: numbers per row, and warnings."""
+
+    values: dict[str, Tensor] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Algorithm(Configured):
+    """Base class. Subclasses set ``name`` and add hyper-parameters as fields made by ``hyper``.
+
+    A state must hold ``x`` (runs, d_x) and ``y`` (runs, d_y); every other entry is the algorithm's own. ``step`` may
+    write into the state it is given, except into its ``x`` and ``y``: they are the result of a run whose next iterate
+    is not finite. All derivatives come from the oracle.
+    """
+
+    role: ClassVar[str] = "algorithm"
+    #: Whether an iteration solves the lower level by itself, so that y may begin again in each (``Problem.restart``).
+    restarts: ClassVar[bool] = False
+    #: Of "upper", "lower" and "auxiliary" those whose steps are taken by :meth:`moves`, so that they can have a rule.
+    updates: ClassVar[tuple[str, ...]] = ()
+    #: Why a level's steps cannot have one, where there is a reason to tell: {level: clause}.
+    no_update: ClassVar[Mapping[str, str]] = {}
+
+    #: Update rules (:mod:`unibio.core.rules`) in the place of plain steps; None for those. No parameters of a
+    #: configuration: a record knows plain steps only.
+    upper_update: Update | None = field(default=None, kw_only=True)
+    lower_update: Update | None = field(default=None, kw_only=True)
+    auxiliary_update: Update | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for level in LEVELS:
+            rule = getattr(self, f"{level}_update")
+            if rule is not None:
+                self._check_update(level, rule)
+
+    def _check_update(self, level: str, rule: Any) -> None:
+        key = f"{level}_update"
+        if not isinstance(rule, Update):
+            shown = f"the class {rule.__name__}" if isinstance(rule, type) else repr(rule)
+            raise InputError(f"{key} must be an update rule, such as Adam(1e-3) of unibio.nn, got {shown}")
+        if level not in self.updates:
+            reason = self.no_update.get(level, f"it has no {level} step that takes one")
+            takes = " and ".join(f"{one}_update" for one in self.updates)
+            raise InputError(
+                f"{key}: algorithm {self.name} takes none: {reason}" + (f"; it takes {takes}" if takes else "")
+            )
+        for spec in declared(self):
+            if rule.step is not None and spec.name in (f"{level}_step", f"{level}_decay"):
+                value = getattr(self, spec.name)
+                if not isinstance(value, (int, float)) or value != spec.default:
+                    raise InputError(
+                        f"{spec.name} and {key}={rule!r} both say what the step is: leave {spec.name} out, or the step "
+                        f"of {type(rule).__name__}"
+                    )
+
+    def moves(self, state: Mapping[str, Any], k: int) -> Moves:
+        """The steps of outer iteration ``k``: plain, or by the rules, whose memory is in the state.
+
+        ``moves.upper(x, step, direction)`` is x − step · direction without a rule, and so are ``lower`` and
+        ``auxiliary``; the next state takes over ``moves.carried``.
+        """
+        if self.upper_update is self.lower_update is self.auxiliary_update is None:
+            return Moves({}, state, k)
+        return Moves({level: getattr(self, f"{level}_update") for level in LEVELS}, state, k)
+
+    def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
+        """The state before the first iteration.
+
+        Args:
+            oracle: counted derivatives of the problem.
+            x, y: the start, (runs, d_x), (runs, d_y); not to be written into.
+        """
+        raise NotImplementedError
+
+    def step(self, oracle: Oracle, state: State) -> State:
+        """One outer iteration."""
+        raise NotImplementedError
+
+    def remembered(
+        self, points: tuple[int, int], sizes: tuple[int, int], runs: int, weighted: bool, element_size: int
+    ) -> int:
+        """Bytes that are kept for data points, beside some vectors of the iterates' sizes; none by default.
+
+        Args:
+            points: of the upper and of the lower level.
+            sizes: d_x, d_y.
+            runs: rows.
+            weighted: whether x weights the lower level's points (:attr:`~unibio.core.problem.Problem.weighted`).
+            element_size: bytes of a number.
+
+        Raises:
+            InputError: it is more than the algorithm may take, or these points cannot be kept so.
+        """
+        return 0
+
+    def diagnose(self, oracle: Oracle, state: State) -> Diagnosis:
+        """Check settings against the problem at the first state. The oracle given here counts for nobody."""
+        return Diagnosis()

@@ -1,1 +1,0 @@
-"""Models whose weights are a lower-level variable: flat vectors in, exact derivatives out."""

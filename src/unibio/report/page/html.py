@@ -1,0 +1,247 @@
+"""A document as one HTML file that works from disk: everything in it, readable without JavaScript, better with it.
+
+``page.css`` and ``page.js`` beside this module are put into every page. The script sorts tables, filters those that
+offer it, closes the table of contents on a narrow screen and unfolds what a link leads to.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from unibio.studies.common.document import (
+    LINK,
+    Badge,
+    Block,
+    Bullets,
+    Code,
+    Folded,
+    Heading,
+    PageOnly,
+    Paragraph,
+    Picture,
+    Table,
+    may_lead_to,
+    shown,
+    slug,
+)
+
+
+def page(title: str, blocks: Iterable[Block], root: Path) -> str:
+    """One HTML file, pictures inside it; headings of levels 2 and 3 are its contents.
+
+    Args:
+        title: of the window.
+        blocks: the content.
+        root: where the pictures' relative paths start.
+    """
+    writer = _Writer(root)
+    body = "\n".join(writer.sections(blocks))
+    style, script = (f"\n{_beside(suffix)}\n" for suffix in ("css", "js"))
+    return _PAGE.format(
+        title=html.escape(title),
+        policy=_POLICY.format(style=_hashed(style), script=_hashed(script)),
+        style=style,
+        script=script,
+        contents=writer.contents(),
+        body=body,
+    )
+
+
+def linked(text: str) -> str:
+    """A page whose pictures are the files beside it instead of inside it, for where both are kept."""
+    return re.sub(r'src="data:image/png;base64,[^"]*" data-file="([^"]*)"', r'src="\1"', text)
+
+
+class _Writer:
+    """Writes blocks and remembers their anchors."""
+
+    def __init__(self, root: Path):
+        self._root = root
+        self._taken: set[str] = set()
+        self._entries: list[tuple[int, str, str]] = []
+
+    def sections(self, blocks: Iterable[Block]) -> Iterable[str]:
+        """Every heading of level 2 begins a section."""
+        inside = False
+        for block in blocks:
+            if isinstance(block, Heading) and block.level == 2:
+                yield from ["</section>"] * inside
+                yield "<section>"
+                inside = True
+            yield self.block(block)
+        yield from ["</section>"] * inside
+
+    def block(self, block: Block) -> str:
+        match block:
+            case Heading(level, text):
+                return self._heading(level, text)
+            case Paragraph(text):
+                return f"<p>{_inline(text)}</p>"
+            case Bullets(items):
+                return "<ul>" + "".join(f"<li>{_inline(item)}</li>" for item in items) + "</ul>"
+            case Code(text):
+                return f"<pre><code>{html.escape(text)}</code></pre>"
+            case Table():
+                return _table(block)
+            case Picture(path, caption):
+                return self._picture(path, caption)
+            case Folded(title, content, _, badge, anchor):
+                head = f"{_badge(badge)} {_inline(title)}" if badge else _inline(title)
+                # The anchor is inside, so that a browser that is led to it unfolds what is around it.
+                inside = f'<div class="inside" id="{self._anchor(slug(anchor or title))}">'
+                body = "\n".join(self.block(one) for one in content)
+                return f"<details><summary>{head}</summary>{inside}\n{body}\n</div></details>"
+            case PageOnly(content):
+                return "\n".join(self.block(one) for one in content)
+
+    def contents(self) -> str:
+        """Links to the headings of levels 2 and 3 written so far, the latter below the former."""
+        lines: list[str] = []
+        below = False
+        for level, text, anchor in self._entries:
+            name = _inline(text).replace("_", "_<wbr>")  # names of figures are long
+            link = f'<a href="#{anchor}">{name}</a>'
+            if level == 2:
+                lines.append(("</ol>" if below else "") + ("</li>" if lines else "") + f"<li>{link}")
+            else:
+                lines.append(("" if below else "<ol>") + f"<li>{link}</li>")
+            below = level == 3
+        return "\n".join(lines) + ("</ol>" if below else "") + ("</li>" if lines else "")
+
+    def _heading(self, level: int, text: str) -> str:
+        anchor = self._anchor(slug(text))
+        if level == 2 or (level == 3 and self._entries):
+            self._entries.append((level, text, anchor))
+        return f'<h{level} id="{anchor}">{_inline(text)}</h{level}>'
+
+    def _anchor(self, wanted: str) -> str:
+        """The wanted anchor, numbered where it is taken, as GitHub does."""
+        anchor, number = wanted, 0
+        while anchor in self._taken:
+            number += 1
+            anchor = f"{wanted}-{number}"
+        self._taken.add(anchor)
+        return anchor
+
+    def _picture(self, path: str, caption: str) -> str:
+        data = (self._root / path).read_bytes()
+        # A PNG's width and height, so that nothing moves while pictures are decoded.
+        width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+        size = f' width="{width}" height="{height}"' if width and height else ""
+        source = f'src="data:image/png;base64,{base64.b64encode(data).decode()}" data-file="{html.escape(path)}"'
+        image = f'<img alt="{html.escape(caption)}"{size} {source}>'
+        return f"<figure>{image}<figcaption>{_inline(caption)}</figcaption></figure>"
+
+
+def _table(table: Table) -> str:
+    numeric = [_is_numeric([row[i] for row in table.rows]) for i in range(len(table.header))]
+    heads = zip(table.header, numeric, strict=True)
+    head = "".join(f'<th scope="col"{_number(right)}>{_inline(name)}</th>' for name, right in heads)
+    names = [html.escape(re.sub(r"[`*]", "", name)) for name in table.header]
+    kind = ""
+    if table.filter_by:
+        # Roles are said because a narrow screen shows such a table as blocks; browsers then forget that it is one.
+        columns = " ".join(str(list(table.header).index(name)) for name in table.filter_by)
+        kind = f' class="stacked" role="table" data-filter="{columns}"'
+    lines = "\n".join(_row(row, names if kind else None) for row in table.rows)
+    return (
+        f'<div class="wide" role="region" tabindex="0" aria-label="Table of {", ".join(filter(None, names))}">'
+        f"<table{kind}><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table></div>"
+    )
+
+
+def _is_numeric(cells: Sequence[Any]) -> bool:
+    return bool(cells) and not any(isinstance(cell, str | Badge) for cell in cells)
+
+
+def _row(row: Sequence[Any], names: Sequence[str] | None) -> str:
+    cells = [_badge(cell) if isinstance(cell, Badge) else _inline(_INTERVAL.sub(_whole, shown(cell))) for cell in row]
+    if names is not None:
+        labelled = zip(names, cells, strict=True)
+        inside = "".join(f'<td role="cell" data-name="{name}">{cell}</td>' for name, cell in labelled)
+        return f'<tr role="row">{inside}</tr>'
+    return "<tr>" + "".join(f"<td{_look(c)}>{text}</td>" for c, text in zip(row, cells, strict=True)) + "</tr>"
+
+
+def _look(cell: Any) -> str:
+    """Numbers are on the right; long text gets room, or it would be a tall column of words."""
+    if not isinstance(cell, str | Badge):
+        return _number(True)
+    return " class=long" if isinstance(cell, str) and len(cell) > _LONG else ""
+
+
+def _whole(interval: re.Match[str]) -> str:
+    return interval[0].replace(" ", "\u00a0")
+
+
+#: An interval, [low, high], which a narrow cell must not break.
+_INTERVAL = re.compile(r"\[[^\]]{1,20}\](?!\()")
+#: Characters of text that are not broken into words one below the other.
+_LONG = 30
+
+
+def _number(right: bool) -> str:
+    return " class=n" if right else ""
+
+
+def _badge(badge: Badge) -> str:
+    return f'<span class="badge {badge.kind}">{_inline(badge.text)}</span>'
+
+
+def _inline(text: str) -> str:
+    """Text as HTML: everything is escaped, quotes too, before `code`, **bold** and [links](target) become tags."""
+    text = html.escape(text)
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    text = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", text)
+    return LINK.sub(_link, text)
+
+
+def _link(found: re.Match[str]) -> str:
+    return f'<a href="{found[2]}">{found[1]}</a>' if may_lead_to(html.unescape(found[2])) else found[0]
+
+
+@cache
+def _beside(suffix: str) -> str:
+    return Path(__file__).with_name(f"page.{suffix}").read_text(encoding="utf-8").strip()
+
+
+def _hashed(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+#: What the browser is allowed: the page's own style and script, known by their hashes, and pictures in or beside it.
+_POLICY = (
+    "default-src 'none'; style-src {style}; script-src {script}; img-src data: 'self'; base-uri 'none'; "
+    "form-action 'none'"
+)
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<a class="skip" href="#content">Skip to the content</a>
+<nav aria-label="Contents"><details open><summary>Contents</summary>
+<ol>
+{contents}
+</ol>
+</details></nav>
+<main id="content">
+{body}
+</main>
+<script>{script}</script>
+</body>
+</html>
+"""

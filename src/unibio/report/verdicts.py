@@ -1,0 +1,186 @@
+"""The report's claims: the table of verdicts, the numbers behind each, and the same for machines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unibio.report.counts import Counted, counted, is_reduced
+from unibio.report.figures import is_shown
+from unibio.studies.common.claim import Claim
+from unibio.studies.common.document import Badge, Block, Bullets, Folded, Heading, Paragraph, Table, slug
+from unibio.studies.common.evidence import Evidence
+from unibio.studies.common.kinds import Kind
+from unibio.studies.common.verdicts import (
+    CONFOUNDED,
+    CONSISTENT,
+    DOES_NOT_HOLD,
+    HOLDS,
+    HOLDS_CONFOUNDED,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    NOT_TESTABLE,
+    REPRODUCED,
+    VERDICTS,
+    VIOLATED,
+    Outcome,
+    in_words,
+)
+
+_COLOURS = {
+    REPRODUCED: "good",
+    HOLDS: "good",
+    CONSISTENT: "good",
+    CONFOUNDED: "mixed",
+    HOLDS_CONFOUNDED: "mixed",
+    NOT_TESTABLE: "mixed",
+    NOT_REPRODUCED: "bad",
+    DOES_NOT_HOLD: "bad",
+    VIOLATED: "bad",
+    NOT_RUN: "open",
+}
+
+#: What the words of the verdicts mean; shown for those that occur.
+MEANINGS = {
+    REPRODUCED: "what a source says holds in the records, in every part that the claim names.",
+    CONFOUNDED: "what a source says shows in the setting that it was claimed for, but not, or not everywhere, once "
+    "what that setting changes along with it is held equal (the steps are smaller for a larger p; a fit has a range). "
+    "The picture is there; it does not show its cause.",
+    NOT_REPRODUCED: "the records decide, and what a source says does not hold in at least one part that it names.",
+    HOLDS: "as “reproduced”, of a claim that is ours.",
+    HOLDS_CONFOUNDED: "as “reproduced only with the confound”, of a claim that is ours.",
+    DOES_NOT_HOLD: "the records decide, and a claim that is ours does not hold in at least one part that it names. No "
+    "source makes it: this is an answer, and no failure to reproduce.",
+    CONSISTENT: "the claim bounds something (a rate, an exponent), and what was measured keeps to the bound; "
+    "runs cannot prove one.",
+    VIOLATED: "the claim bounds something, and what was measured goes beyond the bound.",
+    NOT_TESTABLE: "the records decide neither way: seeds overlap, a searched range ends where it should not, or "
+    "what the claim presumes does not hold in these runs. The numbers say which.",
+    NOT_RUN: "records that the claim needs are missing.",
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its outcome and the scale of its records."""
+
+    claim: Claim
+    outcome: Outcome
+    scale: str
+
+    @property
+    def word(self) -> str:
+        """The verdict in the words of the claim's kind."""
+        return in_words(self.outcome.verdict, self.claim.kind)
+
+    @property
+    def verdict(self) -> Badge:
+        """The verdict as the report prints it: at a reduced scale it says so."""
+        return Badge(f"{self.word} (reduced scale: {self.scale})" if self.reduced else self.word, _COLOURS[self.word])
+
+    @property
+    def reduced(self) -> bool:
+        """Whether there are records and they are of another scale than the paper's."""
+        return is_reduced(self.counted)
+
+    @property
+    def counted(self) -> Counted:
+        """What the headline counts of it."""
+        return Counted(self.claim.kind, self.word, self.scale)
+
+
+def reduced_scale(judged: Sequence[Judged]) -> str:
+    """What verdicts from reduced scales are worth, and how many they are; "" where there are none."""
+    marked = [j for j in judged if j.reduced]
+    if not marked:
+        return ""
+    run = [j for j in judged if j.outcome.verdict != NOT_RUN]
+    scales = ", ".join(sorted({j.scale for j in marked}))
+    what = "runs are shorter, seeds fewer or models smaller than the paper's"
+    if len(marked) == len(run):
+        return (
+            f"**Reduced scale ({scales}): {what}. These verdicts show that everything runs; they say nothing about "
+            "the paper.**"
+        )
+    return (
+        f"**{len(marked)} of the {len(run)} verdicts are at a reduced scale ({scales}) and marked so: {what}. They "
+        "hold for what was run, and do not carry over to the paper's setting.** All others are at full scale."
+    )
+
+
+def blocks(evidence: Evidence, judged: Sequence[Judged], out: Path) -> Iterable[Block]:
+    """The verdicts at a glance, the paper's first and alone, what their words mean, then what each rests on."""
+    yield Heading(2, "Verdicts")
+    counts = counted(j.counted for j in judged)
+    if own := counts.pop(Kind.PAPER, None):
+        yield Paragraph(f"**The paper's own claims**: {own}.")
+    if counts:
+        yield Paragraph("Beside the paper:")
+        yield Bullets([f"**{kind.label}** ({kind.meaning}): {text}" for kind, text in counts.items()])
+    occurring = {j.word for j in judged}
+    yield Paragraph("In these words:")
+    yield Bullets([f"**{word}**: {MEANINGS[word]}" for word in VERDICTS if word in occurring])
+    rows = [
+        [
+            j.claim.statement,
+            j.claim.kind.label,
+            j.claim.source,
+            j.verdict,
+            f"[{j.claim.id}](#{slug(j.claim.id)})",
+            f"[{j.claim.figure}](#{slug(j.claim.figure)})" if is_shown(evidence, out, j.claim.figure) else "–",
+        ]
+        for j in by_kind(judged)
+    ]
+    yield Table(["Claim", "Whose", "Source", "Verdict", "Numbers", "Figure"], rows, filter_by=("Whose", "Verdict"))
+    yield Heading(2, "The numbers behind them")
+    for j in by_kind(judged):
+        said = [
+            Paragraph(f"{j.outcome.explanation[:1].upper()}{j.outcome.explanation[1:]}."),
+            Paragraph("Run: " + "; ".join(f"`{evidence.command(name)}`" for name in j.claim.experiments)),
+        ]
+        yield Folded(j.claim.statement, said, badge=j.verdict, anchor=j.claim.id)
+
+
+def by_kind(judged: Sequence[Judged]) -> list[Judged]:
+    """The claims of the paper first, then those of each other kind, in the order of the studies."""
+    return [j for kind in Kind for j in judged if j.claim.kind is kind]
+
+
+def machine(title: str, evidence: Evidence, judged: Sequence[Judged]) -> dict[str, Any]:
+    """The claims for machines: infinite and undefined numbers are null."""
+    return {
+        "title": title,
+        "scales": sorted({j.scale for j in judged if j.outcome.verdict != NOT_RUN}),
+        "notes": evidence.notes,
+        "claims": [
+            {
+                "id": j.claim.id,
+                "statement": j.claim.statement,
+                "kind": j.claim.kind,
+                "source": j.claim.source,
+                "verdict": j.word,
+                "scale": j.scale,
+                "explanation": j.outcome.explanation,
+                "numbers": _plain(j.outcome.numbers),
+                "figure": j.claim.figure,
+                "experiments": {name: evidence.command(name) for name in j.claim.experiments},
+                "records": [record.name for name in j.claim.experiments for record in evidence.records(name)],
+            }
+            for j in judged
+        ],
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

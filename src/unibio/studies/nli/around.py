@@ -1,0 +1,187 @@
+"""Around the comparisons in hyper-cleaning of sentence pairs: controls, search for steps, D's floor, released noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from unibio.store.records import Record
+from unibio.studies.common import methods
+from unibio.studies.common.curves import Array, last_rows
+from unibio.studies.common.evidence import Evidence, setting
+from unibio.studies.common.search import search
+from unibio.studies.common.statistics import CONFIDENCE
+from unibio.studies.nli.groups import (
+    ACCURACY,
+    AUC,
+    CONTROLS,
+    FLOOR,
+    RELEASED,
+    SPREAD,
+    TUNING,
+    TUNING_SABA,
+    Group,
+    compared,
+    groups,
+    learned,
+    summary,
+)
+
+VALID = "valid_accuracy"
+STEPS = ("upper_step", "lower_step")
+PLAIN = "plain training"
+
+
+def controls(evidence: Evidence) -> pd.DataFrame:
+    """Plain training: one row per kind of labels (noisy, clean) with its final accuracies; no weight is learned."""
+    rows = []
+    for group in groups(evidence, CONTROLS):
+        row: dict[str, Any] = {"labels": "noisy" if group.noise == "once" else "clean", "noise_rate": group.rate}
+        for column in (ACCURACY, VALID, "train_accuracy"):
+            values = group.final(column)
+            row |= {column: values.median(), f"{column}_min": values.min(), f"{column}_max": values.max()}
+        rows.append(row | {AUC: group.final(AUC).mean(), SPREAD: group.final(SPREAD).median(), "seeds": group.seeds})
+    return pd.DataFrame(rows)
+
+
+def _ends(record: Record, *parameters: str) -> pd.DataFrame:
+    """One row a run: seed, parameters (axes of the batch, or the job's), status, and where the run ended.
+
+    What a diverged run ended at is NaN.
+    """
+    last = last_rows(record.history).reindex(range(len(record.runs)))
+    table = pd.DataFrame({"status": record.runs["status"].to_numpy()})
+    for name in (VALID, AUC, SPREAD):
+        values = last[name].to_numpy(dtype=float) if name in last else np.full(len(table), math.nan)
+        table[name] = np.where(table["status"] == "completed", values, math.nan)
+    for name in parameters:
+        table[name] = record.runs[name].to_numpy() if name in record.runs else setting(record, name)
+    table["seed"] = record.runs["seed"].to_numpy() if "seed" in record.runs else record.config["seed"]
+    name = record.config["algorithm"]["name"]
+    frozen = record.config["problem"]["weights"] == "frozen"
+    return table.assign(method=PLAIN if frozen else methods.label(name))
+
+
+def tuning(evidence: Evidence) -> pd.DataFrame:
+    """Every pair of steps that was tried, over the tuning seeds, and which was chosen.
+
+    Columns: method, both steps (plain training has no upper one), ``valid_least`` and ``valid_median`` over the seeds
+    (NaN where a run diverged), AUC and spread of σ(λ) (medians), seeds, diverged, and ``chosen``: the pair of highest
+    least validation accuracy, of those the highest median; none while no pair has been tried with every seed.
+    ``upper_edge`` and ``lower_edge`` tell at which end of its range a chosen step lies.
+    """
+    runs = pd.concat([_ends(record, *STEPS) for record in [*evidence.require(TUNING), *evidence.records(TUNING_SABA)]])
+    runs.loc[runs["method"] == PLAIN, "upper_step"] = math.nan
+    rows = []
+    for (method, upper, lower), here in runs.groupby(["method", *STEPS], dropna=False, sort=False):
+        row = {"method": method, "upper_step": upper, "lower_step": lower}
+        row |= {"valid_least": here[VALID].min(skipna=False), "valid_median": here[VALID].median(skipna=False)}
+        row |= {AUC: here[AUC].median(), SPREAD: here[SPREAD].median()}
+        rows.append(row | {"seeds": here["seed"].nunique(), "diverged": int((here["status"] != "completed").sum())})
+    table = pd.DataFrame(rows).assign(chosen=False, upper_edge="", lower_edge="")
+    for method, here in runs.groupby("method"):
+        searched = [name for name in STEPS if here[name].notna().all()]
+        error = np.nan_to_num(-here[VALID].to_numpy(dtype=float), nan=np.inf)
+        # A pair that lacks a seed would be judged by an easier least, and so counts as diverged.
+        found = search(str(method), here, error, searched, middle=_worst, whole=False)
+        at = found.best(ties=np.median(found.values, axis=-1))
+        if at is None:
+            continue
+        same = np.logical_and.reduce([table[name] == step for name, step in found.at(at).items()])
+        chosen = (table["method"] == method) & same
+        table.loc[chosen, "chosen"] = True
+        for name, end in found.ends(at).items():
+            table.loc[chosen, f"{name.removesuffix('_step')}_edge"] = end
+    return table
+
+
+def _worst(values: Array) -> Array:
+    return values.max(axis=-1)
+
+
+def _floor_runs(evidence: Evidence) -> pd.DataFrame:
+    """One row a run of the experiment with D's floor."""
+    tables = [
+        _ends(record, "floor", "neumann_step").assign(lambda_max=record.runs["neumann_lambda_max"].to_numpy())
+        for record in evidence.require(FLOOR)
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def floors(evidence: Evidence) -> pd.DataFrame:
+    """What D's floor does, by form of UniBiO, floor and Neumann step.
+
+    Columns: λ_max(D⁻¹∇²_yy g) at the start (median over the seeds) and its product with the Neumann step c, which is
+    stable below 2; final validation accuracy and AUC (median, least, largest); spread of σ(λ) (median).
+    """
+    rows = []
+    for key, here in _floor_runs(evidence).groupby(["method", "floor", "neumann_step"]):
+        row: dict[str, Any] = dict(zip(("method", "floor", "neumann_step"), key, strict=True))
+        row["lambda_max"] = here["lambda_max"].median()
+        row["lambda_max_c"] = row["lambda_max"] * row["neumann_step"]
+        for name in (VALID, AUC):
+            values = here[name]
+            row |= {name: values.median(), f"{name}_min": values.min(), f"{name}_max": values.max()}
+        row |= {SPREAD: here[SPREAD].median(), "seeds": here["seed"].nunique()}
+        rows.append(row | {"diverged": int((here["status"] != "completed").sum())})
+    return pd.DataFrame(rows)
+
+
+def floor_changes(evidence: Evidence) -> pd.DataFrame:
+    """Least floor against largest, seed by seed: one row a form of UniBiO and metric.
+
+    Columns: method, metric, the two floors, mean difference (least minus largest floor) with its Student interval over
+    the seeds, seeds, and how many more are lost because they diverged at one of the two. The intervals of all rows hold
+    together (Bonferroni). Where several Neumann steps were run at a floor, the differences are of their means. Rows of
+    fewer than two seeds have no interval.
+    """
+    runs, rows = _floor_runs(evidence), []
+    forms = list(runs.groupby("method"))
+    for method, here in forms:
+        low, high = here["floor"].min(), here["floor"].max()
+        if low == high:
+            continue
+        for metric in (VALID, AUC):
+            by_seed = here.pivot_table(index="seed", columns="floor", values=metric, aggfunc="mean")
+            by_seed = by_seed.reindex(columns=[low, high])  # a floor at which every run diverged is not among them
+            values = (by_seed[low] - by_seed[high]).dropna().to_numpy(dtype=float)
+            mean, width = float(values.mean()) if len(values) else math.nan, math.nan
+            if len(values) > 1:
+                level = 1 - (1 - CONFIDENCE) / (2 * 2 * len(forms))
+                width = float(stdtrit(len(values) - 1, level) * values.std(ddof=1) / math.sqrt(len(values)))
+            row = {"method": method, "metric": metric, "floor": low, "against": high, "difference": mean}
+            row |= {"low": mean - width, "high": mean + width, "seeds": len(values)}
+            rows.append(row | {"lost": here["seed"].nunique() - len(values)})
+    return pd.DataFrame(rows)
+
+
+def once(evidence: Evidence) -> Mapping[tuple[Any, ...], Group]:
+    """The groups of the comparisons, whose labels were flipped once, by :func:`without_noise`."""
+    return {without_noise(group): group for group in compared(evidence)}
+
+
+def released(evidence: Evidence) -> pd.DataFrame:
+    """The runs with the released noise, as :func:`unibio.studies.nli.groups.summary` has them, beside noise drawn once.
+
+    No pair stays flipped, so that there is no AUC. ``once_test_accuracy`` is that of the same method, rate and p with
+    labels flipped once; NaN where no comparison has it.
+    """
+    found = groups(evidence, RELEASED)
+    table, beside = summary(found), once(evidence)
+    others = [beside.get(without_noise(group)) for group in learned(found)]
+    values = [pd.Series([math.nan]) if other is None else other.final() for other in others]
+    name = f"once_{ACCURACY}"
+    return table.assign(
+        **{name: [v.median() for v in values]},
+        **{f"{name}_min": [v.min() for v in values], f"{name}_max": [v.max() for v in values]},
+    )
+
+
+def without_noise(group: Group) -> tuple[Any, ...]:
+    """What a group shares with one that differs in its noise and seeds alone."""
+    return group.method, group.exponent, group.rate, group.weights, group.source, group.pairs

@@ -1,0 +1,153 @@
+"""Update rules against torch's optimizers; every algorithm's steps with and without them; what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unibio import Coordinatewise, InputError, solve
+from unibio.core.algorithm import LEVELS
+from unibio.core.rules import SGD, Adam, AdamW, Moves, constant, cosine, power, warm_up
+from unibio.registry import ALGORITHMS, VARIANTS
+
+OPTIMIZERS: dict[str, tuple[Any, Callable[[Any], torch.optim.Optimizer]]] = {
+    "plain": (SGD(0.1), lambda p: torch.optim.SGD(p, lr=0.1)),
+    "momentum": (SGD(0.1, momentum=0.9), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)),
+    "Nesterov": (
+        SGD(0.1, momentum=0.8, nesterov=True),
+        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.8, nesterov=True),
+    ),
+    "Adam": (Adam(0.1, betas=(0.8, 0.95)), lambda p: torch.optim.Adam(p, lr=0.1, betas=(0.8, 0.95))),
+    "AdamW": (AdamW(0.1, weight_decay=0.2), lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.2)),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@given(seed=st.integers(0, 10**6), cut=st.floats(0.1, 3.0))
+@settings(max_examples=10, deadline=None)
+def test_a_rule_is_torchs_optimizer_row_by_row(name: str, seed: int, cut: float) -> None:
+    """With clipping and a schedule, too; torch's act on one row at a time."""
+    rule, made = OPTIMIZERS[name]
+    rule = dataclasses.replace(rule, clip=cut, schedule=cosine(6, final=0.2))
+    generator = torch.Generator().manual_seed(seed)
+    directions = torch.randn(8, 3, 4, generator=generator, dtype=torch.float64)
+    y = torch.randn(3, 4, generator=generator, dtype=torch.float64)
+    state: dict[str, Any] = {}
+    rows = [row.clone().requires_grad_() for row in y]
+    optimizers = [made([row]) for row in rows]
+    for k, direction in enumerate(directions):
+        moves = Moves({"lower": rule}, state, k)
+        y, state = moves.lower(y, 123.0, direction), moves.carried
+        for row, optimizer, gradient in zip(rows, optimizers, direction, strict=True):
+            optimizer.param_groups[0]["lr"] = 0.1 * rule.schedule(k)
+            row.grad = gradient * min(1.0, cut / float(gradient.norm()))
+            optimizer.step()
+        torch.testing.assert_close(y, torch.stack([row.detach() for row in rows]), rtol=1e-10, atol=1e-12)
+
+
+def test_schedules() -> None:
+    assert [constant()(k) for k in (0, 7)] == [1, 1]
+    assert [power(0.5)(k) for k in (0, 3)] == [1, 0.5]
+    assert power(1, offset=10)(10) == pytest.approx(0.5)
+    assert [cosine(4)(k) for k in (0, 2, 4, 9)] == pytest.approx([1, 0.5, 0, 0])
+    assert cosine(4, final=0.1)(1) == pytest.approx(0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2)
+    assert [warm_up(4, cosine(2))(k) for k in (0, 3, 4, 5, 6)] == pytest.approx([0.25, 1, 1, 0.5, 0])
+
+
+# In the algorithms ----------------------------------------------------------------------------------------------------
+
+SPEC = Coordinatewise(dimension=3, exponent=2, noise=0.1)
+TAKES = [(name, level) for name in ALGORITHMS for level in ALGORITHMS[name].updates]
+
+
+def run(algorithm: Any, **changes: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return solve(SPEC, algorithm, **{"steps": 5, "seed": 3, "log_points": 2} | changes)
+
+
+@pytest.mark.parametrize(("name", "level"), TAKES, ids=[" ".join(one) for one in TAKES])
+def test_the_plain_rule_is_the_plain_step_and_another_is_another(name: str, level: str) -> None:
+    plain, ruled = run(name), run(name, **{f"{level}_update": SGD()})
+    assert torch.equal(plain.x, ruled.x)
+    assert torch.equal(plain.y, ruled.y)
+    quick = run(name, **{f"{level}_update": SGD(momentum=0.9)})
+    assert not (torch.equal(plain.x, quick.x) and torch.equal(plain.y, quick.y))
+
+
+def test_a_step_of_the_rule_stands_in_the_place_of_the_algorithms() -> None:
+    """And of its decay: SOBA's steps decay, a rule's own do not."""
+    ruled = run("soba", lower_update=SGD(0.02))
+    assert torch.equal(ruled.y, run("soba", lower_step=0.02, lower_decay=0.0).y)
+
+
+def test_memory_is_every_runs_own_and_goes_into_checkpoints(tmp_path: Path) -> None:
+    rules: dict[str, Any] = {"upper_update": Adam(schedule=cosine(8)), "lower_update": SGD(momentum=0.5, clip=0.3),
+                             "auxiliary_update": AdamW(0.01)}  # fmt: skip
+    grid = run("soba", upper_step=[0.01, 0.1], seed=[3, 4], **rules)
+    assert torch.equal(grid.x[0], run("soba", upper_step=0.01, **rules).x)
+    whole = run("unibio_plain", steps=8, lower_update=Adam(0.1))
+    done: list[int] = []
+    given: dict[str, Any] = {"steps": 8, "lower_update": Adam(0.1), "checkpoint": tmp_path / "c"}
+    part = run("unibio_plain", **given, progress=done.append, should_stop=lambda: len(done) == 5)
+    assert part.status == "interrupted"
+    assert torch.equal(run("unibio_plain", **given).y, whole.y)
+    with pytest.raises(InputError, match=r"algorithm\.lower_update"):
+        run("unibio_plain", **given | {"lower_update": Adam(0.2)})
+
+
+@pytest.mark.parametrize("name", [*ALGORITHMS, *VARIANTS])
+def test_what_takes_no_rule_refuses_it_in_one_line(name: str) -> None:
+    cls = ALGORITHMS[name] if name in ALGORITHMS else VARIANTS[name]
+    for level in LEVELS:
+        if level not in cls.updates:
+            with pytest.raises(InputError, match=f"{level}_update: algorithm {name} takes none: ") as refused:
+                cls(**{f"{level}_update": SGD(0.1)})
+            assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"upper_update": Adam(1e-3), "upper_step": 0.2}, "upper_step and upper_update=Adam.* both say"),
+        ({"upper_update": Adam(1e-3), "upper_step": 0.1}, "upper_step and upper_update=Adam.* both say"),
+        ({"upper_update": Adam(1e-3), "upper_step": [0.1, 0.2]}, "upper_step and upper_update=Adam.* both say"),
+        ({"lower_update": SGD(0.1), "lower_decay": 0.3}, "lower_decay and lower_update=SGD.* both say"),
+        ({"lower_update": Adam}, r"lower_update must be an update rule, such as Adam\(1e-3\)"),
+        ({"lower_update": torch.optim.SGD}, "got the class SGD"),
+    ],
+    ids=range(6),
+)
+def test_a_step_is_given_once_and_a_rule_is_one(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        run("soba", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: SGD(0.0), "SGD: step must be a number > 0"),
+        (lambda: SGD(momentum=1.0), "SGD: momentum must be a number ≥ 0 and < 1"),
+        (lambda: SGD(nesterov=True), "needs a momentum"),
+        (lambda: Adam(betas=(0.9, 1.0)), "Adam: betas must be a number ≥ 0 and < 1"),
+        (lambda: AdamW(weight_decay=-1.0), "AdamW: weight_decay"),
+        (lambda: Adam(clip=np.nan), "Adam: clip must be"),
+        (lambda: Adam(schedule=0.5), "Adam: schedule must be a schedule"),
+        (lambda: cosine(0), "cosine: steps"),
+        (lambda: warm_up(3, then=1.0), "warm_up: then must be a schedule"),
+    ],
+    ids=range(9),
+)
+def test_rules_check_what_they_are_given(made: Callable[[], Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        made()

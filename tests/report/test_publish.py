@@ -1,0 +1,310 @@
+"""``make publish``: thinned records, and what follows from them, by one clean state of source and configuration."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthetic import whole_study, write_study
+from unibio.errors import InputError
+from unibio.pipeline.composing import composer, expand
+from unibio.pipeline.compute import existing, run_job
+from unibio.pipeline.job import Job, job_from
+from unibio.pipeline.proving import representatives
+from unibio.pipeline.sweep import announce
+from unibio.report import publishing
+from unibio.report.page.html import linked
+from unibio.store import records
+from unibio.store.records import Record, write
+from unibio.store.thinning import BITS, POINTS, ROWS, rounded, spaced, thin
+from unibio.studies.common.evidence import Evidence
+
+ROOT = Path(__file__).parents[2]
+
+
+def publish(where: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / "publish.py"), *words]
+    return subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
+
+
+def git(where: Path, *words: str) -> None:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    subprocess.run(("git", *identity, *words), cwd=where, check=True, capture_output=True)
+
+
+def asked(clone: Path) -> list[str]:
+    """One study, small, into the clone's own records."""
+    words = ["experiment=runtime", "steps=200", "log_points=50", "repeats=2"]
+    return [*words, f"records={clone / 'runs'}", "tracker=none"]
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Job]]:
+    """A clone with a commit, and the records of one study computed there."""
+    clone = tmp_path_factory.mktemp("clone")
+    for name in ("src", "conf"):
+        (clone / name).mkdir()
+        (clone / name / "file").write_text(name, encoding="utf-8")
+    (clone / ".gitignore").write_text("runs\nresults/*\n!results/published\n", encoding="utf-8")
+    git(clone, "init", "-q")
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "All")
+    with composer() as compose_one:
+        jobs = expand(asked(clone), compose_one)
+    announce(jobs, "python -m unibio experiment=runtime")
+    for job in jobs:
+        run_job(job)
+    return clone, jobs
+
+
+@pytest.fixture
+def clone(computed: tuple[Path, list[Job]], tmp_path: Path) -> Path:
+    shutil.copytree(computed[0], tmp_path / "clone")
+    return tmp_path / "clone"
+
+
+@pytest.fixture(scope="module")
+def published(computed: tuple[Path, list[Job]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    clone = tmp_path_factory.mktemp("published") / "clone"
+    shutil.copytree(computed[0], clone)
+    (clone / "results" / "published" / "figures").mkdir(parents=True)
+    (clone / "results" / "published" / "figures" / "old.png").touch()
+    done = publish(clone)
+    assert done.returncode == 0, done.stderr
+    assert "e1 is not published" in done.stdout
+    assert "runtime is not published" not in done.stdout
+    return clone / "results" / "published"
+
+
+def files(where: Path) -> dict[str, bytes]:
+    return {str(one.relative_to(where)): one.read_bytes() for one in where.rglob("*") if one.is_file()}
+
+
+@pytest.mark.slow
+def test_what_is_published_follows_from_its_records(published: Path, tmp_path: Path) -> None:
+    """A fresh clone makes every figure, table and verdict again without computing anything."""
+    assert {path.name for path in published.iterdir()} == {
+        "records", "tables", "claims.json", "report.md", "index.html", "studies.json",
+    }  # fmt: skip
+    for command in ("figures", "report"):
+        words = ["-m", "unibio", command, "--records", "results/published/records", "--out", str(tmp_path)]
+        clone = published.parents[1]
+        done = subprocess.run([sys.executable, *words], cwd=clone, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    again = files(tmp_path)
+    again["index.html"] = linked(again["index.html"].decode()).encode()
+    mine = {name: text for name, text in files(published).items() if not name.startswith(("records", "studies"))}
+    assert again == mine
+
+
+@pytest.mark.slow
+def test_thinned_records_give_the_verdicts_of_the_whole_ones(published: Path) -> None:
+    claims = json.loads((published / "claims.json").read_text(encoding="utf-8"))["claims"]
+    judged = [claim for claim in claims if claim["verdict"] != "not yet run"]
+    assert judged
+    assert all(list(claim["experiments"]) == ["runtime"] for claim in judged)
+
+
+def test_nothing_computes_with_a_thinned_record(computed: tuple[Path, list[Job]], tmp_path: Path) -> None:
+    job = computed[1][0]
+    thin(Record(job.path), tmp_path)
+    there = job_from({**job.config, "records": str(tmp_path)})
+    with pytest.raises(InputError, match="thinned record, for figures and reports alone; name another records=DIR"):
+        existing(there)
+
+
+@pytest.mark.slow
+def test_other_studies_stay(clone: Path, published: Path, tmp_path: Path) -> None:
+    shutil.copytree(published, clone / "results" / "published")
+    other = tmp_path / "others"
+    write_study(other, {"fig5": whole_study()["fig5"][:1]})
+    evidence = Evidence(other)
+    state = publishing.state_of(clone) | {"src": "another"}
+    publishing.publish(clone / "results", publishing.chosen(["fig5"], evidence), evidence, state)
+    after = clone / "results" / "published"
+    assert records.manifest(after / "records", "runtime") == records.manifest(published / "records", "runtime")
+    assert Evidence(after / "records").records("fig5")
+    left = list(publishing.unfinished(after, publishing.state_of(clone)))
+    assert not [line for line in left if line.startswith("runtime ")]
+    assert [line for line in left if line.startswith("fig5 was published by commit ")]
+
+
+@pytest.fixture
+def refusal(clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """What publishing refuses in the clone, by the script in this process."""
+
+    def refused() -> str:
+        monkeypatch.chdir(clone)
+        monkeypatch.setattr(sys, "argv", ["publish.py"])
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(ROOT / "scripts" / "publish.py"), run_name="__main__")
+        assert stopped.value.code == 2
+        return capsys.readouterr().err
+
+    return refused
+
+
+def test_a_tree_that_is_not_clean_is_refused(clone: Path, refusal: Callable[[], str]) -> None:
+    (clone / "results" / "published").mkdir(parents=True)
+    (clone / "results" / "published" / "mine").touch()  # results are what publishing changes
+    publishing.state_of(clone)
+    (clone / "src" / "file").write_text("changed", encoding="utf-8")
+    assert "the tree is not clean (1 changes, first: M src/file)" in refusal()
+    assert (clone / "results" / "published" / "mine").exists()
+
+
+def test_a_commit_to_results_leaves_the_state_as_it_was(clone: Path) -> None:
+    before = publishing.state_of(clone)
+    (clone / "results" / "published").mkdir(parents=True)
+    (clone / "results" / "published" / "mine").touch()
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "Results")
+    after = publishing.state_of(clone)
+    assert after["commit"] != before["commit"]
+    assert all(after[name] == before[name] for name in publishing.SOURCES)
+
+
+def by_other_code(record: Record, history: pd.DataFrame) -> Record:
+    summary = dict(record.summary) | {"code_hash": "0" * 64}
+    config = dict(record.config) | {"launcher": {"name": "one of its time"}}
+    return write(record.path, config, summary, history, record.runs)
+
+
+def replayed(clone: Path, change: float = 1.0) -> Record:
+    """A record by other code whose first iterations, and no more, have been computed again; its last row changed."""
+    path = next(iter(sorted((clone / "runs").glob("example3-*"))))
+    history = Record(path).history.copy()
+    history.loc[history.index[-1], "hypergradient_norm"] *= change
+    record = by_other_code(Record(path), history)
+    with composer() as compose_one:
+        (job,) = [job for job in expand(asked(clone), compose_one) if job.name == record.name]
+    assert str(run_job(job).record.standing) == "replayed to iteration 3"
+    return Record(path)
+
+
+@pytest.mark.slow
+def test_what_other_code_computed_is_published_once_it_was_computed_again(clone: Path) -> None:
+    record = replayed(clone)
+    done = publish(clone)
+    assert done.returncode == 0, done.stderr
+    assert f"example3, unibio: replaying {record.name} whole" in done.stdout
+    assert "equal to the bit up to its end, iteration 200" in done.stdout
+    assert str(record.standing) == "replayed to iteration 200, its end"
+    assert representatives([record]) == {}, "it is known now"
+    copy = Record(clone / "results" / "published" / "records" / record.name)
+    assert str(copy.standing) == "replayed to iteration 200, its end"
+
+
+@pytest.mark.slow
+def test_what_differs_late_is_not_published(clone: Path) -> None:
+    """In the last row, where a sweep does not look."""
+    record = replayed(clone, change=1 + 2**-50)
+    done = publish(clone)
+    assert done.returncode == 2
+    said = f"today's code does not compute what {record.name} holds (hypergradient_norm of run 0, iteration 200"
+    assert said in done.stderr
+    assert not (clone / "results").exists()
+
+
+def test_stale_and_missing_records_are_refused(clone: Path, refusal: Callable[[], str]) -> None:
+    path = next(iter(sorted((clone / "runs").glob("example3-*"))))
+    by_other_code(Record(path), Record(path).history)
+    assert f"1 of 4 records computed by older code (first: {path.name})" in refusal()
+    (path / "done").unlink()
+    assert f"1 of 4 records missing or damaged (first: {path.name}" in refusal()
+
+
+def test_smoke_runs_are_not_published() -> None:
+    evidence = Evidence(None, {"runtime": whole_study("smoke", steps=40)["runtime"]})
+    with pytest.raises(InputError, match="of scale smoke, which proves nothing"):
+        publishing.fit(publishing.chosen(["runtime"], evidence), evidence)
+
+
+def test_a_study_is_whole_or_not_published(tmp_path: Path) -> None:
+    write_study(tmp_path, {"fig1": whole_study()["fig1"][:1]})
+    evidence = Evidence(tmp_path)
+    with pytest.raises(InputError, match=r"study fig1: no records of fig1_.*; run: python -m unibio experiment=fig1_"):
+        publishing.fit(publishing.chosen(["fig1"], evidence), evidence)
+    with pytest.raises(InputError, match="no study 'fig11'; there are fig1, "):
+        publishing.chosen(["fig11"], evidence)
+
+
+def test_thinned_records_that_change_a_verdict_are_refused(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = Evidence(clone / "runs")
+    studies = publishing.chosen([], evidence)
+
+    def broken(record: Record, root: Path, whole: bool = False) -> Record:
+        runs = record.runs.assign(seconds=0.0, grad_lower=0)
+        return write(root / record.name, record.config, dict(record.summary), record.history.assign(grad_lower=0), runs)
+
+    monkeypatch.setattr(publishing, "thin", broken)
+    with pytest.raises(InputError, match="thinned records change a verdict: "):
+        publishing.publish(clone / "results", studies, evidence, publishing.state_of(clone))
+    assert not (clone / "results" / "published").exists()
+
+
+def test_too_much_is_refused(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = Evidence(clone / "runs")
+    monkeypatch.setattr(publishing, "MOST", 1000)
+    with pytest.raises(InputError, match=r"the thinned records have 0\.\d MB, more than 0"):
+        publishing.publish(clone / "results", publishing.chosen([], evidence), evidence, publishing.state_of(clone))
+
+
+# What thinning does to a record ---------------------------------------------------------------------------------------
+@given(st.lists(st.floats(width=64), min_size=1), st.integers(1, 52))
+@settings(max_examples=200, deadline=None)
+def test_rounding_keeps_so_many_bits(values: list[float], bits: int) -> None:
+    given_ = np.array(values)
+    kept = rounded(given_, bits)
+    finite = np.isfinite(given_)
+    np.testing.assert_array_equal(kept[~finite], given_[~finite])
+    error = np.abs(kept[finite] - given_[finite])
+    assert (error <= np.maximum(np.abs(given_[finite]) * 2.0**-bits, 5e-324)).all()
+    np.testing.assert_array_equal(rounded(kept, bits), kept)
+    assert (np.signbit(kept) == np.signbit(given_)).all()
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=5), st.integers(2, 40))
+@settings(max_examples=50, deadline=None)
+def test_rows_that_are_kept(lengths: list[int], points: int) -> None:
+    history = pd.concat(pd.DataFrame({"run": k, "iteration": range(n)}) for k, n in enumerate(lengths))
+    kept = spaced(history.reset_index(drop=True), points)
+    for k, n in enumerate(lengths):
+        mine = kept.loc[kept["run"] == k, "iteration"].to_numpy()
+        assert mine[0] == 0
+        assert mine[-1] == n - 1
+        assert len(mine) <= points
+        assert (np.diff(mine) > 0).all()
+
+
+def test_a_thinned_record(tmp_path: Path) -> None:
+    """The same name, axes, counts and runs; fewer rows of long histories unless all are asked for."""
+    write_study(tmp_path / "runs", {"fig1": whole_study()["fig1"]})
+    record = max(Evidence(tmp_path / "runs").records("fig1"), key=lambda one: len(one.history))
+    long = record.history.loc[record.history.index.repeat(1 + ROWS // len(record.history))].reset_index(drop=True)
+    assert len(long) > ROWS
+    record = write(record.path, record.config, record.summary, long, record.runs)
+    for whole in (False, True):
+        copy = records.find(thin(record, tmp_path / str(whole), whole=whole).path)
+        assert copy is not None
+        assert copy.thinned
+        assert copy.summary["thinned"]["bits"] == BITS
+        assert copy.summary["thinned"]["points"] == (None if whole else POINTS)
+        assert (len(copy.history) == len(long)) == whole
+        assert copy.history.groupby("run").size().max() <= (len(long) if whole else POINTS)
+        assert copy.history.dtypes.equals(long.dtypes)
+        pd.testing.assert_frame_equal(copy.runs, record.runs)
+        assert set(copy.history["upper_step"] if "upper_step" in long else [0]) <= set(long.get("upper_step", [0]))
+    again = thin(copy, tmp_path / "again")
+    assert files(again.path) == files(copy.path), "a thinned record is copied as it is"

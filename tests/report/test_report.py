@@ -1,0 +1,295 @@
+"""The report: every claim in it, nothing from outside, and honest about scale and absence."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from synthetic import study, whole_evidence, whole_study
+from unibio import report
+from unibio.errors import InputError
+from unibio.report import verdicts as explained
+from unibio.report.counts import headline
+from unibio.report.figures import MOST_ROWS, excerpt
+from unibio.report.page.html import linked, page
+from unibio.report.pictures import draw_all
+from unibio.studies import CLAIMS, DRAWINGS
+from unibio.studies.common import verdicts as rules
+from unibio.studies.common.document import (
+    Badge,
+    Bullets,
+    Code,
+    Folded,
+    Heading,
+    PageOnly,
+    Paragraph,
+    Table,
+    markdown,
+    shown,
+    slug,
+)
+from unibio.studies.common.kinds import Kind
+
+
+class Wellformed(HTMLParser):
+    """Collects what opens and fails on what does not close."""
+
+    void = frozenset({"meta", "img", "br", "wbr"})
+
+    def __init__(self):
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def parsed(text):
+    parser = Wellformed()
+    parser.feed(text)
+    assert not parser.open
+    return parser
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    given = whole_evidence()
+    draw_all(Path("nowhere"), out, ["runtime", "theorem_schedule"], evidence=given)
+    for name in DRAWINGS:  # what the other pictures show does not matter here
+        for suffix in ("png", "pdf"):
+            (out / "figures" / f"{name}.{suffix}").touch()
+        if not (out / "tables" / f"{name}.csv").exists():
+            (out / "tables" / f"{name}.csv").touch()
+    for suffix in ("png", "pdf"):
+        (out / "figures" / f"runtime.{suffix}").unlink()
+    assert report.write(Path("nowhere"), out, evidence=given) == out / "index.html"
+    return out
+
+
+def test_every_claim_is_in_every_form(written):
+    machine = json.loads((written / "claims.json").read_text(encoding="utf-8"))
+    text = (written / "report.md").read_text(encoding="utf-8")
+    html = (written / "index.html").read_text(encoding="utf-8")
+    assert [claim["id"] for claim in machine["claims"]] == [claim.id for claim in CLAIMS]
+    for claim in machine["claims"]:
+        assert claim["verdict"] in rules.VERDICTS
+        assert claim["verdict"] != rules.NOT_RUN
+        assert claim["records"]
+        assert claim["numbers"]
+        assert claim["statement"] in text
+        assert f"| {claim['verdict']} |" in text
+        assert escape(claim["statement"]) in html
+    assert machine["scales"] == ["paper"]
+    assert "reduced scale" not in text.lower()
+
+
+def test_links_lead_somewhere_and_commands_are_there(written):
+    text = (written / "report.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (written / target).is_file(), target
+    anchors = [slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.M)]
+    assert len(set(anchors)) == len(anchors)
+    within = re.findall(r"\]\(#([^)]+)\)", text)
+    assert set(within) >= {slug(name) for claim in CLAIMS for name in (claim.id, claim.figure)}
+    assert all(anchors.count(target) == 1 for target in within)
+    for name, drawing in DRAWINGS.items():
+        assert all(f"python -m unibio experiment={experiment}" in text for experiment in drawing.experiments)
+        assert name == "runtime" or f"unibio figures {name}" in text
+
+
+def test_html_is_one_wellformed_file(written):
+    html = (written / "index.html").read_text(encoding="utf-8")
+    seen = parsed(html).seen
+    images = [attrs for tag, attrs in seen if tag == "img"]
+    assert len(images) == len(DRAWINGS) - 1  # one of them is a table
+    assert all(image["src"].startswith("data:image/png;base64,") and image["alt"] for image in images)
+    assert not [tag for tag, _ in seen if tag in ("link", "iframe", "base")]
+    assert [attrs for tag, attrs in seen if tag == "script"] == [{}], "one script, and it is in the page"
+    targets = [attrs["href"] for tag, attrs in seen if tag == "a"]
+    assert not any(re.match(r"[a-z]+:|/", target) for target in targets), "nothing absolute, nothing from outside"
+    assert all((written / target).is_file() for target in targets if not target.startswith("#"))
+    ids = [attrs["id"] for _, attrs in seen if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {target[1:] for target in targets if target.startswith("#")} <= set(ids)
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in seen
+    assert "prefers-color-scheme: dark" in html
+
+
+@pytest.mark.slow
+def test_it_is_the_same_every_time(written, tmp_path):
+    given = study(**whole_study())
+    for _ in range(2):
+        report.write(Path("nowhere"), tmp_path, evidence=given)
+    first = (tmp_path / "claims.json").read_bytes()
+    assert first == (written / "claims.json").read_bytes()
+
+
+@pytest.mark.slow
+def test_reduced_scale_is_said_with_every_verdict(tmp_path):
+    report.write(tmp_path, tmp_path, evidence=study(**whole_study("smoke", steps=40)))
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "**Reduced scale (smoke)" in text
+    rows = [line for line in text.splitlines() if line.startswith("| UniBiO converges on Example 3")]
+    assert len(rows) == 7
+    assert all("(reduced scale: smoke)" in row for row in rows)
+    machine = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
+    assert machine["scales"] == ["smoke"]
+
+
+def test_only_verdicts_from_a_reduced_scale_are_called_so(tmp_path):
+    """One experiment at a reduced scale, one at the paper's: the banner and the counts tell them apart."""
+    experiments = {"fig1": whole_study("smoke", steps=40)["fig1"], "runtime": whole_study()["runtime"]}
+    report.write(tmp_path, tmp_path, evidence=study(**experiments))
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    verdicts = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))["claims"]
+    run = [claim for claim in verdicts if claim["verdict"] != rules.NOT_RUN]
+    marked = [claim for claim in run if "fig1" in claim["experiments"]]
+    assert (len(marked), len(run)) == (7, 9)
+    assert "**7 of the 9 verdicts are at a reduced scale (smoke) and marked so" in text
+    assert "say nothing about the paper" not in text
+    assert text.count("(reduced scale: smoke)") == 2 * len(marked)  # in the table, and above the numbers
+    own = re.search(r"^\*\*The paper's own claims\*\*: (.*)\.$", text, re.M)[1]
+    assert re.match(r"at full scale not testable here 1; at a reduced scale \(smoke\) not reproduced 4; not yet", own)
+    assert re.search(r"^- \*\*ours, asking\*\* .*: holds 1; not yet run \d+$", text, re.M), "of full scale"
+    assert counted(text) == len(verdicts)
+
+
+def counted(text: str) -> int:
+    """How many claims the headline of a report counts."""
+    headline = text[text.index("## Verdicts") : text.index("In these words:")]
+    return sum(map(int, re.findall(r" (\d+)(?=[,;.\n])", headline)))
+
+
+def test_the_paper_s_own_claims_are_counted_first_and_alone(written):
+    text = (written / "report.md").read_text(encoding="utf-8")
+    claims = json.loads((written / "claims.json").read_text(encoding="utf-8"))["claims"]
+    assert counted(text) == len(claims)
+    first, *others = headline(written)
+    own = Counter(claim["verdict"] for claim in claims if claim["kind"] == "paper")
+    assert first == f"the paper: {', '.join(f'{word} {own[word]}' for word in rules.VERDICTS if own[word])}"
+    assert f"**The paper's own claims**{first.removeprefix('the paper')}." in text.split("\n\n")
+    assert [line.split(":")[0] for line in others] == [
+        kind.label for kind in Kind if kind != "paper" and kind in {claim["kind"] for claim in claims}
+    ]
+    rows = re.findall(r"^\| .* \| \[([\w.-]+)\]\(#.*\) \|.*\|$", text, re.M)
+    kinds = {claim["id"]: Kind(claim["kind"]) for claim in claims}
+    assert [kinds[row] for row in rows] == sorted(kinds.values(), key=list(Kind).index)
+
+
+def test_counts_of_another_version_are_refused(tmp_path):
+    for content in (None, "", "{}", '{"claims": [{"verdict": "reproduced", "scale": "paper"}]}'):
+        if content is not None:
+            (tmp_path / "claims.json").write_text(content, encoding="utf-8")
+        with pytest.raises(InputError, match=r"claims\.json is not what"):
+            headline(tmp_path)
+
+
+def test_words_are_those_of_the_kind(written):
+    """What is ours is never said to be reproduced or not, and what a source says always is."""
+    for claim in json.loads((written / "claims.json").read_text(encoding="utf-8"))["claims"]:
+        ours = "hold" in claim["verdict"]
+        sources = "reproduced" in claim["verdict"]
+        assert not (sources if Kind(claim["kind"]).ours else ours), claim["id"]
+
+
+def test_the_words_of_the_verdicts_are_explained(written):
+    text = (written / "report.md").read_text(encoding="utf-8")
+    occurring = {claim["verdict"] for claim in json.loads((written / "claims.json").read_text())["claims"]}
+    legend = text[text.index("## Verdicts") : text.index("| Claim |")]
+    for word in rules.VERDICTS:
+        assert (f"- **{word}**: {explained.MEANINGS[word]}" in legend) == (word in occurring)
+
+
+def test_without_records_everything_is_not_yet_run(tmp_path):
+    report.write(tmp_path / "runs", tmp_path)
+    machine = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
+    assert {claim["verdict"] for claim in machine["claims"]} == {rules.NOT_RUN}
+    assert "experiment=fig1" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    parsed((tmp_path / "index.html").read_text(encoding="utf-8"))
+
+
+def test_pictures_of_records_that_are_gone_are_not_shown(written, tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "fig1.png").write_bytes((written / "figures" / "fig1.png").read_bytes())
+    report.write(tmp_path / "runs", tmp_path)
+    assert "figures/fig1.png" not in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_numbers_as_shown():
+    values = (1.23456, 12345.6, float("inf"), float("nan"), None, True, 7, "text")
+    assert [shown(v) for v in values] == ["1.235", "12346", "never", "–", "–", "yes", "7", "text"]
+
+
+def test_every_table_is_on_the_page(written):
+    html = (written / "index.html").read_text(encoding="utf-8")
+    for path in (written / "tables").glob("*.csv"):
+        assert f'href="tables/{path.name}"' in html
+
+
+def test_pictures_can_be_beside_the_page(written):
+    text = linked((written / "index.html").read_text(encoding="utf-8"))
+    images = [attrs for tag, attrs in parsed(text).seen if tag == "img"]
+    assert len(images) == len(DRAWINGS) - 1
+    assert all((written / image["src"]).is_file() for image in images)
+    assert "base64" not in text
+
+
+def test_blocks_in_both_forms(tmp_path):
+    blocks = [
+        Heading(2, "A & B"),
+        Paragraph("**bold** `a<b` [here](x.csv)"),
+        Bullets(["one"]),
+        Code("run <this>"),
+        Table(["a|b", "n"], [["x|y", 1.5]]),
+        Table(["state", "what"], [[Badge("fine", "good"), "one"]], filter_by=("state",)),
+        Folded("Why so", [Paragraph("because")], badge=Badge("fine", "good"), anchor="why"),
+        Folded("More", [PageOnly([Paragraph("at length")])]),
+        Heading(2, "A & B"),
+        Heading(3, "below"),
+    ]
+    text = markdown(blocks)
+    assert "| a\\|b | n |\n| --- | --- |\n| x\\|y | 1.5 |" in text
+    assert "| fine | one |" in text
+    assert "### why\n\nWhy so **Fine.**\n\nbecause\n\n### More\n\n## A & B" in text
+    assert "at length" not in text
+    html = page("t", blocks, tmp_path)
+    parsed(html)
+    assert "<strong>bold</strong> <code>a&lt;b</code>" in html
+    assert '<a href="x.csv">here</a>' in html
+    assert "run &lt;this&gt;" in html
+    assert '<span class="badge good">fine</span>' in html
+    assert "<td>x|y</td><td class=n>1.5</td>" in html
+    assert 'data-filter="0"' in html
+    assert '<div class="inside" id="why">' in html
+    assert "<p>at length</p>" in html
+    assert '<li><a href="#a--b-1">A &amp; B</a>\n<ol><li><a href="#below">below</a></li></ol></li>' in html
+
+
+def test_an_excerpt_has_the_ends_of_every_curve():
+    short = pd.DataFrame({"iteration": [1, 2, 3]})
+    assert excerpt(short) is short
+    curves = pd.concat([pd.DataFrame({"p": p, "iteration": range(1000)}) for p in (2, 4, 6)], ignore_index=True)
+    part = excerpt(curves)
+    assert len(part) <= MOST_ROWS
+    assert part.groupby("p")["iteration"].agg(["min", "max"]).to_numpy().tolist() == [[0, 999]] * 3
+    assert (part.groupby("p")["iteration"].diff().dropna() > 0).all()
+    many = pd.DataFrame({"p": range(4000), "iteration": [0, 7] * 2000})
+    assert len(excerpt(many)) == MOST_ROWS
+    assert set(excerpt(many)["iteration"]) == {7}
+    other = pd.DataFrame({"x": range(5000)})
+    assert len(excerpt(other)) == MOST_ROWS
+    assert excerpt(other)["x"].iloc[[0, -1]].tolist() == [0, 4999]

@@ -1,0 +1,338 @@
+"""The page in a real Chromium: nothing wrong, nothing from outside, readable narrow and wide, light and dark."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hostile import hostile_study
+from synthetic import study, whole_study
+from unibio import report
+from unibio.report.page.html import linked
+from unibio.report.pictures import draw_all
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="the page is looked at through playwright")
+
+WIDTHS = (400, 1400)
+SCHEMES = ("light", "dark")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+def chromium(driver):
+    """Path of a Chromium: UNIBIO_CHROMIUM, one that is installed, or playwright's own; None where there is none."""
+    found = [os.environ.get("UNIBIO_CHROMIUM"), *map(shutil.which, NAMES), driver.chromium.executable_path]
+    return next((path for path in found if path and Path(path).is_file()), None)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as driver:
+        path = chromium(driver)
+        if path is None:
+            pytest.skip("no Chromium here: apt install chromium, playwright install chromium, or UNIBIO_CHROMIUM=PATH")
+        browser = driver.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """A report with pictures, a large table, a figure without picture, and sections that were not run."""
+    out = tmp_path_factory.mktemp("site")
+    names = ["fig1", "theorem_schedule", "runtime"]
+    given = study(**{name: whole_study()[name] for name in [*names, "lr_search"]})
+    draw_all(Path("nowhere"), out, names, evidence=given)
+    return report.write(Path("nowhere"), out, evidence=given)
+
+
+@pytest.fixture(scope="module", params=["made up", "reproduced"])
+def each_site(request, site) -> Path:
+    if request.param == "made up":
+        return site
+    if "UNIBIO_REPRODUCED" not in os.environ:
+        pytest.skip("needs UNIBIO_REPRODUCED=DIR, what make reproduce wrote, as in continuous integration")
+    return Path(os.environ["UNIBIO_REPRODUCED"]) / "index.html"
+
+
+@pytest.fixture
+def opened(browser):
+    """Opens a page; at the end nothing may have been complained of or asked from outside."""
+    contexts, complaints, requests, beside = [], [], [], []
+
+    def open_page(path: Path, width: int = 1400, scheme: str = "light", anchor: str = "", files: int = 0, **options):
+        beside.append(files)
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("requestfailed", lambda request: complaints.append(request.url[:200]))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(path.resolve().as_uri() + anchor)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert [url[:200] for url in requests if not url.startswith(("data:", "file:"))] == []
+    files = len([url for url in requests if url.startswith("file:")])
+    assert files == len(contexts) + sum(beside), "the page is one file, unless pictures beside it are expected"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_it_is_readable(opened, each_site, width, scheme):
+    page = opened(each_site, width, scheme)
+    pictures = page.evaluate("Promise.all([...document.images].map(one => one.decode().then(() => one.naturalWidth)))")
+    assert pictures
+    assert min(pictures) > 300
+    for unfolded in (False, True):
+        page.evaluate(
+            f"document.querySelectorAll('main details').forEach(one => {{ one.open = {str(unfolded).lower()} }})"
+        )
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+    # A table, a code block or a picture may scroll in itself; nothing else may stick out of the window.
+    outside = """[...document.querySelectorAll('main *')].filter(one => !one.closest('.wide table')
+        && one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 200))"""
+    assert page.evaluate(outside) == []
+    assert page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") >= 16
+    assert all(ratio >= 4.5 for ratio in contrasts(page).values()), contrasts(page)
+    assert page.evaluate("getComputedStyle(document.images[0]).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def contrasts(page) -> dict[str, float]:
+    """Of text against what is behind it, by the formula of WCAG 2."""
+    found = page.evaluate("""[...document.querySelectorAll(
+            'main p, main a, nav a, th, td, code, summary, figcaption, button, .badge')].map(one => {
+        const behind = element => {
+            const colour = getComputedStyle(element).backgroundColor;
+            return colour === 'rgba(0, 0, 0, 0)' && element.parentElement ? behind(element.parentElement) : colour;
+        };
+        return [one.tagName + '.' + one.className, getComputedStyle(one).color, behind(one)];
+    })""")
+
+    def luminance(colour: str) -> float:
+        parts = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    worst: dict[str, float] = {}
+    for name, *colours in {tuple(one) for one in found}:
+        low, high = sorted(map(luminance, colours))
+        worst[name] = min(worst.get(name, 21.0), (high + 0.05) / (low + 0.05))
+    return worst
+
+
+def test_dark_is_dark(opened, site):
+    colours = [
+        opened(site, 1400, scheme).evaluate("getComputedStyle(document.body).backgroundColor") for scheme in SCHEMES
+    ]
+    assert colours == ["rgb(255, 255, 255)", "rgb(22, 24, 27)"]
+
+
+def column(page, table: str, number: int) -> list[str]:
+    return page.locator(f"{table} tbody tr:not([hidden]) td:nth-child({number})").all_inner_texts()
+
+
+def test_tables_are_sorted_from_the_keyboard(opened, site):
+    page = opened(site)
+    table = page.locator("#running-time-and-inner-iterations ~ .wide").first
+    header = table.locator("th", has_text="seconds").first
+    number = 1 + page.evaluate("th => th.cellIndex", header.element_handle())
+
+    def values():
+        return [float(text) for text in table.locator(f"tbody td:nth-child({number})").all_inner_texts()]
+
+    as_written = values()
+    header.locator("button").focus()
+    page.keyboard.press("Enter")
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert values() == sorted(as_written)
+    page.keyboard.press("Space")
+    assert header.get_attribute("aria-sort") == "descending"
+    assert values() == sorted(as_written, reverse=True)
+    page.keyboard.press("Enter")
+    assert header.get_attribute("aria-sort") is None
+    assert values() == as_written
+
+
+def test_sorting_knows_numbers_words_and_what_is_missing(opened, tmp_path):
+    from unibio.report.page.html import page as written
+    from unibio.studies.common.document import Table
+
+    cells = [["−2.5", "p = 10"], ["never", "p = 9"], ["1e-3", ""], ["–", "p = 2"], ["48 (1992)", "p = 4"], ["5", "–"]]
+    (tmp_path / "t.html").write_text(written("t", [Table(["n", "w"], cells)], tmp_path), encoding="utf-8")
+    page = opened(tmp_path / "t.html")
+    press = page.locator("th button")
+    press.first.click()
+    assert column(page, "table", 1) == ["−2.5", "1e-3", "5", "48 (1992)", "never", "–"]
+    press.first.click()
+    assert column(page, "table", 1) == ["never", "48 (1992)", "5", "1e-3", "−2.5", "–"]
+    press.last.click()
+    assert column(page, "table", 2)[:4] == ["p = 2", "p = 4", "p = 9", "p = 10"]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_claims_are_filtered(opened, site, width):
+    page = opened(site, width)
+    everything = column(page, ".stacked", 4)
+    verdicts = page.locator("[aria-label='Filter by Verdict'] button")
+    verdict = "reproduced"
+    verdicts.filter(has_text=verdict).first.click()
+    assert column(page, ".stacked", 4) == [verdict] * everything.count(verdict)
+    page.locator(".filter input").fill("NOISE variance 10")
+    (only,) = column(page, ".stacked", 1)
+    assert "noise of variance 10" in only
+    assert page.locator(".filter [role=status]").inner_text() == f"1 of {len(everything)}"
+    page.locator(".filter input").fill("")
+    verdicts.filter(has_text="all").click()
+    assert column(page, ".stacked", 4) == everything
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_claims_are_filtered_by_whose_they_are_and_how_they_came_out(opened, site, width):
+    page = opened(site, width)
+    owners, outcomes = column(page, ".stacked", 2), column(page, ".stacked", 4)
+    whose, verdicts = (page.locator(f"[aria-label='Filter by {name}'] button") for name in ("Whose", "Verdict"))
+    own = owners.count("the paper")
+    assert owners == ["the paper"] * own + [one for one in owners if one != "the paper"], "the paper's come first"
+    whose.filter(has_text=f"the paper {own}").click()
+    assert column(page, ".stacked", 2) == ["the paper"] * own
+    assert column(page, ".stacked", 4) == outcomes[:own]
+    verdicts.filter(has_text="not testable here").click()
+    assert column(page, ".stacked", 4) == ["not testable here"] * outcomes[:own].count("not testable here")
+    pressed = page.locator("[aria-pressed=true]").all_inner_texts()
+    assert [text.rsplit(" ", 1)[0] for text in pressed] == ["the paper", "not testable here"]
+    whose.filter(has_text="all").click()
+    assert column(page, ".stacked", 4) == ["not testable here"] * outcomes.count("not testable here")
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_link_to_a_claim_unfolds_its_numbers(opened, site, script):
+    page = opened(site, java_script_enabled=script)
+    numbers = page.locator("#fig1a")
+    assert not numbers.is_visible()
+    page.locator(".stacked a", has_text="fig1a").click()
+    numbers.wait_for(state="visible")
+    assert "median" in numbers.inner_text().lower()
+
+
+def test_a_link_from_elsewhere_unfolds_its_target(opened, site):
+    opened(site, anchor="#fig1c").locator("#fig1c").wait_for(state="visible")
+
+
+def test_contents_stay_in_sight(opened, site):
+    """A column beside the text where there is room, else a bar that opens and, after a choice, closes."""
+    wide = opened(site)
+    assert wide.locator("nav a", has_text="fig1").first.is_visible()
+    wide.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    wide.locator("nav a[aria-current]").wait_for()
+    assert wide.locator("nav a", has_text="Verdicts").bounding_box()["y"] >= 0
+    narrow = opened(site, 400)
+    link = narrow.locator("nav a", has_text="Environment and records")
+    assert not link.is_visible()
+    narrow.evaluate("scrollTo(0, 3000)")
+    narrow.locator("nav summary").click()
+    link.click()
+    assert not link.is_visible()
+    assert 0 < narrow.locator("#environment-and-records").bounding_box()["y"] < 200
+
+
+def test_everything_is_there_without_javascript(opened, site):
+    page = opened(site, java_script_enabled=False)
+    for name in ("fig1", "theorem_schedule", "runtime"):
+        assert page.locator(f"h3#{name}").is_visible()
+    folded = page.locator("details", has_text="Table fig1").first
+    assert not folded.locator("table").is_visible()
+    folded.locator("summary").click()
+    assert folded.locator("table").is_visible()
+
+
+def test_it_can_be_printed(opened, site, tmp_path):
+    page = opened(site, scheme="dark")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.locator("nav").is_visible()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#fig1a").is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert not page.locator("#fig1a").is_visible()
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_it_is_named_for_those_who_cannot_see(opened, site):
+    page = opened(site)
+    unnamed = """[...document.querySelectorAll('button, a, input, img, nav, [role=region]')].filter(
+        one => !(one.getAttribute('aria-label') || one.alt || one.textContent.trim())
+    ).map(one => one.outerHTML.slice(0, 200))"""
+    assert page.evaluate(unnamed) == []
+    assert page.evaluate("document.querySelectorAll('th:not([scope=col])').length") == 0
+    levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map(one => Number(one.tagName[1]))")
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(levels))
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+
+
+@pytest.mark.slow
+def test_nothing_from_a_record_acts(opened, tmp_path):
+    """Texts that want to be scripts, in every place a record or a list of records has; every button pressed."""
+    hostile_study(tmp_path / "runs")
+    page = opened(report.write(tmp_path / "runs", tmp_path / "out"))
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    assert "window.acted" in page.inner_text("main")
+    for button in page.locator("main button").all():
+        button.click()
+    assert page.evaluate("window.acted") is None
+    assert page.evaluate("[...document.links].filter(one => !/^(https?|file):/.test(one.href)).length") == 0
+
+
+@pytest.mark.slow
+def test_what_got_in_nevertheless_would_not_run(browser, site):
+    """The policy, by itself: an element with a handler, a script, a frame and a picture from elsewhere are refused."""
+    page = browser.new_page()
+    refused, asked, failed = [], set(), set()
+    page.on("console", lambda message: refused.append(message.text))
+    page.on("request", lambda request: asked.add(request.url))
+    page.on("requestfailed", lambda request: failed.add(request.url))
+    page.goto(site.as_uri())
+    page.evaluate("""async () => {
+        document.querySelector('main').insertAdjacentHTML('beforeend', `<img id="one" onerror="window.acted = 1">
+            <img id="two"> <a id="trap" href="javascript:window.acted = 2">x</a>
+            <iframe src="https://evil.example/"></iframe>`);
+        const script = document.createElement('script');
+        script.textContent = 'window.acted = 3';
+        document.body.append(script);
+        document.getElementById('trap').click();
+        for (const [id, source] of [['one', 'data:,'], ['two', 'https://evil.example/x.png']]) {
+            const image = document.getElementById(id);
+            const gone = new Promise(resolve => image.addEventListener('error', resolve));
+            image.src = source;
+            await gone;
+        }
+    }""")
+    assert page.evaluate("window.acted") is None
+    assert sum("Content Security Policy" in text for text in refused) >= 4
+    assert {url for url in asked if url.startswith("https:")} <= failed, "asked for, it was refused by the browser"
+    page.close()
+
+
+@pytest.mark.slow
+def test_published_its_pictures_are_shown_from_beside_it(opened, site, tmp_path):
+    """The policy allows files beside the page, as it lies in the repository."""
+    (tmp_path / "index.html").write_text(linked(site.read_text(encoding="utf-8")), encoding="utf-8")
+    shutil.copytree(site.parent / "figures", tmp_path / "figures")
+    page = opened(tmp_path / "index.html", files=page_images(site))
+    assert page.evaluate("Promise.all([...document.images].map(one => one.decode())).then(() => true)")
+    assert page.evaluate("Math.min(...[...document.images].map(one => one.naturalWidth))") > 300
+
+
+def page_images(site: Path) -> int:
+    """How many pictures a page has."""
+    return site.read_text(encoding="utf-8").count("<img ")
