@@ -126,9 +126,10 @@ class World:
         return np.linalg.eigvalsh(root[:, None] * self.hessian(y) * root)
 
     def condition(self, y: np.ndarray) -> float:
-        """Of the linear system as the solvers see it; inf where it is singular or indefinite."""
+        """Of the linear system as the solvers see it; inf where it is indefinite, or singular within rounding."""
         values = self.eigenvalues(y, preconditioned=self.vanishing)
-        return float(values[-1] / values[0]) if values[0] > 1e-16 * values[-1] else np.inf
+        rounding = len(values) * np.finfo(float).eps * values[-1]
+        return float(values[-1] / values[0]) if values[0] > rounding else np.inf
 
 
 def make(
