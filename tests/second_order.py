@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 
 from references.quadratic import QuadraticBilevel, random_problem
+from thinned import some
+from unibio import solve
 from unibio.core.oracle import Oracle
 from unibio.core.streams import Streams
 from unibio.problems.quadratic import Quadratic, from_arrays
@@ -58,6 +61,29 @@ def worst_gap(path, reference):
     """Largest difference of any coordinate of any iterate."""
     assert len(path) == len(reference)
     return max(max(np.abs(a[0] - b[0]).max(), np.abs(a[1] - b[1]).max()) for a, b in zip(path, reference, strict=True))
+
+
+#: Axes of a grid of :func:`check_axes`: four at once, and one by one among the long tests.
+AT_ONCE = some([4, 1], lambda together: together == 4)
+
+
+def check_axes(ours, together, steps):
+    """A grid over some per-run parameters, two values each: its rows of all the first and all the last values equal
+    runs of these values."""
+    name, given = ours.name, dataclasses.asdict(ours)
+    for axes in batched(ours.per_run(), together):
+        first, last = ({axis: given[axis] + more for axis in axes} for more in (0.05, 0.02))
+        values = {axis: [first[axis], last[axis]] for axis in axes}
+        grid = solve(quadratic(), name, steps=steps, log_points=2, **given | values)
+        assert len(grid.x) == 2 ** len(axes)
+        for row, own in ((0, first), (-1, last)):
+            assert all(grid.runs[axis].iloc[row] == own[axis] for axis in axes)
+            alone = solve(quadratic(), name, steps=steps, log_points=2, **given | own)
+            torch.testing.assert_close(alone.x, grid.x[row], rtol=1e-12, atol=1e-13)
+
+
+def batched(names, size):
+    return [names[at : at + size] for at in range(0, len(names), size)]
 
 
 def assert_state_survives_a_file(ours):

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
@@ -14,8 +15,12 @@ from imports import Graph, imports, reached, sources
 from unibio.registry import PROBLEMS
 from unibio.studies import STUDIES
 
-MODULES = sources()
-GRAPH = imports(MODULES)
+
+@cache
+def everything() -> Graph:
+    """The imports of all modules; read by the tests, not by every process that only collects them."""
+    return imports(sources())
+
 
 #: What a room may import beside itself and the leaves. A room stands below all that it may import.
 MAY: dict[str, tuple[str, ...]] = {
@@ -194,7 +199,7 @@ RULES: dict[Callable[[Graph], Iterator[str]], tuple[dict[str, set[str]], ...]] =
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_order_is_kept(rule: Callable[[Graph], Iterator[str]]) -> None:
-    wrong = list(rule(GRAPH))
+    wrong = list(rule(everything()))
     assert not wrong, "\n".join(wrong)
 
 
@@ -204,7 +209,8 @@ def test_the_order_is_kept(rule: Callable[[Graph], Iterator[str]]) -> None:
     ids=lambda value: getattr(value, "__name__", None) or next(iter(value)).removeprefix("unibio."),
 )
 def test_an_offender_is_found_among_all_others(rule: Callable[[Graph], Iterator[str]], offender: Graph) -> None:
-    together = {name: GRAPH.get(name, set()) | offender.get(name, set()) for name in {**GRAPH, **offender}}
+    graph = everything()
+    together = {name: graph.get(name, set()) | offender.get(name, set()) for name in {**graph, **offender}}
     (wrong, *_) = rule(together)
     assert all(name in wrong for name in offender)
 
@@ -214,7 +220,9 @@ def test_the_table_itself_goes_downwards() -> None:
     order = list(MAY)
     for here, allowed in MAY.items():
         assert all(order.index(there) < order.index(here) for there in allowed), f"MAY[{here!r}] reaches upwards"
-    assert set(MAY) | set(LEAVES) == {room(name) for name in GRAPH} - {"", "__main__"}, "MAY has a line for no room"
+    assert set(MAY) | set(LEAVES) == {room(name) for name in everything()} - {"", "__main__"}, (
+        "MAY has a line for no room"
+    )
 
 
 def test_every_kind_of_import_is_read() -> None:
@@ -247,7 +255,7 @@ def named(modules: Mapping[str, ast.Module], words: set[str]) -> Iterator[str]:
 def test_the_pipeline_names_no_problem_and_no_experiment() -> None:
     words = {name for study in STUDIES for name in study.experiments}
     words |= {*PROBLEMS, *(problem.__name__ for problem in PROBLEMS.values())}
-    assert not list(named(MODULES, words))
+    assert not list(named(sources(), words))
     for text in ("isinstance(problem, NLICleaning)", "if config['experiment'] == 'fig1': pass"):
         (wrong,) = named({"unibio.pipeline.job": ast.parse(text)}, words)
         assert "ProblemSpec" in wrong
@@ -255,7 +263,7 @@ def test_the_pipeline_names_no_problem_and_no_experiment() -> None:
 
 def test_reports_and_studies_load_no_torch() -> None:
     """What the statements say, once more from what an interpreter has loaded in the end."""
-    readers = [name for name in GRAPH if room(name) in READERS]
+    readers = [name for name in everything() if room(name) in READERS]
     code = f"import sys, {', '.join(['unibio', *readers])}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()

@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from references.methods import neumann_matrix
-from second_order import assert_state_survives_a_file, iterates, oracle_for, pair, quadratic, worst_gap
+from second_order import (
+    AT_ONCE,
+    assert_state_survives_a_file,
+    check_axes,
+    iterates,
+    oracle_for,
+    pair,
+    quadratic,
+    worst_gap,
+)
 from unibio import Problem, solve
 from unibio.errors import InputError
 from unibio.problems.example3 import Coordinatewise, Example3
@@ -251,18 +260,10 @@ def test_rows_do_not_see_each_other(setting):
     assert len(torch.unique(together.x[:, 0])) == 4
 
 
+@pytest.mark.parametrize("together", AT_ONCE)
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_every_per_run_parameter_is_an_axis(setting):
-    """A grid's rows equal runs of their own values."""
-    spec = quadratic()
-    name, base = setting.split()[0], SETTINGS[setting] | {"batch_size": 4}
-    for axis in ALGORITHMS[name].per_run():
-        default = getattr(made(setting), axis)
-        values = [default + 0.05, default + 0.02]
-        grid = solve(spec, name, steps=4, log_points=2, **(base | {axis: values}))
-        for row, value in enumerate(values):
-            alone = solve(spec, name, steps=4, log_points=2, **(base | {axis: value}))
-            torch.testing.assert_close(alone.x, grid.x[row], rtol=1e-12, atol=1e-13)
+def test_every_per_run_parameter_is_an_axis(setting, together):
+    check_axes(made(setting, batch_size=4), together, steps=4)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from references.methods import neumann_matrix
-from second_order import assert_state_survives_a_file, iterates, oracle_for, pair, quadratic
+from second_order import AT_ONCE, assert_state_survives_a_file, check_axes, iterates, oracle_for, pair, quadratic
 from unibio import solve
 from unibio.core.neumann import draw_sample
 from unibio.errors import InputError
@@ -288,18 +288,10 @@ def test_rows_do_not_see_each_other(name):
 
 
 @pytest.mark.filterwarnings("ignore:neumann_step is not below")
+@pytest.mark.parametrize("together", AT_ONCE)
 @pytest.mark.parametrize("name", METHODS[:-1])
-def test_every_per_run_parameter_is_an_axis(name):
-    """A grid's rows equal runs of their own values."""
-    spec = quadratic()
-    base = SMALL.get(name, {}) | {"batch_size": 4}
-    for axis in ALGORITHMS[name].per_run():
-        default = getattr(ALGORITHMS[name](), axis)
-        values = [default + 0.05, default + 0.02]
-        grid = solve(spec, name, steps=6, log_points=2, **base, **{axis: values})
-        for row, value in enumerate(values):
-            alone = solve(spec, name, steps=6, log_points=2, **base, **{axis: value})
-            torch.testing.assert_close(alone.x, grid.x[row], rtol=1e-12, atol=1e-13)
+def test_every_per_run_parameter_is_an_axis(name, together):
+    check_axes(ALGORITHMS[name](**SMALL.get(name, {}), batch_size=4), together, steps=6)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -122,6 +122,7 @@ def test_opposite_sign():
     assert ends[variants.OppositeSABA] > 10 * np.linalg.norm(reference.hypergradient(x0))
 
 
+@pytest.mark.slow
 def test_history_instead_of_tables():
     """Minibatches, constant steps: SABA converges, the history stalls at the noise; full batch it is only late."""
     problem, _, x0, y0 = pair(n=8)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from thinned import some
 from unibio import ClosedForm, Coordinatewise, Example3, Hoelder, InputError, Problem
 from unibio.core.assumptions import FAILS, HOLDS, UNDECIDED, Finding, examine
 from unibio.core.assumptions.region import Region
@@ -238,8 +239,15 @@ BROKEN_SAMPLES: dict[str, tuple[Problem, str]] = {
 }
 
 
+#: Those of which make test leaves out: each has one beside it that fails the same finding by another problem.
+ALIKE = {
+    "uniform convexity: not convex", "d∇_y g/dz is Lipschitz: |y|^{4.5}", "df/dz exists: y",
+    "∇_x F without a variance at x = 0", "∇²_xy G without a variance at x = 0", "exponential tails of ∇_y G",
+}  # fmt: skip
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("what", BROKEN_SAMPLES)
+@pytest.mark.parametrize("what", some(BROKEN_SAMPLES, lambda what: what not in ALIKE))
 def test_samples_that_break_an_assumption_are_said_to(what: str) -> None:
     problem, of = BROKEN_SAMPLES[what]
     failed = failing(problem)

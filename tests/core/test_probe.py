@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 import warnings
 from collections import UserList, deque
@@ -14,10 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from thinned import some
 from unibio import InputError, Problem, hypergradient
 from unibio.core.ambient import clean
 from unibio.core.probe import UNCHECKED, prepare
@@ -311,8 +313,10 @@ BENT: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("form", "dtype"),
+    some(itertools.product(FORMS, DTYPES), lambda form, dtype: form == "rows" or dtype == torch.float64),
+)
 @pytest.mark.parametrize("how", BENT)
 @pytest.mark.parametrize("name", OWN)
 def test_own_derivatives_that_are_wrong(name, how, form, dtype):
@@ -450,7 +454,7 @@ def fitted(x: Tensor, y: Tensor, s: Any) -> Tensor:
     return lower(x, y) + ((X @ y[..., None])[..., 0] ** 2).mean(-1)
 
 
-@pytest.mark.parametrize("runs", [1, 2, 4])
+@pytest.mark.parametrize("runs", some([1, 2, 4], lambda runs: runs != 2))
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("nest", NESTS)
 def test_samples_have_the_runs_as_their_first_axis(nest, form, runs):
@@ -661,8 +665,13 @@ RIGHT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("start", ["near", "zero", "whole"])
+@pytest.mark.parametrize(
+    ("start", "dtype"),
+    some(
+        itertools.product(["near", "zero", "whole"], DTYPES),
+        lambda start, dtype: start == "near" or dtype == torch.float64,
+    ),
+)
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_is_right_passes_in_silence(name, start, dtype):
     scale = {"near": 1.0, "zero": 0.0, "whole": 1.0}[start]
@@ -703,8 +712,14 @@ def test_a_function_that_saturates_passes_and_one_that_is_flat_is_said():
     assert said.startswith("the gradient of lower in y does not change with x, and the hypergradient is f_x alone")
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", PROBLEMS)
+#: Problems that are probed in single precision in make test, too: with samples, with data, with pairs of sentences.
+SINGLE = {"example3", "lp_regression", "quadratic", "nli_cleaning"}
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    some(itertools.product(PROBLEMS, DTYPES), lambda name, dtype: dtype == torch.float64 or name in SINGLE),
+)
 def test_every_problem_of_the_project_passes(name, dtype, tmp_path):
     spec = PROBLEMS[name]()
     if spec.reads_pairs:
@@ -763,15 +778,13 @@ CHOICES = {
 }  # fmt: skip
 
 
-@settings(max_examples=40)
-@given(**CHOICES, some=st.sets(st.sampled_from(sorted(OWN))))
-def test_random_problems_pass(seed, dtype, form, runs, some):
+@given(**CHOICES, own_ones=st.sets(st.sampled_from(sorted(OWN))))
+def test_random_problems_pass(seed, dtype, form, runs, own_ones):
     problem, own = random_problem(seed)
-    derivatives = {name: own[name] for name in some}
+    derivatives = {name: own[name] for name in own_ones}
     assert probed(dataclasses.replace(problem, derivatives=derivatives, batched=form == "rows"), dtype, runs) == ()
 
 
-@settings(max_examples=60)
 @given(
     **CHOICES, name=st.sampled_from(sorted(OWN)), how=st.sampled_from(["sign", "factor", "zero"]), all_own=st.booleans()
 )
@@ -783,7 +796,6 @@ def test_random_problems_with_one_wrong_derivative_do_not(seed, dtype, form, run
         probed(dataclasses.replace(problem, derivatives=derivatives, batched=form == "rows"), dtype, runs)
 
 
-@settings(max_examples=40)
 @given(**CHOICES, role=st.sampled_from(["upper", "lower"]), which=st.sampled_from(["x", "y"]), part=st.floats(0.2, 1.0))
 def test_random_problems_that_leave_the_graph_do_not(seed, dtype, form, runs, role, which, part):
     problem, _ = random_problem(seed)

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unibio import Coordinatewise, InputError, solve
+from unibio import Coordinatewise, InputError, Problem, solve
 from unibio.core.algorithm import LEVELS
 from unibio.core.rules import SGD, Adam, AdamW, Moves, constant, cosine, power, warm_up
 from unibio.registry import ALGORITHMS, VARIANTS
@@ -66,14 +67,19 @@ def test_schedules() -> None:
 
 # In the algorithms ----------------------------------------------------------------------------------------------------
 
-SPEC = Coordinatewise(dimension=3, exponent=2, noise=0.1)
 TAKES = [(name, level) for name in ALGORITHMS for level in ALGORITHMS[name].updates]
+
+
+@cache
+def problem() -> Problem:
+    """Shared by all tests, with what the library found when it first looked at it."""
+    return Coordinatewise(dimension=3, exponent=2, noise=0.1).build()
 
 
 def run(algorithm: Any, **changes: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return solve(SPEC, algorithm, **{"steps": 5, "seed": 3, "log_points": 2} | changes)
+        return solve(problem(), algorithm, **{"steps": 5, "seed": 3, "log_points": 2} | changes)
 
 
 @pytest.mark.parametrize(("name", "level"), TAKES, ids=[" ".join(one) for one in TAKES])

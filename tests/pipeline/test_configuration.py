@@ -46,15 +46,13 @@ def test_every_file_of_a_group_composes() -> None:
             )
 
 
-def sweeps_of_files(name: str) -> dict[str, list[str]]:
-    """The files that an experiment sweeps over, by the key of their group."""
+def first_files(name: str) -> list[str]:
+    """An experiment's sweeps over files, cut to the first of them, or to two where it has no other sweep."""
     content = yaml.safe_load((conf_dir() / "experiment" / f"{name}.yaml").read_text(encoding="utf-8"))
     params = content.get("hydra", {}).get("sweeper", {}).get("params", {})
-    return {
-        key: [file.strip() for file in str(value).split(",")]
-        for key, value in params.items()
-        if (conf_dir() / key.lstrip("+").split("@")[0]).is_dir()
-    }
+    over_files = [key for key in params if (conf_dir() / key.lstrip("+").split("@")[0]).is_dir()]
+    few = 1 if len(over_files) < len(params) else 2
+    return [f"{key}={','.join(str(params[key]).split(',')[:few])}" for key in over_files]
 
 
 #: Experiments that compare methods, each of them at the best of as many configurations as any other.
@@ -64,12 +62,8 @@ COMPARING = (
 
 
 def shortened() -> dict[str, list[str]]:
-    """The other experiments with sweeps over files cut to the first two."""
-    return {
-        name: [f"{key}={','.join(swept[:2])}" for key, swept in sweeps_of_files(name).items()]
-        for name in files("experiment")
-        if name not in COMPARING
-    }
+    """The other experiments with few files each."""
+    return {name: first_files(name) for name in files("experiment") if name not in COMPARING}
 
 
 def check_complete(name: str, scale: str, *overrides: str) -> list[Job]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from scipy.optimize import minimize
 
 from support import finite_difference, oracle_of
+from thinned import some
 from unibio import solve
 from unibio.core.hypergradients import exact, generalised_neumann
 from unibio.core.metrics import separation
@@ -424,8 +426,13 @@ def settings(name: str, p: int) -> dict[str, object]:
     return common | own[name]
 
 
-@pytest.mark.parametrize("p", [2, 3, 6])
-@pytest.mark.parametrize("name", ["unibio", "stocbio", "soba", "ma_soba"])
+@pytest.mark.parametrize(
+    ("name", "p"),
+    some(
+        itertools.product(["unibio", "stocbio", "soba", "ma_soba"], [2, 3, 6]),
+        lambda name, p: p != 3 or name == "unibio",
+    ),
+)
 def test_methods_clean(name: str, p: int) -> None:
     """φ falls by 30 %, and the AUC of every seed lies 4 standard deviations of a useless ranking's above ½."""
     steps = {"unibio": 120, "stocbio": 150, "soba": 600, "ma_soba": 500}[name]

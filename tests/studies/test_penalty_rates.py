@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -19,8 +21,7 @@ EVERY = [(method, case) for method in BOUNDS for case in CASES]
 
 def judged(method, case, **given):
     """The outcome from records of both experiments, as their figure shows both; ``given`` replaces some."""
-    every = {"penalty_rates": scheduled(), "penalty_rates_fixed": fixed()}
-    every |= {"proximal_rates": scheduled(names=PROXIMAL)} | given
+    every = sloping(as_bounded) | given
     outcome, _ = judge(BY_ID[f"rate-{method}-{case}"], study(**every))
     assert outcome.explanation
     return outcome
@@ -30,15 +31,21 @@ def verdict(method, case, **given):
     return judged(method, case, **given).verdict
 
 
+def flat(method, case):
+    return BOUNDS[method][case] + 0.1
+
+
+@cache
+def sloping(slope):
+    """Records of all methods; the rules only read them."""
+    given = {"penalty_rates": scheduled(slope), "penalty_rates_fixed": fixed(slope)}
+    return given | {"proximal_rates": scheduled(slope, names=PROXIMAL)}
+
+
 @pytest.mark.parametrize(("method", "case"), EVERY)
 def test_steeper_is_consistent_and_flatter_violates(method, case):
-    def flat(method, case):
-        return BOUNDS[method][case] + 0.1
-
     for slope, expected in ((as_bounded, rules.CONSISTENT), (flat, rules.VIOLATED)):
-        given = {"penalty_rates": scheduled(slope), "penalty_rates_fixed": fixed(slope)}
-        given["proximal_rates"] = scheduled(slope, names=PROXIMAL)
-        assert verdict(method, case, **given) == expected
+        assert verdict(method, case, **sloping(slope)) == expected
 
 
 def test_the_fit_range_may_decide():
