@@ -16,7 +16,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unibio.cli.entry import Parser, command
+from unibio.cli.entry import Parser
+from unibio.cli.searching import script
 from unibio.errors import InputError
 from unibio.studies.common import methods, style
 
@@ -42,11 +43,11 @@ class Run:
     rows: pd.DataFrame
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     parser = Parser("dashboard.py", __doc__)
     parser.add_argument("picture", type=Path, help="PNG to write")
     parser.add_argument("--records", type=Path, default=Path("runs"), help="directory of records (default: runs)")
-    options = parser.read()
+    options = parser.read(arguments)
     files = sorted(options.records.glob("wandb/offline-run-*/*.wandb"))
     if not files:
         raise InputError(f"no offline runs in {options.records / 'wandb'}; name the directory above by --records DIR")
@@ -140,5 +141,5 @@ def _table(axes: Axes, runs: Sequence[Run]) -> None:
 
 
 if __name__ == "__main__":
-    with command("dashboard"):
-        main()
+    with script("dashboard") as words:
+        main(words)
