@@ -36,6 +36,10 @@ GOALS = (
         "network of 64 / 256 units: speed over the released loop",
         tuple(f"network/{width}/speedup_over_released" for width in (64, 256)),
     ),
+    Goal(
+        "a run of a minute with wandb offline: time on the clock / of the processor over the same without",
+        ("dashboards/clock", "dashboards/processor"),
+    ),
     Goal("`--help` / a job already recorded: processor seconds", ("startup/help", "startup/recorded")),
     Goal("planning 5,000 jobs: processor seconds", ("startup/planning",)),
     Goal("a job of very many runs, 200 logged rows each: peak in GiB", ("startup/many_runs",)),

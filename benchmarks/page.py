@@ -21,7 +21,18 @@ PROGRAMS = {"unibio": "UniBiO", "epoch_sgd": "Epoch-SGD alone"}
 
 
 #: First words of the names of rows that are shown one by one.
-MEASURED_ALONE = ("agreement", "random", "history", "memory", "harness", "startup", "loops", "compiled", "bench")
+MEASURED_ALONE = (
+    "agreement",
+    "random",
+    "history",
+    "memory",
+    "harness",
+    "dashboards",
+    "startup",
+    "loops",
+    "compiled",
+    "bench",
+)
 
 
 def _cases(rows: Mapping[str, Row]) -> Iterator[tuple[str, str, str]]:

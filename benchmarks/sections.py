@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import against_scalar
 import compiled
+import dashboards
 import example3
 import harness
 import loops
@@ -33,6 +34,7 @@ class Scale:
         methods: how large the problems are on which methods are compared with their oracles.
         network: how wide the recurrent network is, and its batches.
         harness: how many jobs are run and listed to see what sweeps cost.
+        dashboards: how long a run with a dashboard and without takes, and how often it is run.
         startup: how many jobs are planned, and how large the largest job and problem are.
     """
 
@@ -46,6 +48,7 @@ class Scale:
     methods: methods.Scale = field(default_factory=methods.Scale)
     network: network.Scale = field(default_factory=network.Scale)
     harness: harness.Scale = field(default_factory=harness.Scale)
+    dashboards: dashboards.Scale = field(default_factory=dashboards.Scale)
     startup: startup.Scale = field(default_factory=startup.Scale)
 
 
@@ -61,6 +64,7 @@ TINY = Scale(
     methods.Scale(20, 100, (2,), 1),
     network.Scale((8,), 16, 40, 10, 1),
     harness.Scale(2, 20, False),
+    dashboards.Scale(0.5, 1, 0.1),
     startup.Scale(3, 40, 4, 100),
 )
 
@@ -94,6 +98,7 @@ SECTIONS = {
     "shares": Section("where the time goes", lambda scale: against_scalar.share_rows(scale.scalar)),
     "methods": Section("methods over their oracle calls", lambda scale: methods.rows(scale.methods)),
     "sweeps": Section("what a sweep costs beside computing", lambda scale: harness.rows(scale.harness)),
+    "dashboards": Section("a run of a minute with a dashboard", lambda scale: dashboards.rows(scale.dashboards)),
     "startup": Section("start-up, planning and large jobs", lambda scale: startup.rows(scale.startup)),
     "memory": Section(
         "memory of a trajectory", lambda scale: memory.rows(list(scale.memory), min(scale.scalar.steps, 250))

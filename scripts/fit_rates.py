@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from unibio.cli.entry import Parser, command, directory_of_records, number
+from unibio.cli.entry import Parser, directory_of_records, number
+from unibio.cli.searching import script
 from unibio.errors import InputError
 from unibio.studies.common.curves import curves
 from unibio.studies.common.evidence import Evidence, MissingRecordsError
@@ -15,7 +17,7 @@ from unibio.studies.common.rates import COLUMNS, bound_exponent, fit_power_law
 from unibio.studies.fig5.figures import fits
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     parser = Parser("fit_rates.py", __doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--records", type=Path, default=Path("runs"), help="directory of records")
     parser.add_argument("--out", type=Path, default=Path("results"), help="for tables/fit_rates.csv")
@@ -23,7 +25,7 @@ def main() -> None:
     parser.add_argument("--metric", default="hypergradient_norm_mean", help="column of the history to fit")
     parser.add_argument("--low", type=number, default=None, help="first iteration of the fit range")
     parser.add_argument("--high", type=number, default=None, help="last iteration of the fit range")
-    options = parser.read()
+    options = parser.read(arguments)
     evidence = Evidence(directory_of_records(options.records))
     given = (options.experiment, options.metric, options.low, options.high)
     standard = given == ("fig5", "hypergradient_norm_mean", None, None)
@@ -52,5 +54,5 @@ def _own(evidence: Evidence, options: argparse.Namespace) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    with command("fit_rates"):
-        main()
+    with script("fit_rates") as words:
+        main(words)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from unibio.cli.entry import Parser, command, directory_of_records
+from unibio.cli.entry import Parser, directory_of_records
+from unibio.cli.searching import script
 from unibio.report.pictures import draw_all
 from unibio.studies import DRAWINGS
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     parser = Parser(
         "plot.py",
         __doc__,
@@ -21,7 +23,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all that have records)")
     parser.add_argument("--records", type=Path, default=Path("runs"), help="directory of records (default: runs)")
     parser.add_argument("--out", type=Path, default=Path("results"), help="where to write (default: results)")
-    options = parser.read()
+    options = parser.read(arguments)
     for path in draw_all(
         directory_of_records(options.records), options.out, options.names or None, workers=os.cpu_count() or 1
     ):
@@ -29,5 +31,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with command("plot"):
-        main()
+    with script("plot") as words:
+        main(words)

@@ -13,7 +13,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from unibio.cli.entry import Parser, command, directory_of_records
+from unibio.cli.entry import Parser, directory_of_records
+from unibio.cli.searching import script
 from unibio.errors import InputError
 from unibio.report import publishing
 from unibio.store.records import Record
@@ -33,7 +34,7 @@ def prove(found: Sequence[Record]) -> None:
     prove(found, lambda line: print(line, flush=True))
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     parser = Parser("publish.py", __doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument(
         "studies", nargs="*", help="studies to publish (modules of unibio.studies); all with records if none is named"
@@ -45,7 +46,7 @@ def main() -> None:
         action="store_true",
         help="afterwards, fail unless every study is published by this state of src and conf",
     )
-    options = parser.read()
+    options = parser.read(arguments)
     state = publishing.state_of(Path.cwd())
     evidence = Evidence(directory_of_records(options.records))
     studies = publishing.chosen(options.studies, evidence)
@@ -60,5 +61,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with command("publish"):
-        main()
+    with script("publish") as words:
+        main(words)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from unibio.cli.entry import Parser, command, whole
+from unibio.cli.entry import Parser, whole
 from unibio.cli.reproduce import experiments, reproduce
+from unibio.cli.searching import script
 from unibio.report.counts import headline
 from unibio.simulation.trajectories import Interrupted
 from unibio.studies import PARTS
@@ -15,8 +17,11 @@ from unibio.studies import PARTS
 SCALES = "paper (the network at laptop), workstation, laptop, or smoke: seconds that prove nothing"
 
 
-def main() -> None:
-    parser = Parser("reproduce.py", __doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+def main(arguments: Sequence[str]) -> None:
+    how = argparse.ArgumentDefaultsHelpFormatter
+    parser = Parser(
+        "reproduce.py", __doc__, formatter_class=how, epilog="--config-dir DIR adds experiments of your own."
+    )
     parser.add_argument("experiments", nargs="*", help="experiments to run; the synthetic study if none is named")
     parser.add_argument("--all", action="store_true", help="every experiment in conf/experiment")
     parser.add_argument("--scale", default="paper", help=SCALES)
@@ -26,7 +31,7 @@ def main() -> None:
     parser.add_argument("--launcher", default="processes", help="local, processes or slurm (docs/sweeps.md)")
     parser.add_argument("--workers", type=whole(1), default=None, help="processes; one per GPU or core by default")
     parser.add_argument("--retry-failed", action="store_true", help="try jobs again that failed")
-    options = parser.read()
+    options = parser.read(arguments)
     names = experiments() if options.all else options.experiments or list(PARTS[0].experiments)
     overrides = [f"records={options.records}", f"tracker={options.tracker}"]
     try:
@@ -40,5 +45,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with command("reproduce"):
-        main()
+    with script("reproduce") as words:
+        main(words)

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 from tqdm import tqdm
 
 from unibio.cli import terminal
-from unibio.cli.entry import Parser, command, whole
+from unibio.cli.entry import Parser, whole
+from unibio.cli.searching import script
 from unibio.core.saga import GIB
 from unibio.pipeline.composing import composer, expand
 from unibio.pipeline.sizing import Kind, size_up
@@ -27,11 +29,11 @@ from unibio.pipeline.sweep import duration
 HEADS = [Column(name, justify="right") for name in ("jobs", "each", "iterations", "s", "metrics s", "GiB", "bound")]
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     parser = Parser("size_up.py", __doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="what to size up, e.g. experiment=nli")
     parser.add_argument("--periods", type=whole(1), default=2, help="of the algorithms, to time (default: 2)")
-    options = parser.read()
+    options = parser.read(arguments)
     try:
         with composer() as compose_one:
             jobs = expand(options.overrides, compose_one)
@@ -69,5 +71,5 @@ def report(kinds: list[Kind]) -> None:
 
 
 if __name__ == "__main__":
-    with command("size_up"):
-        main()
+    with script("size_up") as words:
+        main(words)

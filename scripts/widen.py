@@ -7,24 +7,26 @@ records are those of a wider search than the experiment's file asks for.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from unibio.cli import main as cli
-from unibio.cli.entry import Parser, command, directory_of_records, whole
+from unibio.cli.entry import Parser, directory_of_records, whole
+from unibio.cli.searching import script
 from unibio.errors import InputError
 from unibio.studies import study_of
 from unibio.studies.common.evidence import Evidence, MissingRecordsError
 from unibio.studies.common.widening import Touched, log_range, wider
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     parser = Parser("widen.py", __doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", help="a search over both steps: lr_search, e1, e1_noise, lp_regression, ...")
     parser.add_argument("overrides", nargs="*", help="that the search was run with, for --run, e.g. scale=smoke")
     parser.add_argument("--records", type=Path, default=Path("runs"), help="directory of records (default: runs)")
     parser.add_argument("--run", action="store_true", help="search wider ranges until none is too narrow")
     parser.add_argument("--rounds", type=whole(1), default=3, help="with --run: how often at most (default: 3)")
-    options = parser.read()
+    options = parser.read(arguments)
     try:
         ranges: dict[str, str] = {}
         for left in range(options.rounds if options.run else 0, -1, -1):
@@ -66,5 +68,5 @@ def look(evidence: Evidence, experiment: str) -> dict[str, list[Touched]]:
 
 
 if __name__ == "__main__":
-    with command("widen"):
-        main()
+    with script("widen") as words:
+        main(words)

@@ -40,7 +40,7 @@ def check_rows(rows: dict[str, Any]) -> None:
             assert row["met"] is None, name
         else:
             assert row["relative_to"], name
-            below = name.startswith(("agreement/", "over/", "overhead/", "harness/", "startup/"))
+            below = name.startswith(("agreement/", "over/", "overhead/", "harness/", "startup/", "dashboards/"))
             below |= name.endswith(("/over_oracle", "/data_share", "/memory_over_released"))
             assert row["met"] == (row["value"] <= row["target"] if below else row["value"] >= row["target"]), name
         if name.startswith(("speedup/", "overhead/", "over/")) and row["value"] is not None:
@@ -84,6 +84,9 @@ def test_what_else_is_there(tiny: tuple[dict[str, Any], str]) -> None:
         "derivatives/p4/noise/own_derivatives",
         "random/normal",
         "history/overhead",
+        "dashboards/clock",
+        "dashboards/processor",
+        "dashboards/waited",
         "startup/recorded",
         "startup/many_runs",
         "memory/per_trajectory",
@@ -105,6 +108,48 @@ def test_every_method_is_compared_with_its_oracle(tiny: tuple[dict[str, Any], st
         assert names == set(ALGORITHMS) - {"unibio_released"}
         assert {rows[f"overhead/{case}/{name}"]["target"] for name in names} == {1.3}
     assert "over that of its oracle calls alone" in printed
+
+
+@pytest.fixture
+def dashboards(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module that measures what a dashboard costs."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    for name in ("WANDB_MODE", "WANDB_DISABLED", "WANDB_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    import dashboards
+
+    return dashboards
+
+
+def test_a_run_with_a_dashboard_is_the_run_without(dashboards: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both kinds run as often as is said, with the same iterations, and only the one of them waits for wandb."""
+    done: list[tuple[str, int, float]] = []
+    timed = dashboards._timed
+
+    def noted(root: Path, mode: str, steps: int, scale: Any) -> Any:
+        found = timed(root, mode, steps, scale)
+        done.append((mode, steps, found[0].waited / found[0].clock))
+        return found
+
+    monkeypatch.setattr(dashboards, "_timed", noted)
+    rows = dashboards.rows(dashboards.Scale(0.3, 1, 0.05))
+    (none, steps, idle), (offline, as_many, waited) = done[-2:]
+    assert (none, offline) == ("none", "offline")
+    assert steps == as_many
+    assert idle < waited
+    assert rows["dashboards/waited"].value == pytest.approx(100 * waited)
+    targets = {name.split("/")[1]: row.target for name, row in rows.items() if row.target is not None}
+    assert targets == pytest.approx({"clock": 1.02, "processor": 1.02, "waited": 2})
+
+
+def test_a_dashboard_that_shows_nothing_is_not_timed(dashboards: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dashboards, "CURVES", 9)
+    with pytest.raises(RuntimeError, match="has shown 8 curves"):
+        dashboards.rows(dashboards.Scale(0.3, 1, 0.05))
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    (row,) = dashboards.rows(dashboards.Scale()).values()
+    assert row.value is None
+    assert row.note.startswith("skipped")
 
 
 @pytest.fixture

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from unibio.cli import hydras
 from unibio.cli.completion import words
 from unibio.cli.main import COMMANDS, main
+from unibio.pipeline import local
 from wording import check_message
 
 
@@ -22,21 +26,89 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Hydra sets up the whole process's logging, on the streams of the moment."""
+    loggers = [logging.getLogger(), *(logging.getLogger(name) for name in ("hydra", "unibio"))]
+    before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, (level, handlers) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
 FIXED = ("tracker=none", "steps=6", "progress=false")
 
 
+def noting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What a sweeper is told, from now on."""
+    told: list[float] = []
+    judged = hydras._Search.judged
+    monkeypatch.setattr(hydras._Search, "judged", lambda *a: told.append(judged(*a)) or told[-1])
+    return told
+
+
+@pytest.mark.usefixtures("logging_as_before")
 def test_a_sweeper_of_hydras_chooses_the_jobs_and_is_told_their_objective(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[float] = []
-    judged = hydras._judged
-    monkeypatch.setattr(hydras, "_judged", lambda *a: told.append(judged(*a)) or told[-1])
+    told = noting(monkeypatch)
     main(["run", "-m", "hydra/sweeper=basic", "algorithm.upper_step=0.01,0.1", "--objective", "value", *FIXED])
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("runs/")]
-    assert len(lines) == len(told) == 2
-    assert all(": value " in line for line in lines)
+    first, second, best = capsys.readouterr().out.splitlines()
+    assert len(told) == 2
+    assert all(": value " in line for line in (first, second))
     assert told[0] > told[1], "a larger step comes further"
+    assert best == f"best of 2 jobs: {second}"
     assert len(list(here.glob("runs/*/done"))) == 2
+
+
+@pytest.mark.usefixtures("logging_as_before")
+def test_optuna_searches_and_the_same_seed_finds_its_records(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="needs hydra-optuna-sweeper: pip install it")
+    told = noting(monkeypatch)
+    words = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "hydra.sweeper.sampler.seed=1", "+grid.seed={count:3}"]
+    words += ["algorithm.upper_step=tag(log, interval(1e-3, 1))", "algorithm=choice(unibio,soba)", "problem.noise=1"]
+    main(["run", "-m", *words, *FIXED])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(told) == len(lines) - 1 == 4
+    records = sorted(here.glob("runs/*/done"))
+    assert len(records) == 4
+    (results,) = here.glob("runs/.hydra/optimization_results.yaml")
+    assert yaml.safe_load(results.read_text())["best_value"] == min(told), "it minimises what it is told"
+    assert lines[-1].startswith("best of 4 jobs: ")
+    assert lines[-1].endswith(f" {min(told):.6g}")
+    before = [path.stat().st_mtime_ns for path in records]
+    main(["run", "-m", *words, *FIXED])
+    assert told[:4] == told[4:]
+    assert sorted(here.glob("runs/*/done")) == records
+    assert [path.stat().st_mtime_ns for path in records] == before, "nothing is computed twice"
+
+
+@pytest.mark.usefixtures("logging_as_before")
+@pytest.mark.parametrize(("direction", "told_of_the_failed"), [("minimize", math.inf), ("maximize", -math.inf)])
+def test_a_failed_job_is_the_worst_in_either_direction(
+    direction: str, told_of_the_failed: float, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="needs hydra-optuna-sweeper: pip install it")
+    told = noting(monkeypatch)
+    finish = local.finish_job
+
+    def failing(job: Any) -> Any:
+        if len(told) == 1:
+            raise ArithmeticError("no number")
+        return finish(job)
+
+    monkeypatch.setattr(local, "finish_job", failing)
+    words = ["hydra/sweeper=optuna", "hydra/sweeper/sampler=random", f"hydra.sweeper.direction={direction}"]
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "-m", *words, "hydra.sweeper.n_trials=3", "algorithm.upper_step=interval(0.01, 0.1)", *FIXED])
+    assert stopped.value.code == 1
+    assert told[1] == told_of_the_failed
+    (results,) = here.glob("runs/.hydra/optimization_results.yaml")
+    best = yaml.safe_load(results.read_text())["best_value"]
+    assert best == (min if direction == "minimize" else max)(told[0], told[2])
 
 
 @pytest.mark.parametrize(
@@ -44,6 +116,7 @@ def test_a_sweeper_of_hydras_chooses_the_jobs_and_is_told_their_objective(
     [
         (["-m", "hydra/sweeper=optuner"], "unibio sweep KEY=A,B"),
         (["hydra/sweeper=basic"], "add -m"),
+        (["-m", "hydra/sweeper/sampler=random"], "add hydra/sweeper=NAME"),
         (["-m", "hydra/launcher=joblib"], "launcher=local, processes or slurm"),
         (["-m", "hydra/sweeper=basic", "experiment=fig1"], "unibio sweep runs both"),
         (["-m", "hydra/sweeper=basic", "algorithm=sobo"], "Did you mean 'soba'?"),
@@ -60,17 +133,6 @@ def test_what_cannot_work_is_one_line_that_names_our_way(
     said = capsys.readouterr().err.strip()
     check_message(said)
     assert says in said
-
-
-@pytest.fixture
-def logging_as_before() -> Iterator[None]:
-    """Hydra sets up the whole process's logging, on the streams of the moment."""
-    loggers = [logging.getLogger(), *(logging.getLogger(name) for name in ("hydra", "unibio"))]
-    before = [(logger.level, list(logger.handlers)) for logger in loggers]
-    yield
-    for logger, (level, handlers) in zip(loggers, before, strict=True):
-        logger.setLevel(level)
-        logger.handlers[:] = handlers
 
 
 @pytest.mark.usefixtures("logging_as_before")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -77,3 +79,54 @@ def test_commands_read_it(own: Path, capsys: pytest.CaptureFixture[str], monkeyp
     monkeypatch.setattr(sys, "argv", ["unibio"])
     main(["run", "--cfg", "job", "--config-dir", "its own", "experiment=asked"])
     assert "experiment: asked" in capsys.readouterr().out
+
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def test_the_whole_study_is_reproduced_with_an_experiment_from_there(
+    own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["asked", "--config-dir", "its own", "--scale", "smoke", "--tracker", "none", "--launcher", "local"]
+    for ends in ("2 jobs computed", "0 jobs computed"):
+        monkeypatch.setattr(sys, "argv", ["reproduce.py", *words])
+        runpy.run_path(str(SCRIPTS / "reproduce.py"), run_name="__main__")
+        assert ends in capsys.readouterr().out
+    root = own.parent
+    (noted,) = (root / "runs" / ".experiments").glob("*.json")
+    assert noted.stem == "asked"
+    assert f"--config-dir='{own}' experiment=asked" in json.loads(noted.read_text(encoding="utf-8"))["command"]
+    assert (root / "results" / "index.html").is_file()
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "asked"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(SCRIPTS / "reproduce.py"), run_name="__main__")
+    assert stopped.value.code == 2
+    assert "unknown experiment 'asked'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))
+def test_every_script_takes_it(
+    script: str, own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is said of a directory that is not there is said by what all of them share; --help lets the other pass."""
+    monkeypatch.setattr(sys, "argv", [script, "--config-dir", "nowhere"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+    assert stopped.value.code == 2
+    assert "--config-dir: nowhere is no directory" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", [script, "--config-dir", "its own", "--help"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+    assert stopped.value.code == 0
+
+
+def test_a_script_finds_plugins_that_are_files(
+    own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the commands do, although Python looks beside the script and not in the current directory."""
+    (own.parent / "beside_me.py").write_text(foreign.METHOD.replace("NAME", "beside_me").replace("STEP", "0"))
+    monkeypatch.setenv("UNIBIO_PLUGINS", "beside_me")
+    monkeypatch.setattr(sys, "path", [str(SCRIPTS), *(place for place in sys.path if place)])
+    monkeypatch.setattr(sys, "argv", ["size_up.py", "algorithm=beside_me", "steps=4"])
+    runpy.run_path(str(SCRIPTS / "size_up.py"), run_name="__main__")
+    assert "beside_me" in capsys.readouterr().out

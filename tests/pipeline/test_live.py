@@ -57,7 +57,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     made = Desk()
     monkeypatch.setattr(loop, "SAVE_PAUSE", 0)  # a checkpoint after every iteration
     monkeypatch.setattr(live, "opened", made.open)
-    monkeypatch.setattr(live, "_deposit", lambda run, record, curve, waiting: made.deposits.append(run.id))
+    monkeypatch.setattr(live, "_deposit", lambda run, record, curve, picture, waiting: made.deposits.append(run.id))
     yield made
     tracking._failed.clear()
 
@@ -98,6 +98,22 @@ def test_rows_come_while_it_runs_and_are_those_of_the_record(
     assert desk.ended == [None, None]
     assert len(desk.deposits) == 2
     assert not list(record.path.glob("tracked-*")), "what was noted of an unfinished job is gone"
+
+
+def test_of_a_long_history_as_many_rows_are_sent_as_a_chart_shows(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "ROWS", 5)
+    with monkeypatch.context() as stopped:
+        stopping_after(9, desk, stopped)
+        with pytest.raises(Interrupted):
+            finish_job(make(tmp_path, "steps=29", "log_points=15"))
+    record = finish_job(make(tmp_path, "steps=29", "log_points=15")).record
+    logged = sorted(record.history["iteration"].unique())
+    assert logged[-1] == 29
+    assert (len(logged) - 1) % 3, "the last row is none of every third"
+    for rows in desk.rows.values():
+        assert [step for step, _ in rows] == [*logged[::3], 29]
 
 
 def _noting(function: Callable[..., Any], note: Callable[[], object]) -> Callable[..., Any]:

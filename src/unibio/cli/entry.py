@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from unibio import plugins
 from unibio.cli import terminal
 from unibio.cli.terminal import plain
 from unibio.errors import InputError, unknown
@@ -20,12 +21,15 @@ from unibio.errors import InputError, unknown
 def command(name: str) -> Iterator[None]:
     """Around a command: what cannot work is one line on stderr and exit status 2, whatever the terminal can show.
 
-    A reader of a pipe who has seen enough (head, less) ends it with 141, Ctrl-C with 130.
+    A reader of a pipe who has seen enough (head, less) ends it with 141, Ctrl-C with 130. Plugins that are files are
+    found in the current directory.
 
     Args:
         name: of the command, before the line.
     """
     terminal.prepare()
+    if os.environ.get(plugins.VARIABLE) and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # where python -m looks first, and workers do, too
     try:
         yield
         sys.stdout.flush()

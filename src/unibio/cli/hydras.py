@@ -15,7 +15,7 @@ def multirun(arguments: Sequence[str]) -> None:
     """A multirun whose jobs another sweeper of Hydra's chooses: ``-m hydra/sweeper=NAME``, in this process.
 
     The sweeper is told each job's ``--objective METRIC``, the median over its runs at the end. A job is looked up or
-    computed, and recorded, as ever.
+    computed, and recorded, as ever. Which was best is said at the end.
 
     Raises:
         InputError: what cannot work so; the line says how it can.
@@ -28,8 +28,11 @@ def multirun(arguments: Sequence[str]) -> None:
     options = parser.read(arguments)
     groups = [word for word in options.overrides if word.lstrip("+").startswith("hydra/")]
     for word in groups:
-        if not word.lstrip("+").startswith("hydra/sweeper="):
+        if not word.lstrip("+").startswith(("hydra/sweeper=", "hydra/sweeper/")):
             raise InputError(f"{word} has no effect here; launcher=local, processes or slurm says where jobs run")
+    chosen = [word for word in groups if word.lstrip("+").startswith("hydra/sweeper=")]
+    if not chosen:
+        raise InputError(f"{groups[0]} belongs to a sweeper that is not named: add hydra/sweeper=NAME")
     if not options.multirun:
         raise InputError(f"{groups[0]} chooses the jobs of a multirun: add -m")
     if any(word.startswith(("launcher=", "experiment=")) for word in options.overrides):
@@ -42,19 +45,20 @@ def multirun(arguments: Sequence[str]) -> None:
     from unibio.pipeline.overrides import read
 
     with composer():
-        name = groups[0].partition("=")[2]
+        name = chosen[0].partition("=")[2]
         if name not in sweepers():
             raise InputError(
-                f"{groups[0]}: Hydra has no such sweeper here (there are {', '.join(sweepers())}); install its "
+                f"{chosen[0]}: Hydra has no such sweeper here (there are {', '.join(sweepers())}); install its "
                 "package; or, in our way, list values, unibio sweep KEY=A,B, and search by +grid.algorithm.KEY=[A,B]"
             )
         # A sweeper may have signs of its own for what it varies; what is fixed is checked as everywhere.
         ours = [word for word in options.overrides if not word.lstrip("+").startswith("hydra")]
         read([word for word in ours if not _parsed(parsed, word).is_sweep_override()])
-    failed: list[str] = []
+    search = _Search(options.objective)
     sys.argv = [sys.argv[0], "--multirun", *searchpath(), *options.overrides]
-    _under_hydra(lambda config: _judged(config, options.objective, failed))
-    if failed:
+    _under_hydra(search.judged)
+    search.say_best()
+    if search.failed:
         raise SystemExit(1)
 
 
@@ -65,34 +69,77 @@ def _parsed(parsed: Callable[[str], Any], word: str) -> Any:
         raise InputError(f"{word!r} is not KEY=VALUE in Hydra's grammar") from None
 
 
-def _judged(config: Any, objective: str, failed: list[str]) -> float:
-    """A job's objective, infinite where it has failed or is not defined; what a sweeper minimises."""
-    from unibio.pipeline.job import job_from
-    from unibio.pipeline.local import finish_job
-    from unibio.simulation.trajectories import Interrupted
+class _Search:
+    """The jobs that a sweeper of Hydra's has asked for so far.
 
-    name = "a job"
-    try:
-        job = job_from(config)
-        name = job.name
-        record = finish_job(job).record
-    except InputError as error:
-        print(f"unibio: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except Interrupted as stopped:
-        print(f"unibio: {stopped}; the same command finds what is recorded", file=sys.stderr)
-        raise SystemExit(130) from None
-    except Exception as error:  # of a computation, whose record holds the traceback; the search goes on
-        failed.append(name)
-        print(f"unibio: {name} failed: {type(error).__name__}: {error}", file=sys.stderr)
-        return math.inf
-    metrics = record.summary["metrics"]
-    if objective not in metrics:
-        print(f"unibio: --objective: {unknown('metric', objective, metrics)}", file=sys.stderr)
-        raise SystemExit(2)
-    value = float(metrics[objective])
-    print(f"{record.path}: {objective} {value:.6g}", flush=True)
-    return value if math.isfinite(value) else math.inf
+    Args:
+        objective: the metric that it is told.
+    """
+
+    def __init__(self, objective: str):
+        self.failed = self._asked = 0
+        self._objective, self._maximised = objective, False
+        self._ends: dict[str, float] = {}
+
+    def judged(self, config: Any) -> float:
+        """A job's objective; where it has failed or is not defined, the worst there is: infinite."""
+        from unibio.pipeline.job import job_from
+        from unibio.pipeline.local import finish_job
+        from unibio.simulation.trajectories import Interrupted
+
+        name = "a job"
+        self._asked += 1
+        try:
+            self._maximised = _maximised()
+            job = job_from(config)
+            name = job.name
+            record = finish_job(job).record
+        except InputError as error:
+            print(f"unibio: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except Interrupted as stopped:
+            print(f"unibio: {stopped}; the same command finds what is recorded", file=sys.stderr)
+            raise SystemExit(130) from None
+        except Exception as error:  # of a computation, whose record holds the traceback; the search goes on
+            self.failed += 1
+            print(f"unibio: {name} failed: {type(error).__name__}: {error}", file=sys.stderr)
+            return self._worst
+        metrics = record.summary["metrics"]
+        if self._objective not in metrics:
+            print(f"unibio: --objective: {unknown('metric', self._objective, metrics)}", file=sys.stderr)
+            raise SystemExit(2)
+        value = float(metrics[self._objective])
+        print(f"{record.path}: {self._objective} {value:.6g}", flush=True)
+        if not math.isfinite(value):
+            return self._worst
+        self._ends[str(record.path)] = value
+        return value
+
+    @property
+    def _worst(self) -> float:
+        return -math.inf if self._maximised else math.inf
+
+    def say_best(self) -> None:
+        """Print which of several jobs has the best objective."""
+        if self._asked > 1 and self._ends:
+            best = (max if self._maximised else min)(self._ends, key=self._ends.__getitem__)
+            print(f"best of {self._asked} jobs: {best}: {self._objective} {self._ends[best]:.6g}", flush=True)
+
+
+def _maximised() -> bool:
+    """Whether the sweeper whose job this is looks for large values.
+
+    Raises:
+        InputError: it looks for several things at once, and a job has one objective.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    sweeper: Any = OmegaConf.to_container(HydraConfig.get().sweeper, enum_to_str=True)
+    direction = sweeper.get("direction")  # Optuna's; Nevergrad's stands below
+    if isinstance(direction, list):
+        raise InputError("hydra.sweeper.direction lists several directions, but --objective is one; give one of them")
+    return direction == "maximize" or bool((sweeper.get("optim") or {}).get("maximize"))
 
 
 def _under_hydra(task: Callable[[Any], Any]) -> None:

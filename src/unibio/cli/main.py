@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from unibio import plugins
 from unibio.cli.entry import Parser, command, directory_of_records
 from unibio.cli.terminal import plain
 from unibio.errors import InputError, unknown
@@ -37,8 +35,6 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``unibio``."""
     with command("unibio"):
-        if os.environ.get(plugins.VARIABLE):
-            sys.path.append(str(Path.cwd()))  # where python -m looks first, and workers do, too
         _main(list(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -131,8 +127,8 @@ def run(arguments: Sequence[str]) -> None:
 
         hydras.ask(given)
         return
+    from unibio.cli import searching
     from unibio.pipeline.composing import composer, expand, is_multirun
-    from unibio.pipeline.conf import named
     from unibio.pipeline.sweep import announce, same_for_all_seeds
     from unibio.simulation.trajectories import Interrupted
 
@@ -143,9 +139,8 @@ def run(arguments: Sequence[str]) -> None:
             if not flags:
                 is_multirun(overrides, compose_one)  # refuses several values without -m
             jobs = expand(overrides, compose_one)
-        searched = [f"--config-dir={shlex.quote(str(directory))}" for directory in named()]
         called = [] if name is None else [f"--name={name}"]
-        planned = announce(jobs, " ".join(["python -m unibio", *searched, *called, *given]), name)
+        planned = announce(jobs, " ".join(["python -m unibio", *searching.given(), *called, *given]), name)
         if len(planned.refused) == len(jobs):
             raise SystemExit(2)
         if len(jobs) == 1 and not planned.pending:

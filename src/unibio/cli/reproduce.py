@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unibio import studies
+from unibio.cli import searching
 from unibio.errors import unknown
 from unibio.pipeline.composing import Compose, composer, expand
 from unibio.pipeline.conf import options
@@ -75,7 +76,7 @@ def reproduce(
             words = [f"scale={at}", *overrides]
             ours = [name for name in names if scales[name] == at]
             jobs = [job for name in ours for job in expand([f"experiment={name}", *words, *where, *count], compose_one)]
-            planned = announce(jobs, " ".join(["python -m unibio experiment=*", *words]))
+            planned = announce(jobs, " ".join(["python -m unibio", *searching.given(), "experiment=*", *words]))
             pending += planned.pending
             refused += len(planned.refused)
             total += len(jobs)
@@ -93,7 +94,7 @@ def reproduce(
 def publish(root: Path, out: Path) -> list[Path]:
     """Draw all figures and write the report from records, unless they are up to date."""
     from unibio import report
-    from unibio.report.pictures import draw_all
+    from unibio.report.pictures import draw_all, has_figures
 
     stamp, now = out / ".stamp", _fingerprint(root)
     listed = stamp.read_text(encoding="utf-8").splitlines() if stamp.is_file() else []
@@ -102,7 +103,10 @@ def publish(root: Path, out: Path) -> list[Path]:
         print(f"unibio: figures and report in {out} are up to date", flush=True)
         return paths
     print("unibio: drawing figures and writing the report", flush=True)
-    paths = [*draw_all(root, out, workers=os.cpu_count() or 1), report.write(root, out)]
+    paths = draw_all(root, out, workers=os.cpu_count() or 1) if has_figures(root) else []
+    if not paths:
+        print("unibio: no study draws what was run; unibio report NAME shows an experiment by itself", flush=True)
+    paths.append(report.write(root, out))
     write_text(stamp, "\n".join([now, *(os.path.relpath(path, out) for path in paths)]) + "\n")
     return paths
 

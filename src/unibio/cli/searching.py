@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from unibio import plugins
+from unibio.cli.entry import command
 from unibio.errors import InputError
 
 _FLAGS = ("--config-dir", "-cd")
 _KEY = "hydra.searchpath"
+
+
+@contextmanager
+def script(name: str) -> Iterator[list[str]]:
+    """Around a script: what :func:`unibio.cli.entry.command` does, with the directories that its words name.
+
+    Args:
+        name: of the script.
+
+    Yields:
+        Its other words.
+    """
+    from unibio.pipeline.conf import including
+
+    with command(name):
+        rest, directories = taken_out(sys.argv[1:])
+        with including(directories):
+            yield rest
+
+
+def given() -> list[str]:
+    """The flags with which another command finds what this one does."""
+    from unibio.pipeline.conf import named
+
+    return [f"--config-dir={shlex.quote(str(directory))}" for directory in named()]
 
 
 def taken_out(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from unibio.pipeline.job import Job
 from unibio.pipeline.schema import mode_of
 from unibio.pipeline.tracking import (
+    ROWS,
     Curve,
     axes_of,
     curves,
@@ -69,6 +72,12 @@ class Live:
         return len(self._curves) <= int(job.config["tracker"].get("max_curves", 8))
 
     @property
+    def _apart(self) -> int:
+        """Of a history's rows every so manyth is shown, so that they are not many more than :data:`ROWS`."""
+        points, steps = (self._job.config[name] for name in ("log_points", "steps"))
+        return max(1, round(min(points, points if steps is None else steps + 1) / ROWS))
+
+    @property
     def _note(self) -> Path:
         return self._job.path / f"tracked-{code_hash(self._job.modules)[:12]}.json"
 
@@ -94,10 +103,11 @@ class Live:
             return has_failed(self._mode)
         with guarded(record.name, self._mode):
             found = curves(record, len(self._curves), rows=None)
-            self._send({k: curve.table for k, curve in enumerate(found)})
+            self._send({k: curve.table for k, curve in enumerate(found)}, ended=True)
+            picture = _picture(found)
             for k, curve in enumerate(found):
                 sum_up(self._runs[k], record, curve)
-                _deposit(self._runs[k], record, curve, folder(self._job.root) / "wandb")
+                _deposit(self._runs[k], record, curve, picture, folder(self._job.root) / "wandb")
                 self._runs.pop(k).finish()
         self.close()
         self._note.unlink(missing_ok=True)
@@ -111,10 +121,14 @@ class Live:
                     self._runs.popitem()[1].finish(exit_code=1)
         self._runs.clear()
 
-    def _send(self, tables: dict[int, pd.DataFrame]) -> None:
+    def _send(self, tables: dict[int, pd.DataFrame], ended: bool = False) -> None:
+        """Send of every curve's rows some, as many as a chart shows, and at the end the last one."""
         resumed = bool(self._sent)
         names = {k: self._curves[k].label for k in tables}
-        new = {k: table[table.index > self._sent.get(names[k], -1)] for k, table in tables.items()}
+        shown = {
+            k: (np.arange(len(t)) % self._apart == 0) | (ended & (t.index == t.index[-1])) for k, t in tables.items()
+        }
+        new = {k: table[shown[k] & (table.index > self._sent.get(names[k], -1))] for k, table in tables.items()}
         self._sent |= {names[k]: int(table.index[-1]) for k, table in new.items() if len(table)}
         write_text(self._note, json.dumps({"sent": self._sent}) + "\n")
         for k, table in new.items():
@@ -130,12 +144,13 @@ class Live:
         return self._runs[k]
 
 
-def _deposit(run: Any, record: Record, curve: Curve, waiting: Path) -> None:
-    """An artifact of the record: where it lies, its settings and summary, and the curve as a table and a picture.
+def _deposit(run: Any, record: Record, curve: Curve, picture: bytes, waiting: Path) -> None:
+    """An artifact of the record: where it lies, its settings and summary, the curve as a table, and a picture.
 
     Args:
         run: of wandb.
         record, curve: what it shows.
+        picture: PNG of all curves of the record.
         waiting: where its files wait to be sent, unless WANDB_DATA_DIR says it; wandb itself would take the home
             directory.
     """
@@ -144,32 +159,47 @@ def _deposit(run: Any, record: Record, curve: Curve, waiting: Path) -> None:
     said = os.environ.get("WANDB_DATA_DIR")
     os.environ["WANDB_DATA_DIR"] = said or str(waiting.resolve())
     try:
-        run.log_artifact(_artifact(wandb, f"record-{run.id}", record, curve))
+        run.log_artifact(_artifact(wandb, f"record-{run.id}", record, curve, picture))
     finally:
         if said is None:
             del os.environ["WANDB_DATA_DIR"]
 
 
-def _artifact(wandb: Any, name: str, record: Record, curve: Curve) -> Any:
+def _artifact(wandb: Any, name: str, record: Record, curve: Curve, picture: bytes) -> Any:
     artifact = wandb.Artifact(name, type="record", metadata={"path": str(record.path.resolve())})
     for name in ("config.yaml", "summary.json"):
         artifact.add_file(str(record.path / name), policy="immutable")
     with artifact.new_file("curve.csv") as file:
         file.write(curve.table.to_csv(float_format="%.9g"))
-    with artifact.new_file("curve.png", mode="wb") as picture:
-        _draw(curve, picture)
+    with artifact.new_file("curves.png", mode="wb") as file:
+        file.write(picture)
     return artifact
 
 
-def _draw(curve: Curve, file: Any) -> None:
-    """Every metric of a curve against oracle calls, below each other."""
-    from matplotlib.figure import Figure
+def _picture(found: Sequence[Curve]) -> bytes:
+    """PNG of every metric of some curves against oracle calls, below each other.
 
-    names = [name for name in curve.table.columns if name not in ("oracle_calls", "seconds")]
-    figure = Figure(figsize=(6, 1.8 * max(1, len(names))), layout="constrained")
-    for axes, name in zip(figure.subplots(max(1, len(names)), squeeze=False)[:, 0], names, strict=False):
-        axes.plot(curve.table["oracle_calls"], curve.table[name], color="#000000")
-        axes.set(xlabel="oracle calls", ylabel=name.replace("_", " "))
-        if (curve.table[name].dropna() > 0).all():
+    It is drawn once for all of them and without a layout engine, which would draw it three times: the run waits for it.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
+
+    names = [name for name in found[0].table.columns if name not in ("oracle_calls", "seconds")]
+    rows, legend = max(1, len(names)), 0.25 * len(found) if len(found) > 1 else 0.0
+    height = 1.7 * rows + 0.6 + legend
+    figure = Figure(figsize=(6, height))
+    panels = figure.subplots(rows, squeeze=False, sharex=True)[:, 0]
+    figure.subplots_adjust(left=0.14, right=0.97, bottom=0.5 / height, top=1 - (0.1 + legend) / height, hspace=0.12)
+    for axes, name in zip(panels, names, strict=False):
+        for curve in found:
+            axes.plot(curve.table["oracle_calls"], curve.table[name], label=curve.label)
+        axes.set_ylabel(name.replace("_", " "))
+        if all((curve.table[name].dropna() > 0).all() for curve in found):
             axes.set_yscale("log")
-    figure.savefig(file, format="png", dpi=100)
+            axes.yaxis.set_minor_locator(NullLocator())
+    panels[-1].set_xlabel("oracle calls")
+    if legend:
+        figure.legend(handles=panels[0].lines, loc="upper center", frameon=False)
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=100)
+    return drawn.getvalue()

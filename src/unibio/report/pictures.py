@@ -51,11 +51,19 @@ def draw_all(
     missing = {name: why for _, absent, _ in done for name, why in absent.items()}
     for note in dict.fromkeys(note for _, _, notes in done for note in notes):
         print(f"unibio: {note}", file=sys.stderr)
-    if missing and (names or not written):
+    if missing and names:
         raise InputError("; ".join(f"figure {name}: {missing[name]}" for name in asked if name in missing))
-    for line in _absent(Path(records_root), {name: missing[name] for name in asked if name in missing}):
+    lines = list(_absent(Path(records_root), {name: missing[name] for name in asked if name in missing}))
+    if not written:
+        raise InputError("; ".join(lines))
+    for line in lines:
         print(f"unibio: {line}", file=sys.stderr)
     return [path for name in asked for path in written.get(name, ())]
+
+
+def has_figures(root: Path) -> bool:
+    """Whether an experiment has been run of which there is a figure."""
+    return any(manifest(root, one) is not None for drawing in DRAWINGS.values() for one in drawing.experiments)
 
 
 #: Files by figure, why others are missing, and what was found wrong on loading.

@@ -1,0 +1,179 @@
+"""What a dashboard costs a run of a minute: the same run with tracker=none and with tracker=offline, in turn.
+
+Start-up is excluded: a short run before has imported wandb and started its service. What counts is a whole job, from
+the first iteration to the record and, with wandb, until it has been told the last row, the summary and the artifacts.
+Two runs of a minute differ by more than 2 % on most machines; how long a run waits while wandb is told something is
+therefore measured as well.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest.mock import patch
+
+import pandas as pd
+
+from measure import Row, spread
+from unibio.pipeline import local
+from unibio.pipeline.composing import composer, expand
+from unibio.pipeline.job import Job
+from unibio.pipeline.local import finish_job
+from unibio.pipeline.schema import mode_of
+
+#: A run with wandb may take so many times the run without.
+TARGET = 1.02
+#: As many curves as are shown of a grid, each of a hundred seeds.
+WORDS = (
+    "problem.noise=1",
+    "+grid.seed={count:100}",
+    "+grid.algorithm.upper_step={log:[1e-3,1e-1,8]}",
+    "tracker.max_curves=8",
+    "progress=false",
+)
+CURVES = 8
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        seconds: that a run is to take, of the processor: on a busy machine it takes longer, and is as long a run.
+        rounds: runs of either kind.
+        checkpoint_seconds: the first checkpoint, after which rows are shown, comes after so long.
+    """
+
+    seconds: float = 60.0
+    rounds: int = 3
+    checkpoint_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class _Time:
+    """Of a job: seconds on the clock, processor seconds of this process and of those that it started, and seconds on
+    the clock in which wandb was told something.
+    """
+
+    clock: float
+    processor: float
+    waited: float
+
+
+def rows(scale: Scale) -> dict[str, Row]:
+    """The ratio of the times with and without wandb, on the clock and of the processor.
+
+    Raises:
+        RuntimeError: wandb has not shown what it was to show, or a run's numbers depend on it; the times mean nothing.
+    """
+    if mode_of({"mode": "offline"}) != "offline":
+        return {"dashboards/clock": Row(None, "×", note="skipped: the environment has wandb left out, or online")}
+    found: dict[str, list[_Time]] = {"none": [], "offline": []}
+    with tempfile.TemporaryDirectory() as folder:
+        steps = _steps(Path(folder), scale)
+        for n in range(scale.rounds):
+            histories = []
+            for mode in ("none", "offline") if n % 2 == 0 else ("offline", "none"):
+                spent, history = _timed(Path(folder, f"{mode}-{n}"), mode, steps, scale)
+                found[mode].append(spent)
+                histories.append(history.drop(columns="seconds"))
+            if not histories[0].equals(histories[1]):
+                raise RuntimeError("a run's numbers depend on its dashboard")
+    note = f"{steps} iterations of {100 * CURVES} runs, {CURVES} curves shown; start-up excluded"
+    table = {
+        f"dashboards/{mode}": Row(median(one.clock for one in times), "s", note=f"a run with tracker={mode}; {note}")
+        for mode, times in found.items()
+    }
+    for name, said in (("clock", "on the clock"), ("processor", "processor time, that of wandb's service included")):
+        ratios = [getattr(a, name) / getattr(b, name) for a, b in zip(found["offline"], found["none"], strict=True)]
+        ratio = median(ratios)
+        about = f"{spread(ratios)}; tracker=offline over none, {said}"
+        table[f"dashboards/{name}"] = Row(ratio, "×", TARGET, "dashboards/none", ratio <= TARGET, about)
+    waited = [100 * one.waited / one.clock for one in found["offline"]]
+    about = f"{spread(waited)}; of the time on the clock a run waits while wandb is told something"
+    share, most = median(waited), round(100 * (TARGET - 1), 6)
+    table["dashboards/waited"] = Row(share, "%", most, "a limit we set ourselves", share <= most, about)
+    return table
+
+
+def _steps(folder: Path, scale: Scale) -> int:
+    """The iterations that take so long, after a run with wandb that has started all there is to start."""
+    few = 20
+    _timed(folder / "first", "offline", few, Scale(scale.seconds, 1, 0.0))
+    while True:  # the first iterations take longer than those that follow
+        spent, _ = _timed(folder / f"try-{few}", "none", few, scale)
+        if spent.processor > scale.seconds / 6:
+            return max(few, round(few * scale.seconds / spent.processor))
+        few *= 4
+
+
+def _timed(root: Path, mode: str, steps: int, scale: Scale) -> tuple[_Time, pd.DataFrame]:
+    job = _job(root, mode, steps, scale)
+    waited: list[float] = []
+    with _noting(waited):
+        began, worked = time.perf_counter(), _processor()
+        record = finish_job(job).record
+        spent = _Time(time.perf_counter() - began, _processor() - worked, sum(waited))
+    shown = len(list(root.glob("wandb/offline-run-*")))
+    if shown != (CURVES if mode == "offline" else 0):
+        raise RuntimeError(f"wandb has shown {shown} curves of a run with tracker={mode}; its time means nothing")
+    return spent, record.history
+
+
+@contextmanager
+def _noting(waited: list[float]) -> Iterator[None]:
+    """Note how long each call takes in which a job tells wandb something."""
+
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*arguments)
+            finally:
+                waited.append(time.perf_counter() - began)
+
+        return noted
+
+    with (
+        patch.multiple(local.Live, saved=timed(local.Live.saved), finish=timed(local.Live.finish)),
+        patch.object(local, "track", timed(local.track)),
+    ):
+        yield
+
+
+def _job(root: Path, mode: str, steps: int, scale: Scale) -> Job:
+    words = [f"records={root}", f"tracker={mode}", f"steps={steps}", f"checkpoint_seconds={scale.checkpoint_seconds}"]
+    with composer() as compose_one:
+        (job,) = expand([word for word in (*words, *WORDS) if mode != "none" or "max_curves" not in word], compose_one)
+    return job
+
+
+def _processor() -> float:
+    """Processor seconds so far of this process and, where the system says it, of those that it has started."""
+    return time.process_time() + sum(_of(own) for own in _descendants(os.getpid()))
+
+
+def _descendants(process: int) -> Iterator[int]:
+    for thread in Path(f"/proc/{process}/task").glob("*/children"):
+        try:
+            started = thread.read_text(encoding="ascii").split()
+        except OSError:  # it is gone
+            continue
+        for child in map(int, started):
+            yield child
+            yield from _descendants(child)
+
+
+def _of(process: int) -> float:
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
