@@ -14,7 +14,8 @@ from unibio.studies import CLAIMS
 from unibio.studies.common import verdicts as rules
 from unibio.studies.common.claim import judge
 from unibio.studies.common.verdicts import Outcome
-from unibio.studies.schedules import SERIES, draw, draw_step, fit, series
+from unibio.studies.schedules.figures import draw, draw_step
+from unibio.studies.schedules.measures import SERIES, fit, series
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 FOUR = partial(schedules, exponents=(4,), dimensions=(4,))
@@ -147,8 +148,10 @@ def test_tables_of_the_figures() -> None:
     drawn = draw(evidence, 4)
     table = drawn.tables["schedules"]
     assert len(table) == 2 * 3 * len(SERIES)
-    sharp, paper = (part[part["p"] == 2].drop(columns="schedule").reset_index(drop=True) for _, part in table.groupby("schedule"))
-    assert sharp.equals(paper), "at p = 2 they are the same"
+    both = [
+        part.drop(columns="schedule").reset_index(drop=True) for _, part in table[table["p"] == 2].groupby("schedule")
+    ]
+    assert both[0].equals(both[1]), "at p = 2 they are the same"
     assert len(drawn.tables["schedules_reached"]) == 5 * len(table)
     assert set(draw(evidence, 1).tables) == {"schedules_1d", "schedules_1d_reached"}
     assert list(draw_step(evidence).tables["schedules_step"]["power"]) == [2, 3, 4, 5, 6]
