@@ -145,13 +145,21 @@ def test_tables_of_the_figures() -> None:
         schedules_paper=schedules(exponents=(4, 6), seeds=2),
         schedules_step=schedules_step(),
     )
-    drawn = draw(evidence, 4)
-    table = drawn.tables["schedules"]
-    assert len(table) == 2 * 3 * len(SERIES)
-    both = [
-        part.drop(columns="schedule").reset_index(drop=True) for _, part in table[table["p"] == 2].groupby("schedule")
-    ]
-    assert both[0].equals(both[1]), "at p = 2 they are the same"
-    assert len(drawn.tables["schedules_reached"]) == 5 * len(table)
-    assert set(draw(evidence, 1).tables) == {"schedules_1d", "schedules_1d_reached"}
+    for experiment, exponents in (("schedules", [2, 4, 6]), ("schedules_paper", [4, 6])):
+        tables = draw(evidence, experiment).tables
+        assert set(tables) == {experiment, f"{experiment}_reached"}
+        table = tables[experiment]
+        assert len(table) == 2 * len(exponents) * len(SERIES)
+        assert sorted(table["p"].unique()) == exponents
+        assert len(tables[f"{experiment}_reached"]) == 5 * len(table)
+        own = table[table["runs"] == "the schedule"]
+        assert own["slope"].tolist() == pytest.approx([1.0] * len(own), abs=0.15)
     assert list(draw_step(evidence).tables["schedules_step"]["power"]) == [2, 3, 4, 5, 6]
+
+
+def test_a_figure_shows_what_has_not_diverged() -> None:
+    found = FOUR()
+    found[0].runs.loc[0, "status"] = "diverged"
+    table = draw(study(schedules=found), "schedules").tables["schedules"]
+    assert table["slope"].isna().any()
+    assert table["slope"].notna().any()

@@ -50,7 +50,7 @@ _OFF: dict[str, Callable[[Scheduled], dict[str, Any]]] = {
     "long step": lambda s: {"upper_step": 1 - s.momentum},
 }
 #: By p, accuracies over two decades of calls.
-_EPSILONS = {2: (0.8, 0.5, 0.32, 0.2), 4: (0.8, 0.62, 0.48, 0.37), 6: (0.8, 0.66, 0.54, 0.44)}
+_EPSILONS = {2: (0.8, 0.5, 0.32, 0.2), 4: (0.8, 0.62, 0.48, 0.35), 6: (0.8, 0.66, 0.54, 0.44)}
 _NOISE = {"noise": 1.0, "hessian_noise": 0.0625, "cross_noise": 0.25, "upper_noise": 2.0}
 
 

@@ -15,15 +15,12 @@ from unibio.studies.common.document import Block, Heading, Paragraph, frame_tabl
 from unibio.studies.common.drawing import Drawn
 from unibio.studies.common.evidence import Evidence, exponent
 from unibio.studies.schedules.measures import (
-    EXPONENTS,
+    DIMENSIONS,
     FOLLOWED,
     JUDGED,
     NAMES,
-    PAPER,
     SERIES,
-    SHARP,
     STEP,
-    Found,
     fit,
     norms_by_step,
     series,
@@ -31,59 +28,51 @@ from unibio.studies.schedules.measures import (
 from unibio.studies.schedules.rules import ENOUGH, MARGIN
 
 
-def shown(evidence: Evidence, d: int) -> Iterable[tuple[str, int, Found]]:
-    """(experiment, p, its series): the sharp schedule's, then the paper's, which at p = 2 is the same."""
-    for experiment in (SHARP, PAPER):
-        for p in EXPONENTS:
-            yield experiment, p, series(evidence, SHARP if p == EXPONENTS[0] else experiment, d, p)
-
-
-def slopes(evidence: Evidence, d: int) -> pd.DataFrame:
-    """schedule, d, p, runs, slope with its interval, of_mean, least and largest ε, and calls; NaN without a fit."""
+def slopes(evidence: Evidence, experiment: str) -> pd.DataFrame:
+    """d, p, runs, slope with its interval, of_mean, the range of ε and the most calls; NaN without a fit."""
     rows = []
-    for experiment, p, found in shown(evidence, d):
-        for name, points in found.items():
-            row: dict[str, Any] = {"schedule": NAMES[experiment], "d": d, "p": p, "runs": name}
-            try:
-                one = fit(points)
-                row |= {"slope": one.slope, "of_mean": one.of_mean}
-                row |= dict(zip(("low", "high"), one.interval or (math.nan, math.nan), strict=True))
-            except InputError:
-                row |= dict.fromkeys(("slope", "of_mean", "low", "high"), math.nan)
-            rows.append(row | {"from": points[-1].epsilon, "to": points[0].epsilon, "oracle_calls": points[0].calls})
+    for d in DIMENSIONS:
+        for p in exponents(evidence, experiment):
+            for name, points in series(evidence, experiment, d, p).items():
+                row: dict[str, Any] = {"d": d, "p": p, "runs": name}
+                try:
+                    one = fit(points)
+                    row |= {"slope": one.slope, "of_mean": one.of_mean}
+                    row |= dict(zip(("low", "high"), one.interval or (math.nan, math.nan), strict=True))
+                except InputError:
+                    row |= dict.fromkeys(("slope", "of_mean", "low", "high"), math.nan)
+                ends = {"from": points[-1].epsilon, "to": points[0].epsilon}
+                rows.append(row | ends | {"oracle_calls": points[0].calls})
     return pd.DataFrame(rows)
 
 
-def draw(evidence: Evidence, d: int) -> Drawn:
-    """Rows are schedules, columns p: what is reached over ε against ε, flat where it falls like ε."""
-    figure, axes = style.panels(2, len(EXPONENTS), 4.4, sharex="col", sharey=True)
+def exponents(evidence: Evidence, experiment: str) -> list[int]:
+    """p that were run, ascending."""
+    return sorted({exponent(record) for record in evidence.require(experiment)})
+
+
+def draw(evidence: Evidence, experiment: str) -> Drawn:
+    """Rows are d, columns p: what is reached over ε against ε, flat where it falls like ε."""
+    columns = exponents(evidence, experiment)
+    figure, axes = style.panels(len(DIMENSIONS), len(columns), 4.4, sharex="col", sharey="row")
     rows = []
-    for place, (experiment, p, found) in enumerate(shown(evidence, d)):
-        panel = axes.flat[place]
-        panel.set(xscale="log", yscale="log")
-        panel.set_title(f"p = {p}", loc="left")
-        for name, points in found.items():
-            look = style.of_place(SERIES.index(name), len(SERIES)) | (
-                {"color": style.BLACK} if name == FOLLOWED else {}
-            )
-            epsilon, reached = np.array([(one.epsilon, one.norms.mean()) for one in points]).T
-            panel.plot(epsilon, np.where(np.isfinite(reached), reached / epsilon, np.nan), **look)
-            head = {"schedule": NAMES[experiment], "d": d, "p": p, "runs": name}
-            rows += [
-                head | {"epsilon": one.epsilon, "oracle_calls": one.calls, "reached": one.norms.mean()}
-                for one in points
-            ]
-    for panel, name in zip(axes[:, 0], ("sharp", "Theorem 5.1"), strict=True):
-        panel.set_ylabel(f"{name}:\nmean of ‖∇φ‖ / ε")
+    for line, d in zip(axes, DIMENSIONS, strict=True):
+        for panel, p in zip(line, columns, strict=True):
+            panel.set(xscale="log", yscale="log")
+            panel.set_title(f"p = {p}, d = {d}", loc="left")
+            for name, points in series(evidence, experiment, d, p).items():
+                epsilon, reached = np.array([(one.epsilon, one.norms.mean()) for one in points]).T
+                panel.plot(epsilon, np.where(np.isfinite(reached), reached / epsilon, np.nan), **_look(name))
+                for one, mean in zip(points, reached, strict=True):
+                    row = {"d": d, "p": p, "runs": name, "epsilon": one.epsilon}
+                    rows.append(row | {"oracle_calls": one.calls, "reached": mean})
+            style.log_labels(panel.xaxis, panel.yaxis)
+        line[0].set_ylabel("mean of ‖∇φ‖ / ε")
     for panel in axes[-1]:
         panel.set_xlabel("ε")
         panel.invert_xaxis()
-    for panel in axes.flat:
-        style.log_labels(panel.xaxis, panel.yaxis)
-    handles = [style.handle(name, **_look(name)) for name in SERIES]
-    style.legend_above(figure, handles, len(SERIES))
-    name = "schedules" if d == JUDGED else f"schedules_{d}d"
-    return Drawn(figure, {name: slopes(evidence, d), f"{name}_reached": pd.DataFrame(rows)})
+    style.legend_above(figure, [style.handle(name, **_look(name)) for name in SERIES], len(SERIES))
+    return Drawn(figure, {experiment: slopes(evidence, experiment), f"{experiment}_reached": pd.DataFrame(rows)})
 
 
 def _look(name: str) -> dict[str, Any]:
@@ -120,10 +109,12 @@ def draw_step(evidence: Evidence) -> Drawn:
 
 
 def section(evidence: Evidence) -> Iterable[Block]:
-    """The table of the slopes."""
-    yield Heading(3, "What schedules reach")
-    yield Paragraph(
-        "Slopes of log reached on log ε, with 95% intervals over the seeds: 1 is what a schedule promises. Below "
-        f"{ENOUGH:g} it is not kept. d = {JUDGED}."
-    )
-    yield frame_table(slopes(evidence, JUDGED))
+    """The tables of the slopes where they are judged."""
+    for experiment, name in NAMES.items():
+        found = slopes(evidence, experiment)
+        yield Heading(3, f"What {name} reaches")
+        yield Paragraph(
+            "Slopes of log reached on log ε, with 95% intervals over the seeds: 1 is what a schedule promises, below "
+            f"{ENOUGH:g} it is not kept. d = {JUDGED}."
+        )
+        yield frame_table(found[found["d"] == JUDGED].drop(columns="d"))

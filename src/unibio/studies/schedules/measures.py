@@ -14,10 +14,11 @@ from unibio.studies.common.rates import Fit, fit_sweep
 SHARP, PAPER, STEP = "schedules", "schedules_paper", "schedules_step"
 NAMES = {PAPER: "Theorem 5.1's schedule", SHARP: "the sharp schedule"}
 METRIC = "hypergradient_norm_mean"
-#: The exponents of p; at the first one both schedules are the same, and its records are the sharp one's.
+#: p. At the first one both schedules are the same, and its records are the sharp one's.
 EXPONENTS = (2, 4, 6)
-#: d that is judged. In one dimension a normalised step sees a sign only; it stands beside.
-JUDGED = 4
+#: d, of which the first is judged. In one dimension a normalised step sees a sign only; it stands beside.
+DIMENSIONS = (4, 1)
+JUDGED = DIMENSIONS[0]
 
 FOLLOWED, NO_MOMENTUM = "the schedule", "β = 0"
 #: {name in the configuration: what a figure calls it}, without that which stands in the grid.
