@@ -13,7 +13,7 @@ HOSTILE = "\"'><script>window.acted = 1</script><img src=x onerror='window.acted
 
 def hostile_study(root: Path) -> None:
     """Records whose every free text wants to act."""
-    given = {name: [_hostile(one) for one in whole_study()[name]] for name in ("runtime", "theorem_schedule")}
+    given = {name: [_hostile(one) for one in whole_study()[name]] for name in ("runtime", "inner_iterations")}
     write_study(root, given)
     for name, found in given.items():
         records.write_manifest(

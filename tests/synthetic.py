@@ -227,12 +227,6 @@ def synthetic_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> M
         ],
         "lr_search": lambda: [record(p, searched, noise=1.0, **common) for p in EXPONENTS],
         "fig5": lambda: [record(p, one | {"upper_step": etas}, **common) for p in EXPONENTS],
-        "theorem_schedule": lambda: [
-            record(
-                2, upper_step=T**-0.75, mean=lambda c, s, t: 1.6 * np.maximum(t, 1) ** -0.26, **{**common, "steps": T}
-            )
-            for T in (100, 316, 1000, 3162)
-        ],
         "runtime": lambda: [record(p, noise=1.0, **{**common, "seeds": 1}) for p in EXPONENTS],
     }
 

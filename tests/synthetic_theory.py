@@ -125,10 +125,81 @@ def regularity(
     return found
 
 
+#: What runs that follow a schedule, and those off it in one point, reach as powers of ε, where all is as claimed.
+AS_CLAIMED = {"none": 1.0, "β = 0": 0.5, "stale": -0.3, "one epoch": 0.7, "long step": 0.4}
+
+
+def schedules(
+    power: Callable[[int, str], float] = lambda p, twin: AS_CLAIMED[twin],
+    exponents: Sequence[int] = (2, 4, 6),
+    seeds: int = 6,
+    spread: float = 0.02,
+    calls: float = 1e4,
+    lower_error: float = 0.05,
+    falls: bool = True,
+    scale: str = "paper",
+    dimensions: Sequence[int] = (1, 4),
+) -> list[FakeRecord]:
+    """Records of schedules or schedules_paper: norms reached are powers of ε with a factor of the seed's own, whose
+    logarithm has the standard deviation ``spread``; over so many oracle calls from the largest ε to the least."""
+    found = []
+    for d, p, twin, place in itertools.product(dimensions, exponents, ("none", *list(AS_CLAIMED)[2:]), range(5)):
+        epsilon = 0.7 * calls ** (-place / 4 / (3 * p - 2))
+
+        def metrics(cell: dict[str, float], p: int = p, twin: str = twin, epsilon: float = epsilon) -> Columns:
+            own = "β = 0" if cell.get("momentum") == 0 else twin
+            seed = int(cell["seed"])
+            factor = np.exp(spread * np.random.default_rng([p, seed, round(1e6 * epsilon)]).normal())
+            return {
+                "hypergradient_norm_mean": np.array([2.0, 1.5 * factor * epsilon ** power(p, own)]),
+                "value": np.array([1.0, 0.5 if falls else 1.0]),
+                "lower_error": np.array([lower_error, lower_error]),
+            }
+
+        problem = {"name": "hoelder", "exponent": p, "dimension": d, "shape": "asymmetric", "noise": 1.0}
+        algorithm = {"name": "unibio", "upper_step": epsilon ** (p + 1), "period": twin}
+        axes = {"algorithm.momentum": [0.9, 0.0]} if twin == "none" else {}
+        spent = round(100 * calls ** (place / 4))
+        axes_of: dict[str, Sequence[float]] = {**axes, "seed": list(range(seeds))}
+        paper = {"twin": twin, "epsilon": epsilon}
+        found.append(table(problem, algorithm, axes_of, metrics, [0, spent], [0, spent], scale, paper=paper))
+    return found
+
+
+def schedules_step(
+    reached: Callable[[float], float] = lambda q: 0.25 if q >= 4 else 0.5,
+    seeds: int = 6,
+    spread: float = 0.02,
+    powers: Sequence[float] = (2, 3, 4, 5, 6),
+    lower_error: float = 0.05,
+    scale: str = "paper",
+) -> list[FakeRecord]:
+    """Records of schedules_step: what η ∝ ε^q reaches."""
+    found = []
+    for q in powers:
+
+        def metrics(cell: dict[str, float], q: float = q) -> Columns:
+            factor = np.exp(spread * np.random.default_rng([round(q), int(cell["seed"])]).normal())
+            error = np.full(2, lower_error)
+            mean = np.array([2.0, reached(q) * factor])
+            return {"hypergradient_norm_mean": mean, "value": np.array([1.0, 0.5]), "lower_error": error}
+
+        problem = {"name": "hoelder", "exponent": 3.0, "dimension": 4, "shape": "asymmetric", "noise": 1.0}
+        algorithm = {"name": "unibio", "upper_step": 0.25**q}
+        config = {"paper": {"power": q}, "schedule": {"name": "sharp", "epsilon": 0.25}}
+        axes = {"seed": list(range(seeds))}
+        found.append(table(problem, algorithm, axes, metrics, [0, 400_000], [0, 400_000], scale, **config))
+    return found
+
+
 def whole(scale: str = "paper", steps: int = 400) -> Makers:
     """Every experiment of these studies."""
     seeds = 40 if scale == "paper" else 1
+    few = 6 if scale == "paper" else 1
     return {
+        "schedules": lambda: schedules(seeds=few, scale=scale),
+        "schedules_paper": lambda: schedules(exponents=(4, 6), seeds=few, scale=scale),
+        "schedules_step": lambda: schedules_step(seeds=few, scale=scale),
         "algorithm1": lambda: algorithm1(seeds=seeds, scale=scale),
         "regularity": lambda: regularity(scale=scale),
     }

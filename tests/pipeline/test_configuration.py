@@ -189,14 +189,6 @@ def test_paper_settings_of_figure_4() -> None:
     assert found["sustain"]["algorithm"]["momentum"] == pytest.approx(0.1)
 
 
-def test_theorem_schedule_follows_the_horizon() -> None:
-    for job in jobs_of("experiment=theorem_schedule"):
-        steps, a = job.config["steps"], job.config["algorithm"]
-        assert a["upper_step"] == pytest.approx(steps**-0.75)
-        assert 1 - a["momentum"] == pytest.approx(steps**-0.5)
-        assert a["period"] == a["inner_budget"] == -int(-(steps**0.5) // 1)
-
-
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
@@ -264,7 +256,7 @@ def test_one_method_of_a_comparison_on_the_command_line() -> None:
     assert [job.config["problem"]["exponent"] for job in jobs] == [2, 3, 4, 6]
 
 
-@pytest.mark.parametrize("name", ["theorem_schedule", "penalty_rates"])
+@pytest.mark.parametrize("name", ["schedules_step", "penalty_rates"])
 def test_values_set_after_composing_are_what_hydra_composes(name: str) -> None:
     """A sweep composes once per choice of files and sets values on it; composing every job gives the same."""
     with composer() as compose_one:

@@ -100,7 +100,7 @@ def test_reproducing_goes_on_without_jobs_that_cannot_run(
     monkeypatch.setattr(reproduce, "launch", lambda jobs, finished: started.extend(jobs) or [])
     monkeypatch.setattr(reproduce, "publish", lambda root, out: [out / "report.md"])
     monkeypatch.chdir(tmp_path)  # where prepared pairs go
-    for names, others in ((["nli_controls", "theorem_schedule"], 6), (["nli_controls"], 0)):
+    for names, others in ((["nli_controls", "algorithm1"], 4), (["nli_controls"], 0)):
         started.clear()
         with pytest.raises(SystemExit) as ended:
             reproduce.reproduce(names, "smoke", ["tracker=none", f"records={tmp_path}"], tmp_path, workers=1)

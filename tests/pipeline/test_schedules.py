@@ -148,3 +148,70 @@ def test_accuracies_and_exponents_are_swept() -> None:
 def test_a_schedule_that_cannot_be_is_one_line(overrides: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         job(*overrides)
+
+
+# The study's experiments --------------------------------------------------------------------------------------------
+
+
+def jobs(*overrides: str):
+    with composer() as compose_one:
+        return expand(list(overrides), compose_one)
+
+
+def settings(one) -> dict[str, object]:
+    """What a schedule sets of a job."""
+    names = ("upper_step", "momentum", "period", "inner_budget")
+    return {"steps": one.config["steps"]} | {name: one.config["algorithm"][name] for name in names}
+
+
+@pytest.mark.parametrize("experiment", ["schedules", "schedules_paper"])
+def test_runs_that_follow_a_schedule_do_so_over_four_decades_and_twins_leave_it_in_one_point(experiment: str) -> None:
+    name = "sharp" if experiment == "schedules" else "paper"
+    calls: dict[float, list[float]] = {}
+    by_place: dict[tuple[float, int], dict[str, dict[str, object]]] = {}
+    for one in jobs(f"experiment={experiment}", "problem.dimension=4"):
+        problem, paper, schedule = (one.config[key] for key in ("problem", "paper", "schedule"))
+        assert schedule["exponent"] == problem["exponent"]
+        assert schedule["epsilon"] == paper["epsilon"]
+        where = problem["exponent"], paper["place"]
+        by_place.setdefault(where, {})[paper["twin"]] = settings(one)
+        if paper["twin"] == "none":
+            known = {key: value for key, value in schedule.items() if key != "name"}
+            wanted = scheduled(name, **known)
+            epoch = {"inner_budget": max(5, wanted.inner_budget)}
+            assert settings(one) == {key: getattr(wanted, key) for key in settings(one)} | epoch
+            assert one.axes["algorithm.momentum"] == [wanted.momentum, 0]
+            spent = wanted.steps * (4 + epoch["inner_budget"] / wanted.period)
+            calls.setdefault(where[0], []).append(spent)
+    for p, spent in calls.items():
+        assert max(spent) / min(spent) > 10**3.3, p
+    for where, found in by_place.items():
+        own = found["none"]
+        left = {twin: {key for key in own if found[twin][key] != own[key]} for twin in found}
+        assert left["stale"] == {"period"}, where
+        assert found["stale"]["period"] == own["steps"]
+        assert left["one epoch"] <= {"inner_budget"}, where
+        assert left["long step"] <= {"upper_step", "period", "steps"}, where
+        assert "upper_step" in left["long step"], where
+        assert found["long step"]["upper_step"] == pytest.approx(1 - float(own["momentum"]), rel=1e-9)
+
+
+def test_both_schedules_of_the_study_are_one_at_p_2() -> None:
+    sharp = jobs("experiment=schedules", "problem.exponent=2.0", "+experiment/schedules=followed")
+    epsilons = [one.config["paper"]["epsilon"] for one in sharp]
+    by_paper = [
+        scheduled("paper", epsilon=e, exponent=2.0, gap=one.config["schedule"]["gap"], momentum=0.5, step=0.5)
+        for e, one in zip(epsilons, sharp, strict=True)
+    ]
+    assert [one.config["steps"] for one in sharp] == [one.steps for one in by_paper]
+    assert [one.config["algorithm"]["upper_step"] for one in sharp] == [one.upper_step for one in by_paper]
+
+
+def test_steps_of_the_study_share_a_total_and_the_way_of_a_period() -> None:
+    found = jobs("experiment=schedules_step")
+    assert len({one.config["budget"] for one in found}) == 1
+    for one in found:
+        algorithm, q, p = one.config["algorithm"], one.config["paper"]["power"], one.config["problem"]["exponent"]
+        assert algorithm["upper_step"] == pytest.approx(0.5 * 0.25**q)
+        assert algorithm["upper_step"] * algorithm["period"] == pytest.approx(0.25 ** (p - 1), rel=1e-6)
+    assert {one.config["paper"]["power"] for one in found} >= {3, 4, 6}, "ε^p, ε^(p+1) and ε^(3p−3)"

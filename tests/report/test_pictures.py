@@ -96,7 +96,7 @@ def _outside_the_limits(figure):
     return hidden
 
 
-@pytest.mark.parametrize("name", ["lr_search", "theorem_schedule", "runtime"])
+@pytest.mark.parametrize("name", ["lr_search", "inner_iterations", "runtime"])
 def test_the_same_records_give_the_same_bytes(tmp_path, name):
     """Of a figure with a bar of colours, of lines, and of a table alone (the slow test below writes all)."""
     given = {experiment: whole_study()[experiment] for experiment in DRAWINGS[name].experiments}
@@ -139,7 +139,7 @@ def test_markers_of_a_panel_do_not_coincide():
 def test_figures_and_report_need_neither_torch_nor_hydra(tmp_path):
     """By the commands that a reader of somebody else's records types."""
     root = tmp_path / "runs"
-    write_study(root, {"theorem_schedule": whole_study()["theorem_schedule"]})
+    write_study(root, {"inner_iterations": whole_study()["inner_iterations"]})
     where = f"'--records', {str(root)!r}, '--out', {str(tmp_path)!r}"
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('torch', 'hydra', 'omegaconf', 'wandb')))\n"
@@ -147,17 +147,17 @@ def test_figures_and_report_need_neither_torch_nor_hydra(tmp_path):
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
     assert (tmp_path / "report.md").is_file()
-    assert (tmp_path / "figures" / "theorem_schedule.png").is_file()
+    assert (tmp_path / "figures" / "inner_iterations.png").is_file()
 
 
 @pytest.mark.slow
 def test_several_processes_write_the_same_files(tmp_path, capsys):
     root = tmp_path / "runs"
-    write_study(root, {name: whole_study()[name] for name in ("theorem_schedule", "runtime")})
+    write_study(root, {name: whole_study()[name] for name in ("inner_iterations", "runtime")})
     (root / ".experiments" / "fig5.json").write_text('{"command": "again", "records": ["gone"]}', encoding="utf-8")
     one, many = ([p.relative_to(tmp_path / w) for p in draw_all(root, tmp_path / w, workers=int(w))] for w in "12")
     assert one == many
-    assert {path.stem for path in one} == {"theorem_schedule", "theorem_schedule_fit", "runtime"}
+    assert {path.stem for path in one} == {"inner_iterations", "runtime"}
     assert all((tmp_path / "1" / path).read_bytes() == (tmp_path / "2" / path).read_bytes() for path in one)
     said = capsys.readouterr().err.splitlines()
     assert sorted(said[: len(said) // 2]) == sorted(said[len(said) // 2 :])

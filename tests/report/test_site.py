@@ -43,7 +43,7 @@ def browser():
 def site(tmp_path_factory) -> Path:
     """A report with pictures, a large table, a figure without picture, and sections that were not run."""
     out = tmp_path_factory.mktemp("site")
-    names = ["fig1", "theorem_schedule", "runtime"]
+    names = ["fig1", "inner_iterations", "runtime"]
     given = study(**{name: whole_study()[name] for name in [*names, "lr_search"]})
     draw_all(Path("nowhere"), out, names, evidence=given)
     return report.write(Path("nowhere"), out, evidence=given)
@@ -245,7 +245,7 @@ def test_contents_stay_in_sight(opened, site):
 
 def test_everything_is_there_without_javascript(opened, site):
     page = opened(site, java_script_enabled=False)
-    for name in ("fig1", "theorem_schedule", "runtime"):
+    for name in ("fig1", "inner_iterations", "runtime"):
         assert page.locator(f"h3#{name}").is_visible()
     folded = page.locator("details", has_text="Table fig1").first
     assert not folded.locator("table").is_visible()

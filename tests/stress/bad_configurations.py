@@ -261,7 +261,7 @@ KINDS: dict[str, Callable[[random.Random], list[str]]] = {
     "unknown choice": _choice,
     "unknown algorithm": _group("algorithm", tuple(ALGORITHMS)),
     "unknown problem": _group("problem", tuple(PROBLEMS)),
-    "unknown experiment": _group("experiment", ("fig1", "fig5", "lr_search", "theorem_schedule", "e1")),
+    "unknown experiment": _group("experiment", ("fig1", "fig5", "lr_search", "schedules", "e1")),
     "unknown launcher or tracker": _group("launcher", ("local", "processes", "slurm")),
     "impossible length or count": _count,
     "impossible exponent": _exponent,

@@ -178,7 +178,7 @@ IN_PART = {
     "rate-f": "one method and case",
     "crosses-": "one method",
     "global-": "one problem",
-    "theorem-schedule": "p = 2",
+    "schedules-": "one p, d = 4",
     "e1-converges": "UniBiO",
     "hoelder-": "d = 4",
     "e1-first": "the methods that the paper compares",

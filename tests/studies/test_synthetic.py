@@ -331,18 +331,6 @@ def test_faster_than_the_bound_asks_every_p():
     assert verdict("faster-than-bound", fig5=[record(p, axes, steps=2) for p in EXPONENTS]) == rules.NOT_RUN
 
 
-@pytest.mark.parametrize("slope", [-0.1, -0.25, -0.6])
-@pytest.mark.parametrize("horizons", [(100, 316, 1000, 3162), (100, 316, 1000), (100, 120, 150, 200)])
-def test_the_theorem_s_schedule_is_no_test_of_the_theorem(slope, horizons):
-    """Whatever the slope is: broken algorithms have the schedule's, too."""
-    found = [record(2, steps=T, mean=power(slope), seeds=5, upper_step=T**-0.75) for T in horizons]
-    outcome, _ = judge(BY_ID["theorem-schedule"], study(theorem_schedule=found))
-    assert outcome.verdict == rules.NOT_TESTABLE
-    assert "β = 0" in outcome.explanation
-    if len(horizons) == 4 and horizons[-1] > 1000:
-        assert outcome.numbers["slope"] == pytest.approx(slope, abs=0.02)
-
-
 # The learning-rate search --------------------------------------------------------------------------------------------
 
 STEPS = {"upper_step": [0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3], "lower_step": [0.1, 1.0, 10.0]}

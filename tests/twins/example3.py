@@ -159,12 +159,3 @@ def runtime(breaking: str = "intact") -> dict[str, list[FakeRecord]]:
     """Records of runtime, with the paper's K = 100 and I = 2."""
     settings = (("inner_budget", 100), ("period", 2))
     return {"runtime": [unibio(breaking, p, noise=1.0, steps=20, algorithm=settings, seeds=1) for p in EXPONENTS]}
-
-
-def schedule(breaking: str = "intact") -> dict[str, list[FakeRecord]]:
-    """Records of theorem_schedule."""
-    found = []
-    for steps in (60, 120, 300, 600, 1200):
-        settings = (("upper_step", steps**-0.75), ("momentum", 1 - steps**-0.5), ("period", round(steps**0.5)))
-        found.append(unibio(breaking, 2, noise=1.0, steps=steps, algorithm=settings))
-    return {"theorem_schedule": found}

@@ -109,6 +109,21 @@ def algorithm1(of_the_exponent: float = 1.6) -> Records:
 
 
 @cache
+def schedules(none: float = 1.0, one_epoch: float = 0.7, step: float = 0.5) -> Records:
+    """Norms reached under the schedules and off them; by how long a step at ε^p and beyond it."""
+    powers = synthetic_theory.AS_CLAIMED | {"none": none, "one epoch": one_epoch}
+
+    def power(p: int, twin: str) -> float:
+        return powers[twin]
+
+    return {
+        "schedules": synthetic_theory.schedules(power, dimensions=(4,)),
+        "schedules_paper": synthetic_theory.schedules(power, exponents=(4, 6), dimensions=(4,)),
+        "schedules_step": synthetic_theory.schedules_step(lambda q: 0.25 if q >= 4 else step),
+    }
+
+
+@cache
 def regularity(claimed: bool = True) -> Records:
     """Changes are the powers that are claimed; or the same small ones everywhere, with a Hessian that is singular."""
     if claimed:

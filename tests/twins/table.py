@@ -101,7 +101,7 @@ FIGURE5 = ("rate-p[0-9]*", "faster-than-bound*", "flatter-with-p*")
 TALL = ("slower-*-10d*", "noise-robust-10d*")
 SENSITIVITY = ("generalised-estimator-10d*", "budget-and-step-10d*")
 SEARCH = ("paper-steps-tied", "lower-step-irrelevant")
-SCHEDULE = ("theorem-schedule",)
+SCHEDULES, STEPS = ("schedules-[!s]*", "schedules-sharp*"), ("schedules-step",)
 COSTS = ("inner-iterations", "running-time-grows")
 INNER = ("inner-iterations-grow", "inner-iterations-elsewhere")
 E1 = ("e1-*",)
@@ -124,7 +124,7 @@ TUNED = ("tuned-calls-*",)
 OTHERS = (*ACROSS, "first-order-lp", *LABELS, *OPTIMALITY)
 
 #: Claims that no records can confirm, because broken algorithms would confirm them, too; their explanations say so.
-NEVER = ("theorem-schedule", "running-time-grows", "global-penalty", "global-implicit")
+NEVER = ("running-time-grows", "global-penalty", "global-implicit")
 
 
 def _real(what: str, claims: tuple[str, ...], make: Callable[..., Records], *how: str) -> Twin:
@@ -164,6 +164,7 @@ AS_CLAIMED: tuple[tuple[tuple[str, ...], Callable[[], Records]], ...] = (
     (SEARCH, mu.search),
     (ALGORITHM1, mu.algorithm1),
     (REGULARITY, mu.regularity),
+    ((*SCHEDULES, *STEPS), mu.schedules),
     (COMPARED, mu.e1),
     (("e1-converges", "e1-lower-level-solved"), mu.e1),
     (("e1-crossing",), mu.crossing),
@@ -235,7 +236,8 @@ TWINS: tuple[Twin, ...] = (
     *(_real(how, SEARCH, ex.search, how) for how in ("y never refreshed", "x never moves", "all diverged")),
     _intact(REAL, ("inner-iterations",), ex.runtime),
     *(_real(how, COSTS, ex.runtime, how) for how in ("y never refreshed", "all diverged")),
-    *(_real(how, SCHEDULE, ex.schedule, how) for how in ("β = 0", "y never refreshed", "lower step 0", "all diverged")),
+    *(_real(how, SCHEDULES, th.schedules, how) for how in th.SCHEDULES),
+    *(_real(how, STEPS, th.steps, how) for how in th.SCHEDULES),
     *(_real(how, ALGORITHM1, th.algorithm1, how) for how in th.ALGORITHM1),
     _intact(REAL, ("e1-converges",), me.e1),
     *(_real(f"UniBiO: {how}", E1, me.e1, how) for how in ("y never refreshed", "wrong sign", "diverged")),
@@ -288,6 +290,9 @@ TWINS: tuple[Twin, ...] = (
     _made("a slope just above the bound", ("rate-*", "faster-than-bound*"), mu.just_flatter),
     _made("no pair of steps is better", SEARCH[:1], mu.search_without_effect),
     _made("half the exponent", ALGORITHM1, lambda: mu.algorithm1(0.5)),
+    _made("a slope just below what is enough", SCHEDULES, lambda: mu.schedules(none=0.8)),
+    _made("one epoch is enough", SCHEDULES, lambda: mu.schedules(one_epoch=1.0)),
+    _made("every step reaches the same", STEPS, lambda: mu.schedules(step=0.25)),
     _made("half of every exponent, a singular generalised Hessian", REGULARITY, lambda: mu.regularity(claimed=False)),
     _made("three seeds of heavy tails", FIGURE5, _wild(mu.power_laws, "hypergradient_norm_mean")),
     _made("three seeds of heavy tails", RATES, _wild(mu.penalties, "hypergradient_norm_mean")),

@@ -38,7 +38,6 @@ OURS: tuple[Part, ...] = (
             "sensitivity",
             "lr_search",
             "fig5",
-            "theorem_schedule",
             "runtime",
         ),
     ),
@@ -47,6 +46,7 @@ OURS: tuple[Part, ...] = (
         _studies(
             "algorithm1",
             "regularity",
+            "schedules",
             "inner_iterations",
             "hoelder_figures",
             "rates_strongly_convex",
