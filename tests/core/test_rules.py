@@ -67,7 +67,11 @@ def test_schedules() -> None:
 # In the algorithms ----------------------------------------------------------------------------------------------------
 
 SPEC = Coordinatewise(dimension=3, exponent=2, noise=0.1)
-TAKES = [(name, level) for name in ALGORITHMS for level in ALGORITHMS[name].updates]
+CLASSES = {**ALGORITHMS, **VARIANTS}
+#: Every algorithm and variant with every level: each takes a rule, or refuses it.
+PAIRS = [(name, level) for name in CLASSES for level in LEVELS]
+TAKES = [(name, level) for name, level in PAIRS if level in CLASSES[name].updates]
+REFUSES = [pair for pair in PAIRS if pair not in TAKES]
 
 
 def run(algorithm: Any, **changes: Any) -> Any:
@@ -76,7 +80,11 @@ def run(algorithm: Any, **changes: Any) -> Any:
         return solve(SPEC, algorithm, **{"steps": 5, "seed": 3, "log_points": 2} | changes)
 
 
-@pytest.mark.parametrize(("name", "level"), TAKES, ids=[" ".join(one) for one in TAKES])
+def named(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    return {"argnames": ("name", "level"), "argvalues": pairs, "ids": [" ".join(pair) for pair in pairs]}
+
+
+@pytest.mark.parametrize(**named(TAKES))
 def test_the_plain_rule_is_the_plain_step_and_another_is_another(name: str, level: str) -> None:
     plain, ruled = run(name), run(name, **{f"{level}_update": SGD()})
     assert torch.equal(plain.x, ruled.x)
@@ -106,14 +114,28 @@ def test_memory_is_every_runs_own_and_goes_into_checkpoints(tmp_path: Path) -> N
         run("unibio_plain", **given | {"lower_update": Adam(0.2)})
 
 
-@pytest.mark.parametrize("name", [*ALGORITHMS, *VARIANTS])
-def test_what_takes_no_rule_refuses_it_in_one_line(name: str) -> None:
-    cls = ALGORITHMS[name] if name in ALGORITHMS else VARIANTS[name]
-    for level in LEVELS:
-        if level not in cls.updates:
-            with pytest.raises(InputError, match=f"{level}_update: algorithm {name} takes none: ") as refused:
-                cls(**{f"{level}_update": SGD(0.1)})
-            assert "\n" not in str(refused.value)
+@pytest.mark.parametrize(**named(TAKES))
+def test_a_rules_own_step_decides_and_is_given_once(name: str, level: str) -> None:
+    """Whatever parameter of the algorithm says the same, of whatever sequence of iterates, is refused beside it."""
+    key, cls = f"{level}_update", CLASSES[name]
+    short, long = (run(name, **{key: SGD(step)}) for step in (1e-3, 2e-3))
+    assert not (torch.equal(short.x, long.x) and torch.equal(short.y, long.y))
+    declared = {field.name: field.default for field in dataclasses.fields(cls)}
+    for parameter in set(cls.steps_of(level)) & declared.keys():
+        for value in {declared[parameter] or 0.25, 0.25}:
+            with pytest.raises(InputError, match=f"{parameter} and {key}=SGD.* both say what the step is: leave"):
+                run(name, **{key: SGD(0.1), parameter: value})
+
+
+@pytest.mark.parametrize(**named(REFUSES))
+def test_what_takes_no_rule_refuses_it_in_one_line(name: str, level: str) -> None:
+    """With the reason, and what to do; whatever can move has a reason of its own."""
+    key = f"{level}_update"
+    with pytest.raises(InputError, match=f"{key}: algorithm {name} takes none: .*; leave {key} out") as refused:
+        run(name, **{key: SGD(0.1)})
+    assert "\n" not in str(refused.value)
+    moves = any(field.name == f"{level}_step" for field in dataclasses.fields(CLASSES[name]))
+    assert moves <= (f"it has no {level} step" not in str(refused.value))
 
 
 @pytest.mark.parametrize(

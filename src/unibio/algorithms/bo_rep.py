@@ -35,7 +35,9 @@ class BOREP(AuxiliarySteps):
 
     name: ClassVar[str] = "bo_rep"
     updates: ClassVar[tuple[str, ...]] = ("upper", "auxiliary")
-    no_update: ClassVar[Mapping[str, str]] = {"lower": "Epoch-SGD's steps are its own, projected and averaged"}
+    no_update: ClassVar[Mapping[str, str]] = {
+        "lower": "its lower steps are an epoch of Epoch-SGD, projected onto a ball and averaged; amigo takes one"
+    }
 
     upper_step: PerRun = hyper(0.01, "normalised upper-level step", symbol="η", above=0)
     momentum: PerRun = hyper(0.9, "weight of the old momentum", symbol="β", at_least=0, below=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ class PenalisedIterate(ScheduledPenalty):
     """Schedules of x, z, y and λ with the exponents (a, c): α_k ∝ (k + k₀)^{−a}, γ_k ∝ (k + k₀)^{−c}."""
 
     exponents: ClassVar[dict[str, tuple[float, float]]]
+    replaced: ClassVar[Mapping[str, tuple[str, ...]]] = {"lower": ("penalised_step", "penalised_decay")}
 
     upper_step: PerRun = hyper(0.1, "upper-level step", symbol="ξα", above=0)
     lower_step: PerRun = hyper(0.1, "step of z, which minimises g", symbol="γ", above=0)

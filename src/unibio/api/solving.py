@@ -20,7 +20,7 @@ from torch import Tensor
 from unibio.api.logged import logged
 from unibio.api.showing import Shown, shown_runs
 from unibio.api.watching import Progress, checkpoint_path, interruptible, owner_of, watched
-from unibio.core.algorithm import LEVELS, Algorithm
+from unibio.core.algorithm import Algorithm
 from unibio.core.ambient import clean
 from unibio.core.metrics import LOG_POINTS
 from unibio.core.problem import Problem, ProblemSpec
@@ -303,10 +303,7 @@ def _algorithm(algorithm: str | Algorithm, values: dict[str, Any], given: Iterab
         if name not in names:
             raise unknown(f"argument of solve or parameter of algorithm {algorithm.name},", name, [*names, *_OWN])
     chosen = dataclasses.replace(algorithm, **values)
-    for level in LEVELS:
-        rule = getattr(chosen, f"{level}_update")
-        if rule is not None and rule.step is not None and f"{level}_step" in given:
-            raise InputError(f"{level}_step and {level}_update={rule!r} both say what the step is: leave one out")
+    chosen.check_given(list(given))
     return chosen
 
 

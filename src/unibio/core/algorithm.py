@@ -7,7 +7,7 @@ saved and continued. The loop over outer iterations, logging and files live else
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -21,6 +21,12 @@ from unibio.errors import InputError
 State = dict[str, Any]
 #: Whose steps may have a rule.
 LEVELS = ("upper", "lower", "auxiliary")
+#: Why an algorithm takes no rule for a level, where it says nothing itself.
+_NO_STEP = {
+    "upper": "it has no upper step",
+    "lower": "it has no lower step",
+    "auxiliary": "it has no iterate z for its linear system, which soba, ma_soba, saba, amigo and bo_rep have",
+}
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,10 @@ class Algorithm(Configured):
     restarts: ClassVar[bool] = False
     #: Of "upper", "lower" and "auxiliary" those whose steps are taken by :meth:`moves`, so that they can have a rule.
     updates: ClassVar[tuple[str, ...]] = ()
-    #: Why a level's steps cannot have one, where there is a reason to tell: {level: clause}.
+    #: Why a level's steps cannot have one, and what to write: {level: clause}.
     no_update: ClassVar[Mapping[str, str]] = {}
+    #: Parameters beside LEVEL_step and LEVEL_decay that a rule's own step takes the place of: {level: names}.
+    replaced: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     #: Update rules (:mod:`unibio.core.rules`) in the place of plain steps; None for those. No parameters of a
     #: configuration: a record knows plain steps only.
@@ -67,19 +75,44 @@ class Algorithm(Configured):
             shown = f"the class {rule.__name__}" if isinstance(rule, type) else repr(rule)
             raise InputError(f"{key} must be an update rule, such as Adam(1e-3) of unibio.nn, got {shown}")
         if level not in self.updates:
-            reason = self.no_update.get(level, f"it has no {level} step that takes one")
+            reason = self.no_update.get(level, _NO_STEP[level])
             takes = " and ".join(f"{one}_update" for one in self.updates)
             raise InputError(
-                f"{key}: algorithm {self.name} takes none: {reason}" + (f"; it takes {takes}" if takes else "")
+                f"{key}: algorithm {self.name} takes none: {reason}; leave {key} out"
+                + (f" ({self.name} takes {takes})" if takes else "")
             )
         for spec in declared(self):
-            if rule.step is not None and spec.name in (f"{level}_step", f"{level}_decay"):
-                value = getattr(self, spec.name)
-                if not isinstance(value, (int, float)) or value != spec.default:
-                    raise InputError(
-                        f"{spec.name} and {key}={rule!r} both say what the step is: leave {spec.name} out, or the step "
-                        f"of {type(rule).__name__}"
-                    )
+            value = getattr(self, spec.name)
+            # A tensor holds the values of a grid's axis, which somebody gave.
+            if spec.name in self.steps_of(level) and (isinstance(value, Tensor) or value != spec.default):
+                self._check_once(level, rule, spec.name)
+
+    @classmethod
+    def steps_of(cls, level: str) -> tuple[str, ...]:
+        """Parameters that say what a level's steps are, if no rule does."""
+        return (f"{level}_step", f"{level}_decay", *cls.replaced.get(level, ()))
+
+    def check_given(self, names: Collection[str]) -> None:
+        """Refuse a step that is said twice, by a parameter and by a rule, even where the parameter has its default.
+
+        Args:
+            names: of the parameters that somebody gave.
+
+        Raises:
+            InputError: naming both.
+        """
+        for level in LEVELS:
+            rule = getattr(self, f"{level}_update")
+            for name in self.steps_of(level):
+                if rule is not None and name in names:
+                    self._check_once(level, rule, name)
+
+    def _check_once(self, level: str, rule: Update, name: str) -> None:
+        if rule.step is not None:
+            raise InputError(
+                f"{name} and {level}_update={rule!r} both say what the step is: leave {name} out, or the step of "
+                f"{type(rule).__name__}"
+            )
 
     def moves(self, state: Mapping[str, Any], k: int) -> Moves:
         """The steps of outer iteration ``k``: plain, or by the rules, whose memory is in the state.
