@@ -275,9 +275,16 @@ class Meta(nn.Module):
         ({"upper_data": Items(lambda item: object())}, "upper_data: its items cannot be collated"),
         ({"lower": nn.Sequential(mlp(), nn.Dropout())}, "buffers must be said, because Dropout depends on the mode"),
         ({"lower": cnn(nn.BatchNorm2d(3))}, "buffers must be said, because BatchNorm2d"),
-        ({"buffers": "thawed"}, "buffers must be one of frozen, batch, got 'thawed'"),
+        ({"buffers": "thawed"}, "buffers must be one of frozen, batch, lower_steps, got 'thawed'"),
         ({"upper_loss": 3}, "upper_loss must be a function"),
         ({"metrics": {"accuracy": 0.5}}, "metrics: 'accuracy' must be a function"),
+        (
+            {
+                "lower": cnn(nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 3, 3, padding=1))),
+                "buffers": "lower_steps",
+            },
+            r"buffers='lower_steps': upper_loss reads in training mode .*\(lower\.1\.parametrizations.*take 'batch'",
+        ),
         ({"vectorised": True, "buffers": "batch"}, "vectorised=True computes modules in evaluation mode only"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

@@ -34,6 +34,7 @@ class BOREP(AuxiliarySteps):
     """
 
     name: ClassVar[str] = "bo_rep"
+    in_epochs: ClassVar[bool] = True
     updates: ClassVar[tuple[str, ...]] = ("upper", "auxiliary")
     no_update: ClassVar[Mapping[str, str]] = {
         "lower": "its lower steps are an epoch of Epoch-SGD, projected onto a ball and averaged; amigo takes one"
@@ -63,7 +64,7 @@ class BOREP(AuxiliarySteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, h, k = state["x"], state["y"], state["z"], state["h"], state["k"]
-        move = self.moves(state, k)
+        move = self.moves(oracle, state, k)
         if k > 0 and k % self.period == 0:
             y = self.update_lower(oracle, x, y, k)
         f_x, f_y = oracle.grad_upper(x, y)

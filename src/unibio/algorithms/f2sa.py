@@ -78,7 +78,7 @@ class F2SA(PenalisedIterate):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
-        penalty, move = self.weight(k), self.moves(state, k)
+        penalty, move = self.weight(k), self.moves(oracle, state, k)
         for _ in range(self.lower_iterations):
             z = oracle.project_lower(move.lower(z, self.gamma(k), oracle.grad_lower(x, z), "z"))
             f_y = oracle.grad_upper_y(x, y)

@@ -80,7 +80,8 @@ def transposed_neumann(
 
 #: Why variants with a loop of their own take no rules.
 _RELEASED = dict.fromkeys(
-    ("upper", "lower", "auxiliary"), "its steps are those of the released code; the method that it deviates from takes one"
+    ("upper", "lower", "auxiliary"),
+    "its steps are those of the released code; the method that it deviates from takes one",
 )
 
 # Methods -------------------------------------------------------------------------------------------------------------

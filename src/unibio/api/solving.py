@@ -57,6 +57,7 @@ class Result:
         warnings: what is wrong with settings or problem, how often metrics were not defined, iterates that have grown
             out of hand, whether the seeds made no difference, and where a run was interrupted.
         view: of the problem: what :attr:`upper` and :attr:`lower` show.
+        buffers: what the problem stores along with y, (b,), of a grid (runs, b); None where it stores nothing.
     """
 
     x: Tensor
@@ -66,7 +67,8 @@ class Result:
     runs: pd.DataFrame
     seconds: float
     warnings: tuple[str, ...]
-    view: Callable[[str, Tensor], Any] | None = None
+    view: Callable[..., Any] | None = None
+    buffers: Tensor | None = None
 
     @cached_property
     def upper(self) -> Any:
@@ -82,9 +84,10 @@ class Result:
         if self.view is None:
             vector = "x" if role == "upper" else "y"
             raise AttributeError(f"the problem is not made of modules: result.{vector} is what there is, no .{role}")
+        stored = () if self.buffers is None else (self.buffers,)
         if isinstance(self.status, str):
-            return self.view(role, iterate)
-        return tuple(self.view(role, row) for row in iterate)
+            return self.view(role, iterate, *stored)
+        return tuple(self.view(role, *rows) for rows in zip(iterate, *stored, strict=True))
 
     def __repr__(self) -> str:
         return self._shown().text()
@@ -191,7 +194,7 @@ def solve(
         columns = METRICS + len(built.averaged)
         needed = per_run(settings, len(axes), columns, (x.shape[1], y.shape[1]), x.element_size())
         check_fits(len(grid), needed, settings, list(axes))
-        check_names(built.metrics, x[:1], y[:1], list(grid))
+        check_names(None if built.metrics is None else built.measured, x[:1], y[:1], list(grid))
         if path is not None:
             more = {"dtype": dtype, "metric_points": metric_points} | axes
             owner = owner_of(problem, built, single_values, settings, x, y, more)
@@ -375,7 +378,7 @@ def _result(
     grid: pd.DataFrame,
     noted: tuple[str, ...],
     single: bool,
-    view: Callable[[str, Tensor], Any] | None,
+    view: Callable[..., Any] | None,
 ) -> Result:
     runs = runs_table(outcome, grid)
     history = history_table(outcome, grid)
@@ -388,4 +391,5 @@ def _result(
         seconds=outcome.seconds,
         warnings=noted,
         view=view,
+        buffers=outcome.buffers if outcome.buffers is None or not single else outcome.buffers[0],
     )

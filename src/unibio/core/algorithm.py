@@ -49,6 +49,8 @@ class Algorithm(Configured):
     role: ClassVar[str] = "algorithm"
     #: Whether an iteration solves the lower level by itself, so that y may begin again in each (``Problem.restart``).
     restarts: ClassVar[bool] = False
+    #: Whether its lower steps are Epoch-SGD's.
+    in_epochs: ClassVar[bool] = False
     #: Of "upper", "lower" and "auxiliary" those whose steps are taken by :meth:`moves`, so that they can have a rule.
     updates: ClassVar[tuple[str, ...]] = ()
     #: Why a level's steps cannot have one, and what to write: {level: clause}.
@@ -114,15 +116,21 @@ class Algorithm(Configured):
                 f"{type(rule).__name__}"
             )
 
-    def moves(self, state: Mapping[str, Any], k: int) -> Moves:
+    @property
+    def settles(self) -> bool:
+        """Whether it tells the oracle of its lower steps, so that what is stored along with y follows them."""
+        return self.in_epochs or "lower" in self.updates
+
+    def moves(self, oracle: Oracle, state: Mapping[str, Any], k: int) -> Moves:
         """The steps of outer iteration ``k``: plain, or by the rules, whose memory is in the state.
 
         ``moves.upper(x, step, direction)`` is x − step · direction without a rule, and so are ``lower`` and
         ``auxiliary``; the next state takes over ``moves.carried``.
         """
         if self.upper_update is self.lower_update is self.auxiliary_update is None:
-            return Moves({}, state, k)
-        return Moves({level: getattr(self, f"{level}_update") for level in LEVELS}, state, k)
+            return Moves({}, state, k, oracle.stepped_lower)
+        rules = {level: getattr(self, f"{level}_update") for level in LEVELS}
+        return Moves(rules, state, k, oracle.stepped_lower)
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
         """The state before the first iteration.

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unibio.core.buffers import Buffers
 from unibio.core.forms import check_batched, check_scalar, failure, is_batched
 from unibio.core.losses import Loss, Sample, lift, with_sample
 from unibio.core.parameters import Configured
@@ -25,7 +26,7 @@ from unibio.core.streams import Draw, Streams
 from unibio.errors import InputError, unknown
 
 Sampler = Callable[[Draw], Sample]
-Metrics = Callable[[Tensor, Tensor], Mapping[str, Tensor]]
+Metrics = Callable[..., Mapping[str, Tensor]]
 
 #: Derivatives a problem may bring itself, with their signatures; rows as in the losses. Methods that need one part of
 #: the upper gradient take it from grad_upper where it is not there by itself.
@@ -91,6 +92,8 @@ class Problem:
         restart: x: (runs, d_x) -> y: (runs, d_y), where y begins again in every outer iteration; None where it goes on.
         project_upper, project_lower: Euclidean projection onto the feasible set; None for the whole space.
         metrics: (x, y) -> {name: (runs,)}, on any device, evaluated where history is logged.
+        buffers: what is stored along with y, by lower steps alone: running statistics, say. ``metrics`` and ``view``
+            are then given them as a last argument, (runs, b) and (b,). None for nothing.
         averaged: names of metrics that are also averaged over *every* iteration; costs one evaluation an iteration.
         derivatives: own derivatives by name (see ``DERIVATIVES``); autograd supplies the rest.
         approximate: names of own derivatives that are not those of the losses, and need not be: a Gauss–Newton product,
@@ -137,7 +140,8 @@ class Problem:
     diagnosed: int | None = None
     start: tuple[Tensor, Tensor] | None = None
     like: Tensor | None = None
-    view: Callable[[str, Tensor], Any] | None = None
+    view: Callable[..., Any] | None = None
+    buffers: Buffers | None = None
     batched: bool | None = None
     name: str = "custom"
     _prepared: bool = field(default=False, init=False, repr=False, compare=False)
@@ -201,6 +205,13 @@ class Problem:
         if declared is not None:
             declared.check(x, y, *(self.probed(role, range(len(x)), x) for role in ("upper", "lower")))
         self._prepared = True
+
+    def measured(self, x: Tensor, y: Tensor, buffers: Tensor | None = None) -> Mapping[str, Tensor]:
+        """The problem's own metrics, which it must have; ``buffers`` None stands for those of the start."""
+        assert self.metrics is not None
+        if self.buffers is None:
+            return self.metrics(x, y)
+        return self.metrics(x, y, self.buffers.begin(y) if buffers is None else buffers)
 
     def own_separable(self) -> Separable | None:
         """The declared structure, where derivatives and sampler are still its own: a copy may have replaced them."""

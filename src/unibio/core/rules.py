@@ -220,13 +220,20 @@ class Moves:
         rules: {"upper" | "lower" | "auxiliary": rule or None}.
         state: the algorithm's, with what rules remember.
         k: the outer iteration.
+        stepped: told of every step of the lower level's iterate, with the y that it goes from.
 
     Attributes:
         carried: what rules remember now: entries of the algorithm's next state.
     """
 
-    def __init__(self, rules: Mapping[str, Update | None], state: Mapping[str, Any], k: int):
-        self._rules, self._k = rules, k
+    def __init__(
+        self,
+        rules: Mapping[str, Update | None],
+        state: Mapping[str, Any],
+        k: int,
+        stepped: Callable[[Tensor], None] | None = None,
+    ):
+        self._rules, self._k, self._stepped = rules, k, stepped
         self.carried: dict[str, Any] = {}
         if rules:
             self.carried = {key: value for key, value in state.items() if key.startswith(_MARK)}
@@ -236,7 +243,7 @@ class Moves:
         return self._move("upper", name, x, step, direction)
 
     def lower(self, y: Tensor, step: float | Tensor, direction: Tensor, name: str = "y") -> Tensor:
-        """The next lower-level iterate, (runs, d_y)."""
+        """The next lower-level iterate, (runs, d_y); "y" is the name of the level's own, others have other names."""
         return self._move("lower", name, y, step, direction)
 
     def auxiliary(self, z: Tensor, step: float | Tensor, direction: Tensor, name: str = "z") -> Tensor:
@@ -244,6 +251,8 @@ class Moves:
         return self._move("auxiliary", name, z, step, direction)
 
     def _move(self, level: str, name: str, y: Tensor, step: float | Tensor, direction: Tensor) -> Tensor:
+        if name == "y" and self._stepped is not None:
+            self._stepped(y)
         rule = self._rules.get(level)
         if rule is None:
             return descend(y, step, direction)

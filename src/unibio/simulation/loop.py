@@ -137,6 +137,12 @@ class Loop:
         self.seeds = [int(seed) for seed in seeds]
         self.streams = Streams(self.seeds, x.device, x.dtype)
         self.oracle = Oracle(problem, self.streams, batch_size)
+        if problem.buffers is not None and not algorithm.settles:
+            raise InputError(
+                f"buffers: algorithm {algorithm.name!r} does not tell of its lower steps, and statistics that are "
+                "stored cannot follow them; take unibio_plain, stocbio or soba, or a problem with buffers='batch' or "
+                "'frozen'. An algorithm of your own takes its lower steps by self.moves and names \"lower\" in updates"
+            )
         self.metrics = problem.metrics or metrics or default_metrics(problem)
         self.length, iterations = self.plan(s)
         self.marks = 0  # parts of the epochs that are logged already
@@ -154,6 +160,8 @@ class Loop:
         self.stopped_at = torch.full((len(seeds),), -1, dtype=torch.int64)
         self.sizes = remarks.sizes(x, y)  # of the start, wherever the run is taken up
         self.final = {"x": x.clone(), "y": y.clone()}
+        if self.oracle.held is not None:
+            self.final["buffers"] = self.oracle.held.values.clone()
         self.iteration = self.resumed_from = 0
         self.seconds = 0.0
         self.state: dict[str, Any] = {"x": x, "y": y}
@@ -225,7 +233,7 @@ class Loop:
     def advance(self) -> None:
         """One iteration, and the look at where it led."""
         began = clock(self.streams.device)
-        before = self.state["x"], self.state["y"]
+        before = self.point()
         self.oracle.iteration = self.iteration
         with torch.no_grad():
             if self.problem.restart is not None:
@@ -242,6 +250,11 @@ class Loop:
         self.check_state()
         self.observe(before)
 
+    def point(self) -> dict[str, Tensor]:
+        """Where the runs are: x, y, and what is stored along with y."""
+        held = self.oracle.held
+        return {"x": self.state["x"], "y": self.state["y"]} | ({} if held is None else {"buffers": held.values})
+
     def check_state(self) -> None:
         """Refuse iterates of another shape or type than the start's, which broadcasting makes of a wrong derivative."""
         for name in ("x", "y"):
@@ -253,7 +266,7 @@ class Loop:
                     "and per-run parameters must keep to (runs, d), (runs,) and (runs, 1), and to the start's dtype"
                 )
 
-    def observe(self, before: tuple[Tensor, Tensor] | None = None) -> None:
+    def observe(self, before: Mapping[str, Tensor] | None = None) -> None:
         """Log the current iterate; freeze rows that have diverged at it or have spent their budget on it.
 
         Each row for itself: where random lengths make rows cost differently, a row's end must not depend on others.
@@ -273,7 +286,7 @@ class Loop:
         ends = _some(diverged) or _some(spent)
         if diverged is not None and _some(diverged):
             self.diverged |= diverged
-            self.freeze(diverged, *(before if before is not None else (self.final["x"], self.final["y"])))
+            self.freeze(diverged, before if before is not None else self.final)
         last = ends or not self.unfinished()
         if last and not due:
             with torch.no_grad():
@@ -284,7 +297,7 @@ class Loop:
             said = self.on_log(self.recorder.latest(self.frozen))
             self.told_to_stop |= isinstance(said, (bool, np.bool_)) and not said
         if spent is not None and _some(spent):
-            self.freeze(spent, x, y)
+            self.freeze(spent, self.point())
 
     def out_of_budget(self) -> Tensor:
         """Rows (bool, (runs,)) that may not start another iteration."""
@@ -317,9 +330,10 @@ class Loop:
         before, self.marks = self.marks, int(self.epochs_done() / s.epochs * (s.log_points - 1))
         return self.marks > before
 
-    def freeze(self, rows: Tensor, x: Tensor, y: Tensor) -> None:
-        """End rows (bool, (runs,)) here, with their rows of x and y as the result."""
-        self.final["x"][rows], self.final["y"][rows] = x[rows], y[rows]
+    def freeze(self, rows: Tensor, point: Mapping[str, Tensor]) -> None:
+        """End rows (bool, (runs,)) here, with their rows of a point as the result."""
+        for name, values in self.final.items():
+            values[rows] = point[name][rows]
         self.stopped_at[rows.cpu()] = self.iteration
         self.frozen |= rows
         self.all_frozen = bool(self.frozen.all())
@@ -330,7 +344,11 @@ class Loop:
         if not due and not self.recorder.averaged:
             return {}
         with unwritten("metrics", {"x": x, "y": y}, self.iteration == 0):
-            metrics = self.metrics(x, y)
+            held = self.oracle.held
+            if held is None or self.problem.metrics is None:
+                metrics = self.metrics(x, y)
+            else:
+                metrics = self.problem.measured(x, y, held.values)
             self.recorder.check_names(metrics)
             return {name: metrics[name] for name in (metrics if due else self.recorder.averaged)}
 
@@ -347,8 +365,8 @@ class Loop:
         active = ~self.frozen
         if interrupted:
             self.log_here()
-        for name in ("x", "y"):
-            self.final[name][active] = self.state[name][active]
+        for name, values in self.point().items():
+            self.final[name][active] = values[active]
         self.stopped_at[active.cpu()] = self.iteration
         # One that goes on has its row here only if due.
         ends = self.stopped_at + (active.cpu() & (self.unfinished() and not interrupted))
@@ -361,10 +379,11 @@ class Loop:
         with torch.no_grad():
             self.ask_vanishing(self.looking(), self.final["x"], self.final["y"])
         self.remark(remarks.undefined(history, status))
-        self.remark(remarks.grown(self.sizes, remarks.sizes(**self.final), status))
+        self.remark(remarks.grown(self.sizes, remarks.sizes(self.final["x"], self.final["y"]), status))
         return Trajectories(
             x=self.final["x"],
             y=self.final["y"],
+            buffers=self.final.get("buffers"),
             status=status,
             stopped_at=self.stopped_at.tolist(),
             history=history,
