@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from unibio import Coordinatewise, InputError, solve
 from unibio.core.algorithm import LEVELS
-from unibio.core.rules import SGD, Adam, AdamW, Moves, constant, cosine, power, warm_up
+from unibio.core.moves import Moves
+from unibio.core.rules import SGD, Adam, AdamW, constant, cosine, power, warm_up
 from unibio.registry import ALGORITHMS, VARIANTS
 
 OPTIMIZERS: dict[str, tuple[Any, Callable[[Any], torch.optim.Optimizer]]] = {

@@ -11,11 +11,11 @@ from torch import Tensor
 from unibio.core.algorithm import Algorithm, Diagnosis, State
 from unibio.core.epoch_sgd import epoch_sgd
 from unibio.core.hypergradients import DEFAULT_FLOOR, generalised_neumann, neumann
+from unibio.core.moves import Moves
 from unibio.core.neumann import check_sum
 from unibio.core.oracle import Oracle
 from unibio.core.parameters import PerRun, hyper
 from unibio.core.pcg import Solved, check_solve, solve
-from unibio.core.rules import Moves
 from unibio.core.updates import mix, normalised
 
 

@@ -13,20 +13,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from unibio.core.moves import Moves
 from unibio.core.oracle import Oracle
-from unibio.core.parameters import Configured, declared
-from unibio.core.rules import Moves, Update
-from unibio.errors import InputError
+from unibio.core.parameters import Configured
+from unibio.core.rules import LEVELS, Update, check_once, check_rule, steps_of
 
 State = dict[str, Any]
-#: Whose steps may have a rule.
-LEVELS = ("upper", "lower", "auxiliary")
-#: Why an algorithm takes no rule for a level, where it says nothing itself.
-_NO_STEP = {
-    "upper": "it has no upper step",
-    "lower": "it has no lower step",
-    "auxiliary": "it has no iterate z for its linear system, which soba, ma_soba, saba, amigo and bo_rep have",
-}
 
 
 @dataclass(frozen=True)
@@ -58,8 +50,8 @@ class Algorithm(Configured):
     #: Parameters beside LEVEL_step and LEVEL_decay that a rule's own step takes the place of: {level: names}.
     replaced: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
-    #: Update rules (:mod:`unibio.core.rules`) in the place of plain steps; None for those. No parameters of a
-    #: configuration: a record knows plain steps only.
+    #: Update rules (:mod:`unibio.core.rules`) in the place of plain steps; None for those. A configuration writes them
+    #: as :mod:`unibio.core.rule_settings` says, and one without any has the name that it always had.
     upper_update: Update | None = field(default=None, kw_only=True)
     lower_update: Update | None = field(default=None, kw_only=True)
     auxiliary_update: Update | None = field(default=None, kw_only=True)
@@ -69,30 +61,12 @@ class Algorithm(Configured):
         for level in LEVELS:
             rule = getattr(self, f"{level}_update")
             if rule is not None:
-                self._check_update(level, rule)
-
-    def _check_update(self, level: str, rule: Any) -> None:
-        key = f"{level}_update"
-        if not isinstance(rule, Update):
-            shown = f"the class {rule.__name__}" if isinstance(rule, type) else repr(rule)
-            raise InputError(f"{key} must be an update rule, such as Adam(1e-3) of unibio.nn, got {shown}")
-        if level not in self.updates:
-            reason = self.no_update.get(level, _NO_STEP[level])
-            takes = " and ".join(f"{one}_update" for one in self.updates)
-            raise InputError(
-                f"{key}: algorithm {self.name} takes none: {reason}; leave {key} out"
-                + (f" ({self.name} takes {takes})" if takes else "")
-            )
-        for spec in declared(self):
-            value = getattr(self, spec.name)
-            # A tensor holds the values of a grid's axis, which somebody gave.
-            if spec.name in self.steps_of(level) and (isinstance(value, Tensor) or value != spec.default):
-                self._check_once(level, rule, spec.name)
+                check_rule(self, level, rule)
 
     @classmethod
     def steps_of(cls, level: str) -> tuple[str, ...]:
         """Parameters that say what a level's steps are, if no rule does."""
-        return (f"{level}_step", f"{level}_decay", *cls.replaced.get(level, ()))
+        return steps_of(cls, level)
 
     def check_given(self, names: Collection[str]) -> None:
         """Refuse a step that is said twice, by a parameter and by a rule, even where the parameter has its default.
@@ -104,17 +78,7 @@ class Algorithm(Configured):
             InputError: naming both.
         """
         for level in LEVELS:
-            rule = getattr(self, f"{level}_update")
-            for name in self.steps_of(level):
-                if rule is not None and name in names:
-                    self._check_once(level, rule, name)
-
-    def _check_once(self, level: str, rule: Update, name: str) -> None:
-        if rule.step is not None:
-            raise InputError(
-                f"{name} and {level}_update={rule!r} both say what the step is: leave {name} out, or the step of "
-                f"{type(rule).__name__}"
-            )
+            check_once(self, level, getattr(self, f"{level}_update"), names)
 
     @property
     def settles(self) -> bool:

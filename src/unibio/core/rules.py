@@ -4,26 +4,30 @@ A rule is a frozen dataclass and a pure function, (state, direction) → (state,
 algorithm's state, row by row, so that checkpoints and grids work as they do for everything else there. Directions are
 gradients, or whatever the algorithm's plain step would have followed. Schedules count outer iterations, k = 0, 1, …;
 rules count their own steps.
+
+Nothing here loads torch: a configuration with rules can be read, checked and named where nothing is computed.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import torch
-from torch import Tensor
-
-from unibio.core.updates import descend
+from unibio.core.parameters import declared
 from unibio.errors import InputError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Whose steps may have a rule.
+LEVELS = ("upper", "lower", "auxiliary")
 #: What a rule remembers of one sequence of iterates: tensors (runs, d) and numbers.
 Memory = Mapping[str, Any]
 #: The same after a step, and the new iterate.
-Moved = tuple[dict[str, Any], Tensor]
+Moved: TypeAlias = "tuple[dict[str, Any], Tensor]"
 #: k -> the factor of the step in outer iteration k.
 Schedule = Callable[[int], float]
 
@@ -95,6 +99,13 @@ class warm_up:  # noqa: N801
         return (k + 1) / self.steps if k < self.steps else self.then(k - self.steps)
 
 
+def _descend(y: Tensor, step: float | Tensor, direction: Tensor) -> Tensor:
+    """y − step · direction, as :func:`unibio.core.updates.descend`, which loads torch."""
+    if isinstance(step, (int, float)):
+        return y.sub(direction, alpha=step)
+    return y.addcmul(step, direction, value=-1)
+
+
 # Rules ---------------------------------------------------------------------------------------------------------------
 
 
@@ -138,8 +149,8 @@ class Update:
         if factor != 1.0:
             step = step * factor
         if self.clip is not None:
-            norm = torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
-            direction = torch.where(norm > self.clip, direction * (self.clip / norm), direction)
+            norm = direction.norm(dim=-1, keepdim=True)
+            direction = (direction * (self.clip / norm)).where(norm > self.clip, direction)
         return self.apply(memory, y, step, direction)
 
     def apply(self, memory: Memory, y: Tensor, step: float | Tensor, direction: Tensor) -> Moved:
@@ -160,16 +171,18 @@ class SGD(Update):
     def __post_init__(self) -> None:
         super().__post_init__()
         _number("SGD", "momentum", self.momentum, 0, 1)
+        if not isinstance(self.nesterov, bool):
+            raise InputError(f"SGD: nesterov must be True or False, got {self.nesterov!r}")
         if self.nesterov and not self.momentum:
             raise InputError("SGD: nesterov=True needs a momentum above 0")
 
     def apply(self, memory: Memory, y: Tensor, step: float | Tensor, direction: Tensor) -> Moved:
         if not self.momentum:
-            return {}, descend(y, step, direction)
+            return {}, _descend(y, step, direction)
         held = memory.get("momentum")
-        velocity = direction if held is None else torch.add(direction, held, alpha=self.momentum)
-        along = torch.add(direction, velocity, alpha=self.momentum) if self.nesterov else velocity
-        return {"momentum": velocity}, descend(y, step, along)
+        velocity = direction if held is None else direction.add(held, alpha=self.momentum)
+        along = direction.add(velocity, alpha=self.momentum) if self.nesterov else velocity
+        return {"momentum": velocity}, _descend(y, step, along)
 
 
 @dataclass(frozen=True)
@@ -190,13 +203,13 @@ class Adam(Update):
 
     def apply(self, memory: Memory, y: Tensor, step: float | Tensor, direction: Tensor) -> Moved:
         first, second = self.betas
-        zero = torch.zeros_like(direction)
+        zero = direction.new_zeros(direction.shape)
         count = memory.get("count", 0) + 1
-        mean = torch.lerp(direction, memory.get("mean", zero), first)
-        square = torch.lerp(direction * direction, memory.get("square", zero), second)
+        mean = direction.lerp(memory.get("mean", zero), first)
+        square = (direction * direction).lerp(memory.get("square", zero), second)
         size = (square / (1 - second**count)).sqrt() + self.eps
         along = mean / (1 - first**count) / size
-        return {"count": count, "mean": mean, "square": square}, descend(y, step, along)
+        return {"count": count, "mean": mean, "square": square}, _descend(y, step, along)
 
 
 @dataclass(frozen=True)
@@ -213,55 +226,55 @@ class AdamW(Adam):
         return super().apply(memory, y * (1 - step * self.weight_decay), step, direction)
 
 
-class Moves:
-    """The steps of one outer iteration: plain ones, or those of the algorithm's rules.
+# What fits ------------------------------------------------------------------------------------------------------------
+
+#: Why an algorithm takes no rule for a level, where it says nothing itself.
+_NO_STEP = {
+    "upper": "it has no upper step",
+    "lower": "it has no lower step",
+    "auxiliary": "it has no iterate z for its linear system, which soba, ma_soba, saba, amigo and bo_rep have",
+}
+
+
+def steps_of(algorithm: Any, level: str) -> tuple[str, ...]:
+    """Parameters of an algorithm, or of what it declares, that say what a level's steps are if no rule does."""
+    return (f"{level}_step", f"{level}_decay", *algorithm.replaced.get(level, ()))
+
+
+def check_rule(algorithm: Any, level: str, rule: Any) -> None:
+    """Refuse a rule that does not fit an algorithm.
 
     Args:
-        rules: {"upper" | "lower" | "auxiliary": rule or None}.
-        state: the algorithm's, with what rules remember.
-        k: the outer iteration.
-        stepped: told of every step of the lower level's iterate, with the y that it goes from.
+        algorithm: with its parameters; what it declares is enough.
+        level: of :data:`LEVELS`.
+        rule: for that level.
 
-    Attributes:
-        carried: what rules remember now: entries of the algorithm's next state.
+    Raises:
+        InputError: it is none, the algorithm takes none there, or a step is said twice.
     """
-
-    def __init__(
-        self,
-        rules: Mapping[str, Update | None],
-        state: Mapping[str, Any],
-        k: int,
-        stepped: Callable[[Tensor], None] | None = None,
-    ):
-        self._rules, self._k, self._stepped = rules, k, stepped
-        self.carried: dict[str, Any] = {}
-        if rules:
-            self.carried = {key: value for key, value in state.items() if key.startswith(_MARK)}
-
-    def upper(self, x: Tensor, step: float | Tensor, direction: Tensor, name: str = "x") -> Tensor:
-        """The next x, (runs, d_x); ``name`` tells sequences of iterates apart that have one rule."""
-        return self._move("upper", name, x, step, direction)
-
-    def lower(self, y: Tensor, step: float | Tensor, direction: Tensor, name: str = "y") -> Tensor:
-        """The next lower-level iterate, (runs, d_y); "y" is the name of the level's own, others have other names."""
-        return self._move("lower", name, y, step, direction)
-
-    def auxiliary(self, z: Tensor, step: float | Tensor, direction: Tensor, name: str = "z") -> Tensor:
-        """The next iterate of the linear system, (runs, d_y)."""
-        return self._move("auxiliary", name, z, step, direction)
-
-    def _move(self, level: str, name: str, y: Tensor, step: float | Tensor, direction: Tensor) -> Tensor:
-        if name == "y" and self._stepped is not None:
-            self._stepped(y)
-        rule = self._rules.get(level)
-        if rule is None:
-            return descend(y, step, direction)
-        mark = f"{_MARK}{level} {name} "
-        held = {key.removeprefix(mark): value for key, value in self.carried.items() if key.startswith(mark)}
-        memory, moved = rule.moved(held, y, step, direction, self._k)
-        self.carried |= {mark + key: value for key, value in memory.items()}
-        return moved
+    key, name = f"{level}_update", algorithm.name
+    if not isinstance(rule, Update):
+        shown = f"the class {rule.__name__}" if isinstance(rule, type) else repr(rule)
+        raise InputError(f"{key} must be an update rule, such as Adam(1e-3) of unibio.nn, got {shown}")
+    if level not in algorithm.updates:
+        reason = algorithm.no_update.get(level, _NO_STEP[level])
+        takes = " and ".join(f"{one}_update" for one in algorithm.updates)
+        more = f" ({name} takes {takes})" if takes else ""
+        raise InputError(f"{key}: algorithm {name} takes none: {reason}; leave {key} out{more}")
+    values = {spec.name: (getattr(algorithm, spec.name), spec.default) for spec in declared(algorithm)}
+    plain = (int, float, type(None))  # all else is the tensor of a grid's axis, which somebody gave
+    check_once(algorithm, level, rule, [n for n, (v, d) in values.items() if not isinstance(v, plain) or v != d])
 
 
-#: How entries of a state begin that rules remember.
-_MARK = "update of "
+def check_once(algorithm: Any, level: str, rule: Update | None, given: Collection[str]) -> None:
+    """Refuse a rule with a step of its own beside a parameter, of those given, that says what the step is.
+
+    Raises:
+        InputError: naming both.
+    """
+    for name in steps_of(algorithm, level):
+        if rule is not None and rule.step is not None and name in given:
+            raise InputError(
+                f"{name} and {level}_update={rule!r} both say what the step is: leave {name} out, or the step of "
+                f"{type(rule).__name__}"
+            )

@@ -46,7 +46,7 @@ def grid_of(axes: Mapping[str, Sequence[Any]], rows: range | None = None) -> pd.
 
 def table_of(axes: Mapping[str, Sequence[Any]], rows: range | None = None) -> pd.DataFrame:
     """The product of a configuration's axes, "seed", "problem.NAME" or "algorithm.NAME", in columns called NAME."""
-    return grid_of({key.split(".")[-1]: values for key, values in axes.items()}, rows)
+    return grid_of({key.split(".", 1)[-1]: values for key, values in axes.items()}, rows)
 
 
 def specs_of(

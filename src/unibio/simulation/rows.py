@@ -79,7 +79,7 @@ def simulated(batch: Batch, device: torch.device, settings: Settings, **asked: A
     with clean(batch.dtype, device):
         problem, algorithm, x, y, seeds = beginning(batch, device)
         check_names(
-            None if problem.metrics is None else problem.measured, x, y, [key.split(".")[-1] for key in batch.axes]
+            None if problem.metrics is None else problem.measured, x, y, [key.split(".", 1)[-1] for key in batch.axes]
         )
         return simulate(problem, algorithm, x, y, seeds=seeds, settings=settings, **asked)
 
