@@ -14,10 +14,11 @@ from unibio.cli.main import main
 from unibio.core.rule_settings import RULES, rules_of, settings_of
 from unibio.nn import SGD, Adam, AdamW, constant, cosine, power, warm_up
 from unibio.pipeline.composing import composer, expand
+from unibio.pipeline.compute import run_job
 from unibio.pipeline.conf import including
 from unibio.pipeline.job import Job, job_from
 from unibio.store.records import find
-from unibio.store.show import differences
+from unibio.store.show import curves, differences
 
 BASE = ["problem=coordinatewise", "algorithm=soba", "steps=6", "log_points=5"]
 RULE = "algorithm.lower_update={name: sgd, step: 0.1, momentum: 0.9, schedule: {name: cosine, steps: 500}}"
@@ -59,6 +60,22 @@ def test_a_file_says_them_too_and_its_numbers_are_swept(tmp_path: Path) -> None:
     with including([tmp_path / "conf"]), composer() as compose:
         found = expand(["experiment=ruled", "algorithm.auxiliary_update.step=0.1,0.3"], compose)
     assert [job.algorithm.auxiliary_update for job in found] == [AdamW(step, betas=(0.8, 0.9)) for step in (0.1, 0.3)]
+
+
+def test_an_axis_of_a_rules_number_is_a_batch_of_the_single_records(tmp_path: Path) -> None:
+    rule = "algorithm.lower_update={name: sgd, momentum: 0.9}"
+    where = f"records={tmp_path}"
+    base = ["problem=example3", *BASE[1:], rule, where]  # whose metrics, too, are computed of every run for itself
+    with composer() as compose:
+        (batch,) = expand([*base, "+grid.algorithm.lower_update.step=[0.1,0.2]"], compose)
+        singles = [expand([*base, f"+algorithm.lower_update.step={step}"], compose)[0] for step in (0.1, 0.2)]
+    assert job_from(batch.portable()).name == batch.name
+    history = run_job(batch).record.history
+    for step, single in zip((0.1, 0.2), singles, strict=True):
+        part = history[history["lower_update.step"] == step].drop(columns=["run", "lower_update.step", "seconds"])
+        alone = run_job(single).record.history.drop(columns=["run", "seconds"])
+        pd.testing.assert_frame_equal(part.reset_index(drop=True), alone, check_exact=True)
+    assert list(curves(find(batch.path))["lower_update.step"].unique()) == [0.1, 0.2]
 
 
 def test_names_are_as_they_were_without_and_one_for_one_rule() -> None:
@@ -110,12 +127,18 @@ def test_a_rule_is_what_is_written(rule: Any) -> None:
             ["algorithm.lower_update={name: adam, betas: 0.9}"],
             "algorithm.lower_update: Adam: betas must be two numbers",
         ),
+        (
+            ["algorithm.lower_update={name: sgd, step: [0.1, 0.2]}"],
+            r"step has several values: \+grid\..* is an axis",
+        ),
+        ([RULE, "+grid.algorithm.lower_update.steps=[0.1]"], "'lower_update.steps'.*Did you mean 'lower_update.step'"),
+        (["+grid.algorithm.lower_update.step=[0.1]"], "unknown parameter of algorithm soba, 'lower_update.step'"),
         ([RULE, "algorithm.lower_step=0.2"], "lower_step and lower_update=SGD.* both say what the step is"),
         ([RULE, "algorithm.lower_step=0.1"], "lower_step and lower_update=SGD.* both say what the step is"),
         ([RULE, "+grid.algorithm.lower_step=[0.1,0.2]"], "lower_step and lower_update=SGD.* both say"),
         ([RULE.replace(" step: 0.1,", ""), "algorithm.lower_update.step=0.1"], r"a plus adds it: \+algorithm"),
     ],
-    ids=range(14),
+    ids=range(17),
 )
 def test_what_is_no_rule_is_one_line(given: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said) as refused:

@@ -172,6 +172,7 @@ def solve(
     device = device if device is not None else "cpu" if like is None else like.device
     check_type(dtype, device)
     chosen = _algorithm(algorithm, fixed, [*fixed, *axes])
+    axes |= {name: axis(values, name) for name, values in chosen.rule_axes().items()}
     if isinstance(problem, ProblemSpec):
         problem.check_memory(chosen, math.prod(map(len, axes.values())), dtype, torch.device(device))
     with clean(dtype, device):
@@ -301,11 +302,11 @@ def _algorithm(algorithm: str | Algorithm, values: dict[str, Any], given: Iterab
         raise InputError(f"algorithm is the class {algorithm.__name__}; call it: {algorithm.__name__}()")
     if not isinstance(algorithm, Algorithm):
         raise InputError(f"algorithm must be a name or an Algorithm object, got {type(algorithm).__name__}")
-    names = [f.name for f in dataclasses.fields(algorithm)]
+    names = [f.name for f in dataclasses.fields(algorithm)] + [one for one in algorithm.can_vary() if "." in one]
     for name in values:
         if name not in names:
             raise unknown(f"argument of solve or parameter of algorithm {algorithm.name},", name, [*names, *_OWN])
-    chosen = dataclasses.replace(algorithm, **values)
+    chosen = algorithm.having(values)
     chosen.check_given(list(given))
     return chosen
 

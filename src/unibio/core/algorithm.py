@@ -7,16 +7,18 @@ saved and continued. The loop over outer iterations, logging and files live else
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
 from unibio.core.moves import Moves
 from unibio.core.oracle import Oracle
 from unibio.core.parameters import Configured
-from unibio.core.rules import LEVELS, Update, check_once, check_rule, steps_of
+from unibio.core.rule_checks import check_once, check_rule, steps_of
+from unibio.core.rules import LEVELS, Update
 
 State = dict[str, Any]
 
@@ -79,6 +81,28 @@ class Algorithm(Configured):
         """
         for level in LEVELS:
             check_once(self, level, getattr(self, f"{level}_update"), names)
+
+    def can_vary(self) -> list[str]:
+        """Names of parameters that may differ between runs, those of its rules as "lower_update.step"."""
+        rules = {f"{level}_update": getattr(self, f"{level}_update") for level in LEVELS}
+        return [*self.per_run(), *(f"{key}.{name}" for key, rule in rules.items() if rule for name in rule.vary)]
+
+    def rule_axes(self) -> dict[str, tuple[float, ...]]:
+        """The numbers of its rules of which there are several: {"lower_update.step": values}."""
+        rules = {f"{level}_update": getattr(self, f"{level}_update") for level in LEVELS}
+        return {f"{key}.{name}": some for key, rule in rules.items() if rule for name, some in rule.axes().items()}
+
+    def having(self, values: Mapping[str, Any]) -> Self:
+        """The algorithm with other values of parameters, and of its rules' numbers, by names as above.
+
+        Raises:
+            InputError: a value that is not accepted.
+        """
+        plain = {name: value for name, value in values.items() if "." not in name}
+        for name in values.keys() - plain.keys():
+            key, _, number = name.partition(".")
+            plain[key] = dataclasses.replace(plain.get(key, getattr(self, key)), **{number: values[name]})
+        return dataclasses.replace(self, **plain)
 
     @property
     def settles(self) -> bool:

@@ -27,7 +27,14 @@ def rules_of(section: Mapping[str, Any]) -> dict[str, Update]:
         InputError: the first thing that is no rule; the message names the key.
     """
     given = {key: section.get(key) for key in KEYS}
-    return {key: _made(f"algorithm.{key}", value, RULES, "sgd") for key, value in given.items() if value is not None}
+    rules = {key: _made(f"algorithm.{key}", value, RULES, "sgd") for key, value in given.items() if value is not None}
+    for key, rule in rules.items():
+        for name, values in rule.axes().items():
+            raise InputError(
+                f"algorithm.{key}.{name} has several values: +grid.algorithm.{key}.{name}={list(values)} is an axis, "
+                f"algorithm.{key}.{name}=A,B with -m a sweep"
+            )
+    return rules
 
 
 def settings_of(rule: Update) -> dict[str, Any]:

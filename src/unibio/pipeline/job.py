@@ -19,8 +19,9 @@ from omegaconf import DictConfig
 
 from unibio import registry
 from unibio.core.parameters import Configured, declared
+from unibio.core.rule_checks import check_once, check_rule
 from unibio.core.rule_settings import KEYS, rules_of, settings_of
-from unibio.core.rules import LEVELS, check_once, check_rule
+from unibio.core.rules import LEVELS
 from unibio.data.settings import DataSettings
 from unibio.errors import InputError, unknown
 from unibio.pipeline.axes import axes_of
