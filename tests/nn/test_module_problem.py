@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -189,6 +190,41 @@ def test_where_vectorising_cannot_be_one_line_says_why() -> None:
     with pytest.raises(InputError, match="upper works on one run's vectors but not on 2 runs at once"):
         run(problem(vectorised=True, upper_loss=branching), seed=[0, 1])
     assert run(problem(upper_loss=branching), seed=[0, 1]).status == ["completed"] * 2
+
+
+# What is looked at first ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("diagnosed", "points", "said"),
+    [("minibatch", BATCH, rf"on {BATCH} of {N} data points; diagnosed=None"), (None, N, rf"on all {N}"), (5, 5, "")],
+    ids=str,
+)
+def test_the_look_at_settings_takes_a_minibatch_and_is_announced(diagnosed: Any, points: int, said: str) -> None:
+    """A look draws samples of the size that is said, and says so before the first iteration has ended."""
+    made = problem(diagnosed=diagnosed)
+    still: dict[str, Any] = {"algorithm": "lower_only", "steps": 1, "batch_size": BATCH}
+    solve(made, **still)  # which looks at losses and data, and has no settings to look at
+    heard: list[int] = []
+    sizes: list[int] = []
+    sample = made.sample_lower
+    made.sample_lower = lambda draw: sizes.append(draw.length(N)) or sample(draw)  # type: ignore[func-returns-value]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = run(made, "stocbio", steps=1, lower_iterations=1, progress=lambda k: heard.append(len(caught)))
+    assert max(sizes) == max(points, BATCH)
+    told = [str(one.message) for one in caught if "are looked at first" in str(one.message)]
+    assert told == [one for one in result.warnings if "are looked at first" in one]
+    assert len(told) == bool(said)
+    if said:
+        assert re.search(said, told[0])
+        assert heard[0] >= 1
+    assert not any("looked at first" in one for one in solve(made, **still).warnings)
+
+
+def test_a_number_of_data_points_is_one() -> None:
+    with pytest.raises(InputError, match="diagnosed must be a number of data points"):
+        problem(diagnosed=0)
 
 
 # Buffers and dropout --------------------------------------------------------------------------------------------------

@@ -200,6 +200,12 @@ def solve(
             more = {"dtype": dtype, "metric_points": metric_points} | axes
             owner = owner_of(problem, built, single_values, settings, x, y, more)
             settings = dataclasses.replace(settings, checkpoint=path, owner=owner)
+        announced: list[str] = []
+
+        def announce(said: str) -> None:
+            announced.append(said)
+            warnings.warn(said, stacklevel=6)
+
         with watched(progress, settings.steps) as tell, interruptible(should_stop) as stop:
             try:
                 outcome = simulate(
@@ -214,6 +220,7 @@ def solve(
                     metrics=metrics,
                     on_log=on_log,
                     returning=True,
+                    announce=announce if isinstance(problem, Problem) else None,
                 )
             except DamagedFile as error:
                 raise InputError(f"checkpoint: {error}; delete it, or name another file") from error
@@ -222,6 +229,7 @@ def solve(
     noted = (*outcome.diagnosis.warnings, *(said for said in (subsampled, same, cut) if said))
     for message in noted:
         warnings.warn(message, stacklevel=2)
+    noted = (*announced, *noted)
     return _result(outcome, grid, noted, single=not axes, view=built.view)
 
 

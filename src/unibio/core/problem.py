@@ -25,6 +25,9 @@ from unibio.core.separable import Separable
 from unibio.core.streams import Draw, Streams
 from unibio.errors import InputError, unknown
 
+#: Data points, at most, that settings are checked on where a minibatch is to be enough.
+MOST_DIAGNOSED = 100
+
 Sampler = Callable[[Draw], Sample]
 Metrics = Callable[..., Mapping[str, Tensor]]
 
@@ -107,7 +110,8 @@ class Problem:
         separable: what the lower level consists of, where it falls apart into coordinates; its ``derivatives`` and
             ``sample`` are then the problem's own ``derivatives`` and ``sample_lower``: solvers may use compiled loops.
         diagnosed: data points of a minibatch that an algorithm's settings are checked on at the start, by up to a
-            hundred Hessian–vector products; None for all there are.
+            hundred Hessian–vector products; None for all there are, "minibatch" for as many as a run's minibatches
+            have, and at most 100.
         start: (x0, y0) used when the caller gives none.
         like: a tensor whose type and device a run has where nobody says otherwise; None for float64 on the CPU.
         view: what a user sees of an iterate, (role, vector: (d,)) -> a module, say; None for the vector alone.
@@ -137,7 +141,7 @@ class Problem:
     vanishing_hessian: bool = False
     weighted: Callable[[Sample], Tensor | None] | None = None
     separable: Separable | None = None
-    diagnosed: int | None = None
+    diagnosed: int | str | None = None
     start: tuple[Tensor, Tensor] | None = None
     like: Tensor | None = None
     view: Callable[..., Any] | None = None
@@ -164,6 +168,12 @@ class Problem:
             size = getattr(self, name)
             if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
                 raise InputError(f"{name} must be a number of data points, an integer ≥ 1, or None, got {size!r}")
+        looked = self.diagnosed
+        counted = isinstance(looked, int) and not isinstance(looked, bool) and looked >= 1
+        if looked not in (None, "minibatch") and not counted:
+            raise InputError(
+                f"diagnosed must be a number of data points, ≥ 1, 'minibatch', or None for all, got {looked!r}"
+            )
         for name in self.derivatives:
             if name not in DERIVATIVES:
                 raise unknown("derivative", name, DERIVATIVES)
@@ -205,6 +215,13 @@ class Problem:
         if declared is not None:
             declared.check(x, y, *(self.probed(role, range(len(x)), x) for role in ("upper", "lower")))
         self._prepared = True
+
+    def looked_at(self, batch_size: int | None) -> int | None:
+        """Data points that settings are checked on at the start of a run with such minibatches; None for all."""
+        if self.diagnosed == "minibatch":
+            return MOST_DIAGNOSED if batch_size is None else min(batch_size, MOST_DIAGNOSED)
+        assert not isinstance(self.diagnosed, str)  # which __post_init__ has checked
+        return self.diagnosed
 
     def measured(self, x: Tensor, y: Tensor, buffers: Tensor | None = None) -> Mapping[str, Tensor]:
         """The problem's own metrics, which it must have; ``buffers`` None stands for those of the start."""

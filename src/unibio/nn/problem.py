@@ -17,9 +17,6 @@ from unibio.nn.datasets import Points, seeds
 from unibio.nn.flat import Flat
 from unibio.nn.modules import Pair
 
-#: Data points that an algorithm's settings are checked on at the start.
-DIAGNOSED = 100
-
 
 def module_problem(
     *,
@@ -36,7 +33,7 @@ def module_problem(
     buffers: str | None = None,
     exponent: float = 2,
     weighted: Callable[[Batch], Tensor | None] | None = None,
-    diagnosed: int | None = DIAGNOSED,
+    diagnosed: int | str | None = "minibatch",
     vectorised: bool = False,
     name: str = "modules",
 ) -> Problem:
@@ -67,7 +64,8 @@ def module_problem(
             forward pass a lower step. Has to be said where layers tell the difference.
         exponent: p of the lower level's uniform convexity.
         weighted: as in :class:`~unibio.core.problem.Problem`; in hyper-cleaning ``lambda b: b.index``.
-        diagnosed: data points that an algorithm's settings are checked on at the start; None for all.
+        diagnosed: data points that an algorithm's settings are checked on at the start, by up to a hundred
+            Hessian–vector products: by default as many as a minibatch has, and at most 100; None for all.
         vectorised: compute the runs of a grid at once by ``torch.func.vmap``, which is faster for small modules and
             not possible for all; their numbers then agree with those of single runs up to rounding. By default runs are
             computed one after another, which works for every module, and are equal to single ones to the last bit.

@@ -52,6 +52,7 @@ def simulate(
     metrics: Metrics | None = None,
     on_log: OnLog | None = None,
     returning: bool = False,
+    announce: Callable[[str], None] | None = None,
     on_save: Callable[[Callable[[], pd.DataFrame]], None] | None = None,
 ) -> Trajectories:
     """Run one batch to its end, or its first iterations.
@@ -72,6 +73,7 @@ def simulate(
             False the batch stops, as if ``should_stop`` had said so.
         returning: whoever stops the batch gets what there is, with the status "interrupted", and no exception; the
             checkpoint is written at the end, too, so that the same call gives the same result at once.
+        announce: called, in a line, before settings are looked at on more than somebody has asked for.
         on_save: called after every checkpoint with what makes the history that it holds, in a table.
 
     Raises:
@@ -88,7 +90,7 @@ def simulate(
             on_save(loop.history)
 
     try:
-        loop.start(should_stop)
+        loop.start(should_stop, announce)
     except Interrupted:
         if returning:
             return loop.finish(interrupted=True)
@@ -180,7 +182,7 @@ class Loop:
             )
         return (math.inf if s.steps is None else s.steps), [0]
 
-    def start(self, should_stop: Callable[[], bool] | None) -> None:
+    def start(self, should_stop: Callable[[], bool] | None, announce: Callable[[str], None] | None = None) -> None:
         """Resume from the checkpoint, or initialise the algorithm (whose warm start belongs to iteration 0's cost).
 
         Raises:
@@ -197,9 +199,18 @@ class Loop:
             if should_stop is not None and should_stop():
                 raise Interrupted("stopped at iteration 0")
 
+        said = self.look() if announce is not None else None
+
+        def begin() -> None:
+            nonlocal said
+            ask()
+            if said is not None and announce is not None:
+                announce(said)
+                said = None
+
         ask()
         looking = self.looking()
-        self.oracle.before_call = looking.before_call = ask
+        self.oracle.before_call, looking.before_call = ask, begin
         began = clock(self.streams.device)
         with torch.no_grad():
             self.state = self.algorithm.init(self.oracle, self.state["x"], self.state["y"])
@@ -214,7 +225,18 @@ class Loop:
 
     def looking(self) -> Oracle:
         """An oracle that counts for nobody, on the data points that settings are checked on."""
-        return Oracle(self.problem, self.streams, self.problem.diagnosed)
+        return Oracle(self.problem, self.streams, self.problem.looked_at(self.oracle.batch_size))
+
+    def look(self) -> str | None:
+        """What the look at settings costs, in a line; None where somebody has said so, or it is cheap."""
+        size, batch_size = self.problem.size_lower, self.oracle.batch_size
+        points = self.problem.looked_at(batch_size)
+        said = f"the settings of {self.algorithm.name} are looked at first, by up to a hundred Hessian–vector products"
+        if self.problem.diagnosed == "minibatch" and size is not None and points is not None and points < size:
+            return f"{said} on {points} of {size} data points; diagnosed=None of the problem takes all"
+        if self.problem.diagnosed is None and size is not None and batch_size is not None and batch_size < size:
+            return f"{said} on all {size} data points; diagnosed={batch_size} of the problem takes a minibatch"
+        return None
 
     def ask_vanishing(self, oracle: Oracle, x: Tensor, y: Tensor) -> None:
         """Ask, once, whether the problem's ``vanishing_hessian`` is meant as it is."""
