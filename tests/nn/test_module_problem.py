@@ -216,6 +216,7 @@ def test_the_look_at_settings_takes_a_minibatch_and_is_announced(diagnosed: Any,
     told = [str(one.message) for one in caught if "are looked at first" in str(one.message)]
     assert told == [one for one in result.warnings if "are looked at first" in one]
     assert len(told) == bool(said)
+    assert all(one.filename == __file__ for one in caught if "are looked at first" in str(one.message))
     if said:
         assert re.search(said, told[0])
         assert heard[0] >= 1
@@ -307,6 +308,19 @@ class Meta(nn.Module):
         ({"lower_data": DataLoader(TRAIN)}, "lower_data is a DataLoader.*loader.dataset"),
         ({"upper_data": endless()}, "upper_data is a generator, and must be a map-style data set"),
         ({"upper_data": TensorDataset(torch.zeros(0, 2))}, "upper_data is empty"),
+        ({"upper_data": iter([VALID[0]])}, "upper_data is a list_iterator, and must be a map-style data set"),
+        ({"upper_data": []}, "upper_data is empty"),
+        ({"upper_data": Subset(VALID, [])}, "upper_data is empty"),
+        (
+            {"upper_data": {"x": VALID.tensors[0]}},
+            "upper_data is a dict, whose items are no data points: Tens",
+        ),
+        ({"upper_data": VALID.tensors}, r"upper_data is a tuple, whose items are no data points: TensorDataset"),
+        ({"upper_data": TensorDataset}, r"upper_data is the class TensorDataset; call it"),
+        ({"upper_data": torch.tensor(1.0)}, "upper_data is a Tensor without a length: TypeError: len"),
+        ({"upper_data": Items(lambda item: item[5])}, "upper_data: its item 0 of 24 cannot be had: IndexError: tuple"),
+        ({"upper": Weights(N).to("meta")}, r"upper \(Weights\) lies on meta, where parameters have no numbers"),
+        ({"metrics": [accuracy(VALID)]}, "metrics must be {name: function"),
         ({"upper_data": ["a", "b"]}, r"upper_data: item\[0\]\[0\] is a str.*make numbers of it"),
         ({"upper_data": Items(lambda item: object())}, "upper_data: its items cannot be collated"),
         ({"lower": nn.Sequential(mlp(), nn.Dropout())}, "buffers must be said, because Dropout depends on the mode"),
@@ -344,14 +358,29 @@ def test_shared_parameters_are_refused() -> None:
         ({"lower_loss": lambda w, net, b: w(b.index).mean()}, "lower does not depend on y"),
         ({"upper_loss": lambda w, net, b: torch.ones(())}, "upper does not depend on x or y"),
         ({"upper_loss": lambda w, net, b: net(b.x).mean(-1)}, "upper_loss must return a scalar tensor"),
+        (
+            {"upper_data": None},
+            "b.x: of an item's parts there are none, because this level was given",
+        ),
+        ({"upper_loss": lambda w, net, b: net(b[0]) @ b.z}, "this level's batch has no 'z'"),
+        (
+            {"metrics": {"accuracy": lambda w, net: net(VALID[:][1])}},
+            "'accuracy' fails on modules of torch.float32",
+        ),
         ({"upper_loss": lambda w, net, b: net(b.z).mean()}, "this level's batch has no 'z'"),
         ({"metrics": {"accuracy": lambda w, net: net(VALID[:][0])}}, r"metrics: 'accuracy' must return a number"),
     ],
-    ids=range(6),
+    ids=range(9),
 )
 def test_losses_that_cannot_work_are_refused_before_the_first_step(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         run(problem(**changes))
+
+
+def test_a_loss_that_ignores_the_other_level_is_told() -> None:
+    """Of the lower level it is refused above; of the upper level it may be meant, and is warned of."""
+    with pytest.warns(UserWarning, match="the gradient of upper in y is 0, and the lower level decides nothing"):
+        run(problem(upper_loss=lambda w, net, b: w.logits.square().sum()))
 
 
 def test_a_result_without_modules_says_so() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -200,11 +201,11 @@ def solve(
             more = {"dtype": dtype, "metric_points": metric_points} | axes
             owner = owner_of(problem, built, single_values, settings, x, y, more)
             settings = dataclasses.replace(settings, checkpoint=path, owner=owner)
-        announced: list[str] = []
+        announced, caller = [], sys._getframe(1)  # the warning is told from deep within
 
         def announce(said: str) -> None:
             announced.append(said)
-            warnings.warn(said, stacklevel=6)
+            warnings.warn_explicit(said, UserWarning, caller.f_code.co_filename, caller.f_lineno)
 
         with watched(progress, settings.steps) as tell, interruptible(should_stop) as stop:
             try:

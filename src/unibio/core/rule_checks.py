@@ -35,7 +35,7 @@ def check_rule(algorithm: Any, level: str, rule: Any) -> None:
     """
     key, name = f"{level}_update", algorithm.name
     if not isinstance(rule, Update):
-        shown = f"the class {rule.__name__}" if isinstance(rule, type) else repr(rule)
+        shown = f"the class {rule.__name__}" if isinstance(rule, type) else f"a {type(rule).__name__}"
         raise InputError(f"{key} must be an update rule, such as Adam(1e-3) of unibio.nn, got {shown}")
     if level not in algorithm.updates:
         reason = algorithm.no_update.get(level, _NO_STEP[level])

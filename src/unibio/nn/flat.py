@@ -39,6 +39,8 @@ class Flat:
         devices = sorted({str(t.device) for t in tensors.values()})
         if len(devices) > 1:
             raise InputError(f"{who} lies on {' and '.join(devices)}: bring all of it to one device by .to(device)")
+        if devices == ["meta"]:
+            raise InputError(f"{who} lies on meta, where parameters have no numbers: make it on a device, or .to_empty")
         types = sorted({str(tensors[name].dtype) for name in self.names})
         if len(types) > 1 or not tensors[self.names[0]].is_floating_point():
             raise InputError(

@@ -16,6 +16,7 @@ from unibio.errors import InputError
 from unibio.nn.batch import Batch
 from unibio.nn.flat import Flat
 from unibio.nn.stored import Stored
+from unibio.tensorfile import short_of_memory
 
 #: What happens to buffers, and with it the mode of the modules.
 BUFFERS = ("frozen", "batch", "lower_steps")
@@ -111,7 +112,14 @@ class Pair:
             for role, module, vector in zip(("upper", "lower"), self._metrics, point, strict=True):
                 (self.upper if role == "upper" else self.lower).load(module, vector, stored.get(role))
             for name, metric in metrics.items():
-                value = metric(*self._metrics)
+                try:
+                    value = metric(*self._metrics)
+                except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+                    if short_of_memory(error):
+                        raise
+                    said = f"{type(error).__name__}: {error}".splitlines()[0]
+                    kinds = " and ".join(sorted({str(p.dtype) for m in self._metrics for p in m.parameters()}))
+                    raise InputError(f"metrics: {name!r} fails on modules of {kinds}: {said}") from error
                 try:
                     found[name].append(float(value))
                 except (TypeError, ValueError, RuntimeError):

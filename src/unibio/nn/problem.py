@@ -95,6 +95,8 @@ def module_problem(
         value = pair.loss(with_sample(function, f"{role}_loss"), role)
         losses[role] = value if vectorised else _one_by_one(value)
         plain[role] = with_sample(function, f"{role}_loss")
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise InputError(f"metrics must be {{name: function of (upper, lower)}}, got {metrics!r}")
     for key, metric in (metrics or {}).items():
         if not callable(metric):
             raise InputError(f"metrics: {key!r} must be a function of (upper, lower), got {metric!r}")
