@@ -16,9 +16,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unibio import Coordinatewise, InputError, Problem, solve
+from unibio import Coordinatewise, InputError, Problem, compare, solve
 from unibio.core.algorithm import LEVELS
-from unibio.core.rules import SGD, Adam, AdamW, Moves, constant, cosine, power, warm_up
+from unibio.core.moves import Moves
+from unibio.core.rules import SGD, Adam, AdamW, constant, cosine, power, warm_up
 from unibio.registry import ALGORITHMS, VARIANTS
 
 OPTIMIZERS: dict[str, tuple[Any, Callable[[Any], torch.optim.Optimizer]]] = {
@@ -67,13 +68,18 @@ def test_schedules() -> None:
 
 # In the algorithms ----------------------------------------------------------------------------------------------------
 
-TAKES = [(name, level) for name in ALGORITHMS for level in ALGORITHMS[name].updates]
+SPEC = Coordinatewise(dimension=3, exponent=2, noise=0.1)
+CLASSES = {**ALGORITHMS, **VARIANTS}
+#: Every algorithm and variant with every level: each takes a rule, or refuses it.
+PAIRS = [(name, level) for name in CLASSES for level in LEVELS]
+TAKES = [(name, level) for name, level in PAIRS if level in CLASSES[name].updates]
+REFUSES = [pair for pair in PAIRS if pair not in TAKES]
 
 
 @cache
 def problem() -> Problem:
     """Shared by all tests, with what the library found when it first looked at it."""
-    return Coordinatewise(dimension=3, exponent=2, noise=0.1).build()
+    return SPEC.build()
 
 
 def run(algorithm: Any, **changes: Any) -> Any:
@@ -82,7 +88,11 @@ def run(algorithm: Any, **changes: Any) -> Any:
         return solve(problem(), algorithm, **{"steps": 5, "seed": 3, "log_points": 2} | changes)
 
 
-@pytest.mark.parametrize(("name", "level"), TAKES, ids=[" ".join(one) for one in TAKES])
+def named(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    return {"argnames": ("name", "level"), "argvalues": pairs, "ids": [" ".join(pair) for pair in pairs]}
+
+
+@pytest.mark.parametrize(**named(TAKES))
 def test_the_plain_rule_is_the_plain_step_and_another_is_another(name: str, level: str) -> None:
     plain, ruled = run(name), run(name, **{f"{level}_update": SGD()})
     assert torch.equal(plain.x, ruled.x)
@@ -112,14 +122,102 @@ def test_memory_is_every_runs_own_and_goes_into_checkpoints(tmp_path: Path) -> N
         run("unibio_plain", **given | {"lower_update": Adam(0.2)})
 
 
-@pytest.mark.parametrize("name", [*ALGORITHMS, *VARIANTS])
-def test_what_takes_no_rule_refuses_it_in_one_line(name: str) -> None:
-    cls = ALGORITHMS[name] if name in ALGORITHMS else VARIANTS[name]
-    for level in LEVELS:
-        if level not in cls.updates:
-            with pytest.raises(InputError, match=f"{level}_update: algorithm {name} takes none: ") as refused:
-                cls(**{f"{level}_update": SGD(0.1)})
-            assert "\n" not in str(refused.value)
+@pytest.mark.parametrize(**named(TAKES))
+def test_a_rules_own_step_decides_and_is_given_once(name: str, level: str) -> None:
+    """Whatever parameter of the algorithm says the same, of whatever sequence of iterates, is refused beside it."""
+    key, cls = f"{level}_update", CLASSES[name]
+    short, long = (run(name, **{key: SGD(step)}) for step in (1e-3, 2e-3))
+    assert not (torch.equal(short.x, long.x) and torch.equal(short.y, long.y))
+    declared = {field.name: field.default for field in dataclasses.fields(cls)}
+    for parameter in set(cls.steps_of(level)) & declared.keys():
+        for value in {declared[parameter] or 0.25, 0.25}:
+            with pytest.raises(InputError, match=f"{parameter} and {key}=SGD.* both say what the step is: leave"):
+                run(name, **{key: SGD(0.1), parameter: value})
+
+
+@pytest.mark.parametrize(**named(REFUSES))
+def test_what_takes_no_rule_refuses_it_in_one_line(name: str, level: str) -> None:
+    """With the reason, and what to do; whatever can move has a reason of its own."""
+    key = f"{level}_update"
+    with pytest.raises(InputError, match=f"{key}: algorithm {name} takes none: .*; leave {key} out") as refused:
+        run(name, **{key: SGD(0.1)})
+    assert "\n" not in str(refused.value)
+    moves = any(field.name == f"{level}_step" for field in dataclasses.fields(CLASSES[name]))
+    assert moves <= (f"it has no {level} step" not in str(refused.value))
+
+
+#: Rules with several values of their numbers, and the rule of one run.
+VARYING: dict[str, tuple[str, Callable[[Any], Any], list[float]]] = {
+    "step": ("step", lambda v: SGD(v, schedule=cosine(7)), [0.1, 0.23]),
+    "momentum": ("momentum", lambda v: SGD(0.07, momentum=v, nesterov=True), [0.31, 0.9]),
+    "no momentum": ("momentum", lambda v: SGD(0.07, momentum=v), [0.0, 0.9]),
+    "clip": ("clip", lambda v: SGD(0.3, momentum=0.3, clip=v), [0.03, 0.3]),
+    "Adam's step": ("step", lambda v: Adam(v, schedule=warm_up(3, power(0.3))), [0.013, 0.1]),
+    "eps": ("eps", lambda v: Adam(0.1, eps=v), [1e-8, 0.3]),
+    "weight decay": ("weight_decay", lambda v: AdamW(0.1, weight_decay=v), [0.013, 0.7]),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("name", VARYING)
+def test_runs_of_a_rule_with_several_values_are_single_runs_to_the_bit(name: str, dtype: torch.dtype) -> None:
+    number, made, values = VARYING[name]
+    given: dict[str, Any] = {"algorithm": "soba", "dtype": dtype, "steps": 8}
+    grid = run(**given, seed=[3, 4], lower_update=made(values))
+    assert list(grid.runs[f"lower_update.{number}"]) == values * 2
+    for place, (seed, value) in enumerate((seed, value) for seed in (3, 4) for value in values):
+        alone = run(**given, seed=seed, lower_update=made(value))
+        assert torch.equal(grid.x[place], alone.x)
+        assert torch.equal(grid.y[place], alone.y)
+    assert not torch.equal(grid.y[0], grid.y[1])
+
+
+def test_two_numbers_and_two_rules_make_a_grid_and_a_checkpoint_goes_on(tmp_path: Path) -> None:
+    rules: dict[str, Any] = {"lower_update": SGD([0.1, 0.2], momentum=[0.3, 0.6]), "upper_update": Adam((0.01, 0.02))}
+    grid = run("soba", steps=6, **rules)
+    assert len(grid.runs) == 8
+    last = run("soba", steps=6, lower_update=SGD(0.2, momentum=0.6), upper_update=Adam(0.02))
+    assert torch.equal(grid.y[-1], last.y)
+    done: list[int] = []
+    path = tmp_path / "c"
+    run("soba", steps=6, **rules, checkpoint=path, progress=done.append, should_stop=lambda: len(done) == 3)
+    assert torch.equal(run("soba", steps=6, **rules, checkpoint=path).y, grid.y)
+    with pytest.raises(InputError, match="lower_update"):
+        run("soba", steps=6, **rules | {"lower_update": SGD([0.1, 0.3], momentum=[0.3, 0.6])}, checkpoint=path)
+
+
+def test_tuning_tries_rules_and_their_numbers() -> None:
+    """The numbers as one batch, and the choice is that of trying rules one by one."""
+    given: dict[str, Any] = {"steps": 20, "seed": range(2), "metric": "value", "tuning_seeds": 2}
+    steps = [0.001, 0.05, 0.2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        numbers = compare(SPEC, {"A": "soba"}, **given, lower_update=Adam(0.1), tune={"lower_update.step": steps})
+        rules = compare(SPEC, {"A": "soba"}, **given, tune={"lower_update": [Adam(step) for step in steps]})
+    one, other = numbers.tuning["A"], rules.tuning["A"]
+    assert list(one["criterion"]) == list(other["criterion"])
+    assert [Adam(step) for step in one["lower_update.step"]] == list(other["lower_update"])
+    assert torch.equal(numbers.results["A"].x, rules.results["A"].x)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"lower_update": SGD([0.1, 0.1])}, "lower_update.step has 0.1 twice"),
+        ({"lower_update": SGD([0.1, 0.2]), "lower_step": 0.1}, "lower_step and lower_update=SGD.* both say"),
+        ({"lower_update": SGD(), "lower_update.step": [0.1, -1]}, "SGD: step must be a number > 0, got -1"),
+        (
+            {"lower_update": SGD(), "lower_update.steps": [0.1]},
+            "'lower_update.steps'.*Did you mean 'lower_update.step'",
+        ),
+        ({"lower_update.step": [0.1, 0.2]}, "unknown parameter of algorithm soba, 'lower_update.step'"),
+        ({"lower_update": SGD(), "lower_step": 0.2, "lower_update.step": [1, 2]}, "lower_step and lower_update=SGD"),
+    ],
+    ids=range(6),
+)
+def test_values_that_make_no_grid_are_refused(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        run("soba", **arguments)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +240,8 @@ def test_a_step_is_given_once_and_a_rule_is_one(arguments: dict[str, Any], said:
 @pytest.mark.parametrize(
     ("made", "said"),
     [
+        (lambda: SGD([]), "SGD: step is an empty list"),
+        (lambda: SGD([0.1, 0.0]), "SGD: step must be a number > 0, got 0.0"),
         (lambda: SGD(0.0), "SGD: step must be a number > 0"),
         (lambda: SGD(momentum=1.0), "SGD: momentum must be a number ≥ 0 and < 1"),
         (lambda: SGD(nesterov=True), "needs a momentum"),
@@ -152,7 +252,7 @@ def test_a_step_is_given_once_and_a_rule_is_one(arguments: dict[str, Any], said:
         (lambda: cosine(0), "cosine: steps"),
         (lambda: warm_up(3, then=1.0), "warm_up: then must be a schedule"),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_rules_check_what_they_are_given(made: Callable[[], Any], said: str) -> None:
     with pytest.raises(InputError, match=said):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -191,6 +192,42 @@ def test_where_vectorising_cannot_be_one_line_says_why() -> None:
     assert run(problem(upper_loss=branching), seed=[0, 1]).status == ["completed"] * 2
 
 
+# What is looked at first ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("diagnosed", "points", "said"),
+    [("minibatch", BATCH, rf"on {BATCH} of {N} data points; diagnosed=None"), (None, N, rf"on all {N}"), (5, 5, "")],
+    ids=str,
+)
+def test_the_look_at_settings_takes_a_minibatch_and_is_announced(diagnosed: Any, points: int, said: str) -> None:
+    """A look draws samples of the size that is said, and says so before the first iteration has ended."""
+    made = problem(diagnosed=diagnosed)
+    still: dict[str, Any] = {"algorithm": "lower_only", "steps": 1, "batch_size": BATCH}
+    solve(made, **still)  # which looks at losses and data, and has no settings to look at
+    heard: list[int] = []
+    sizes: list[int] = []
+    sample = made.sample_lower
+    made.sample_lower = lambda draw: sizes.append(draw.length(N)) or sample(draw)  # type: ignore[func-returns-value]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = run(made, "stocbio", steps=1, lower_iterations=1, progress=lambda k: heard.append(len(caught)))
+    assert max(sizes) == max(points, BATCH)
+    told = [str(one.message) for one in caught if "are looked at first" in str(one.message)]
+    assert told == [one for one in result.warnings if "are looked at first" in one]
+    assert len(told) == bool(said)
+    assert all(one.filename == __file__ for one in caught if "are looked at first" in str(one.message))
+    if said:
+        assert re.search(said, told[0])
+        assert heard[0] >= 1
+    assert not any("looked at first" in one for one in solve(made, **still).warnings)
+
+
+def test_a_number_of_data_points_is_one() -> None:
+    with pytest.raises(InputError, match="diagnosed must be a number of data points"):
+        problem(diagnosed=0)
+
+
 # Buffers and dropout --------------------------------------------------------------------------------------------------
 
 
@@ -271,13 +308,33 @@ class Meta(nn.Module):
         ({"lower_data": DataLoader(TRAIN)}, "lower_data is a DataLoader.*loader.dataset"),
         ({"upper_data": endless()}, "upper_data is a generator, and must be a map-style data set"),
         ({"upper_data": TensorDataset(torch.zeros(0, 2))}, "upper_data is empty"),
+        ({"upper_data": iter([VALID[0]])}, "upper_data is a list_iterator, and must be a map-style data set"),
+        ({"upper_data": []}, "upper_data is empty"),
+        ({"upper_data": Subset(VALID, [])}, "upper_data is empty"),
+        (
+            {"upper_data": {"x": VALID.tensors[0]}},
+            "upper_data is a dict, whose items are no data points: Tens",
+        ),
+        ({"upper_data": VALID.tensors}, r"upper_data is a tuple, whose items are no data points: TensorDataset"),
+        ({"upper_data": TensorDataset}, r"upper_data is the class TensorDataset; call it"),
+        ({"upper_data": torch.tensor(1.0)}, "upper_data is a Tensor without a length: TypeError: len"),
+        ({"upper_data": Items(lambda item: item[5])}, "upper_data: its item 0 of 24 cannot be had: IndexError: tuple"),
+        ({"upper": Weights(N).to("meta")}, r"upper \(Weights\) lies on meta, where parameters have no numbers"),
+        ({"metrics": [accuracy(VALID)]}, "metrics must be {name: function"),
         ({"upper_data": ["a", "b"]}, r"upper_data: item\[0\]\[0\] is a str.*make numbers of it"),
         ({"upper_data": Items(lambda item: object())}, "upper_data: its items cannot be collated"),
         ({"lower": nn.Sequential(mlp(), nn.Dropout())}, "buffers must be said, because Dropout depends on the mode"),
         ({"lower": cnn(nn.BatchNorm2d(3))}, "buffers must be said, because BatchNorm2d"),
-        ({"buffers": "thawed"}, "buffers must be one of frozen, batch, got 'thawed'"),
+        ({"buffers": "thawed"}, "buffers must be one of frozen, batch, lower_steps, got 'thawed'"),
         ({"upper_loss": 3}, "upper_loss must be a function"),
         ({"metrics": {"accuracy": 0.5}}, "metrics: 'accuracy' must be a function"),
+        (
+            {
+                "lower": cnn(nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 3, 3, padding=1))),
+                "buffers": "lower_steps",
+            },
+            r"buffers='lower_steps': upper_loss reads in training mode .*\(lower\.1\.parametrizations.*take 'batch'",
+        ),
         ({"vectorised": True, "buffers": "batch"}, "vectorised=True computes modules in evaluation mode only"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -301,14 +358,29 @@ def test_shared_parameters_are_refused() -> None:
         ({"lower_loss": lambda w, net, b: w(b.index).mean()}, "lower does not depend on y"),
         ({"upper_loss": lambda w, net, b: torch.ones(())}, "upper does not depend on x or y"),
         ({"upper_loss": lambda w, net, b: net(b.x).mean(-1)}, "upper_loss must return a scalar tensor"),
+        (
+            {"upper_data": None},
+            "b.x: of an item's parts there are none, because this level was given",
+        ),
+        ({"upper_loss": lambda w, net, b: net(b[0]) @ b.z}, "this level's batch has no 'z'"),
+        (
+            {"metrics": {"accuracy": lambda w, net: net(VALID[:][1])}},
+            "'accuracy' fails on modules of torch.float32",
+        ),
         ({"upper_loss": lambda w, net, b: net(b.z).mean()}, "this level's batch has no 'z'"),
         ({"metrics": {"accuracy": lambda w, net: net(VALID[:][0])}}, r"metrics: 'accuracy' must return a number"),
     ],
-    ids=range(6),
+    ids=range(9),
 )
 def test_losses_that_cannot_work_are_refused_before_the_first_step(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         run(problem(**changes))
+
+
+def test_a_loss_that_ignores_the_other_level_is_told() -> None:
+    """Of the lower level it is refused above; of the upper level it may be meant, and is warned of."""
+    with pytest.warns(UserWarning, match="the gradient of upper in y is 0, and the lower level decides nothing"):
+        run(problem(upper_loss=lambda w, net, b: w.logits.square().sum()))
 
 
 def test_a_result_without_modules_says_so() -> None:

@@ -38,7 +38,7 @@ class AmIGO(AuxiliarySteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
-        move = self.moves(state, k)
+        move = self.moves(oracle, state, k)
         for _ in range(self.lower_iterations):
             y = oracle.project_lower(move.lower(y, self.rho(k), oracle.grad_lower(x, y)))
         f_x, f_y = oracle.grad_upper(x, y)

@@ -34,8 +34,11 @@ class BOREP(AuxiliarySteps):
     """
 
     name: ClassVar[str] = "bo_rep"
+    in_epochs: ClassVar[bool] = True
     updates: ClassVar[tuple[str, ...]] = ("upper", "auxiliary")
-    no_update: ClassVar[Mapping[str, str]] = {"lower": "Epoch-SGD's steps are its own, projected and averaged"}
+    no_update: ClassVar[Mapping[str, str]] = {
+        "lower": "its lower steps are an epoch of Epoch-SGD, projected onto a ball and averaged; amigo takes one"
+    }
 
     upper_step: PerRun = hyper(0.01, "normalised upper-level step", symbol="η", above=0)
     momentum: PerRun = hyper(0.9, "weight of the old momentum", symbol="β", at_least=0, below=1)
@@ -61,7 +64,7 @@ class BOREP(AuxiliarySteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, h, k = state["x"], state["y"], state["z"], state["h"], state["k"]
-        move = self.moves(state, k)
+        move = self.moves(oracle, state, k)
         if k > 0 and k % self.period == 0:
             y = self.update_lower(oracle, x, y, k)
         f_x, f_y = oracle.grad_upper(x, y)

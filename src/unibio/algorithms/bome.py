@@ -43,7 +43,7 @@ class BOME(Algorithm):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, k = state["x"], state["y"], state["k"]
-        move = self.moves(state, k)
+        move = self.moves(oracle, state, k)
         w = y
         for _ in range(self.lower_iterations):
             w = oracle.project_lower(move.lower(w, self.lower_step, oracle.grad_lower(x, w), "w"))

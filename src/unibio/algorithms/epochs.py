@@ -27,9 +27,11 @@ class EpochSGD(Algorithm):
     """
 
     name: ClassVar[str] = "epoch_sgd"
+    in_epochs: ClassVar[bool] = True
     no_update: ClassVar[Mapping[str, str]] = {
         "upper": "x stays where it starts",
-        "lower": "Epoch-SGD's steps halve from epoch to epoch in shrinking balls, and end in an average",
+        "lower": "Epoch-SGD's steps halve from epoch to epoch in shrinking balls, and end in an average; lower_only "
+        "takes one",
     }
 
     lower_step: PerRun = hyper(1.0, "step of the first epoch", symbol="γ₁", above=0)

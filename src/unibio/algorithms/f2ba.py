@@ -42,7 +42,7 @@ class F2BA(PenaltySteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, k = state["x"], state["y"], state["k"]
-        move = self.moves(state, k)
+        move = self.moves(oracle, state, k)
         z = y if self.restart else state["z"]
         for _ in range(self.lower_iterations):
             z = oracle.project_lower(move.lower(z, self.lower_step, oracle.grad_lower(x, z), "z"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ class PenalisedIterate(ScheduledPenalty):
     """Schedules of x, z, y and λ with the exponents (a, c): α_k ∝ (k + k₀)^{−a}, γ_k ∝ (k + k₀)^{−c}."""
 
     exponents: ClassVar[dict[str, tuple[float, float]]]
+    replaced: ClassVar[Mapping[str, tuple[str, ...]]] = {"lower": ("penalised_step", "penalised_decay")}
 
     upper_step: PerRun = hyper(0.1, "upper-level step", symbol="ξα", above=0)
     lower_step: PerRun = hyper(0.1, "step of z, which minimises g", symbol="γ", above=0)
@@ -76,7 +78,7 @@ class F2SA(PenalisedIterate):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
-        penalty, move = self.weight(k), self.moves(state, k)
+        penalty, move = self.weight(k), self.moves(oracle, state, k)
         for _ in range(self.lower_iterations):
             z = oracle.project_lower(move.lower(z, self.gamma(k), oracle.grad_lower(x, z), "z"))
             f_y = oracle.grad_upper_y(x, y)

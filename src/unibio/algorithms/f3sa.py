@@ -52,7 +52,7 @@ class F3SA(PenalisedIterate):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
-        penalty, keep, move = self.weight(k), self.keep(k), self.moves(state, k)
+        penalty, keep, move = self.weight(k), self.keep(k), self.moves(oracle, state, k)
         d = lower_estimates(oracle, state, "y z", keep)
         new_z = oracle.project_lower(move.lower(z, self.gamma(k), d["g_y(z)"], "z"))
         new_y = oracle.project_lower(move.lower(y, self.alpha(k), d["f_y(y)"] + penalty * d["g_y(y)"]))

@@ -35,7 +35,7 @@ class LowerOnly(Algorithm):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, k = state["x"], state["y"], state["k"]
-        move = self.moves(state, k)
+        move = self.moves(oracle, state, k)
         for _ in range(self.lower_iterations):
             y = oracle.project_lower(move.lower(y, self.lower_step, oracle.grad_lower(x, y)))
         return {"x": x, "y": y, "k": k + 1, **move.carried}

@@ -39,7 +39,7 @@ class MASOBA(OnePoint):
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, h, k = state["x"], state["y"], state["z"], state["h"], state["k"]
         lower, auxiliary, upper = directions(oracle, x, y, z, self.oracle_samples)
-        move = self.moves(state, k)
+        move = self.moves(oracle, state, k)
         return {
             "x": oracle.project_upper(move.upper(x, self.eta(k), h)),
             "y": oracle.project_lower(move.lower(y, self.rho(k), lower)),

@@ -42,7 +42,7 @@ class PBGD(PenaltySteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, w, k = state["x"], state["y"], state["w"], state["k"]
-        move = self.moves(state, k)
+        move = self.moves(oracle, state, k)
         for _ in range(self.lower_iterations):
             w = oracle.project_lower(move.lower(w, self.lower_step, oracle.grad_lower(x, w), "w"))
         if self.update == "blockwise":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +20,12 @@ from unibio.core.updates import decay, descend
 @dataclass(frozen=True)
 class ProximalSteps(ScheduledPenalty):
     """Adds the proximal term ‖w − centre‖²/(2ρ) and the centres' step; gradients are those of σ_k f + g, σ = 1/λ."""
+
+    no_update: ClassVar[Mapping[str, str]] = {
+        "upper": "its theory ties the steps of x to those of the centres y and z; f2sa, f2ba and pbgd take one",
+        "lower": "its lower steps are projected steps on a smoothed problem whose centres y and z move by centre_step; "
+        "f2sa, f2ba and pbgd take one",
+    }
 
     upper_step: PerRun = hyper(0.1, "upper-level step", symbol="α", above=0)
     lower_step: PerRun = hyper(0.1, "step of w_y and w_z", symbol="γ", above=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,6 +28,10 @@ class ReleasedUniBiO(Algorithm):
     """
 
     name: ClassVar[str] = "unibio_released"
+    no_update: ClassVar[Mapping[str, str]] = {
+        "upper": "its steps are those of the released script; unibio takes one",
+        "lower": "its lower level is Epoch-SGD from a fresh draw, as in the released script; unibio_plain takes one",
+    }
 
     upper_step: PerRun = hyper(0.03, "normalised upper-level step", symbol="η", above=0)
     lower_step: PerRun = hyper(1.0, "first step of Epoch-SGD", symbol="γ₁", above=0)

@@ -125,7 +125,7 @@ class SABA(AuxiliarySteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
-        kept, move = Kept.of(oracle, len(x)), self.moves(state, k)
+        kept, move = Kept.of(oracle, len(x)), self.moves(oracle, state, k)
         i, j = kept.lower.pick(oracle), kept.upper.pick(oracle)
         zeta, xi = kept.lower.sample(oracle, i), kept.upper.sample(oracle, j)
         f_x, f_y = oracle.grad_upper(x, y, xi)

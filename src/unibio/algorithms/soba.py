@@ -40,7 +40,7 @@ class SOBA(OnePoint):
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, z, k = state["x"], state["y"], state["z"], state["k"]
         lower, auxiliary, upper = directions(oracle, x, y, z, self.oracle_samples)
-        move = self.moves(state, k)
+        move = self.moves(oracle, state, k)
         return {
             "x": oracle.project_upper(move.upper(x, self.eta(k), upper)),
             "y": oracle.project_lower(move.lower(y, self.rho(k), lower)),

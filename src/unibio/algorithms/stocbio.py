@@ -36,7 +36,7 @@ class StocBiO(NeumannSteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, k = state["x"], state["y"], state["k"]
-        move = self.moves(state, k)
+        move = self.moves(oracle, state, k)
         for _ in range(self.lower_iterations):
             y = oracle.project_lower(move.lower(y, self.rho(k), oracle.grad_lower(x, y)))
         h = self.hypergradient(oracle, x, y, self.draw(oracle))

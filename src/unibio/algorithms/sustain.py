@@ -44,7 +44,7 @@ class SUSTAIN(NeumannSteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, k = state["x"], state["y"], state["k"]
-        move = self.moves(state, k)
+        move = self.moves(oracle, state, k)
         lower = oracle.sample_lower()
         sample = self.draw(oracle)
         u, v = oracle.grad_lower(x, y, lower), self.hypergradient(oracle, x, y, sample)

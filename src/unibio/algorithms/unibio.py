@@ -11,11 +11,11 @@ from torch import Tensor
 from unibio.core.algorithm import Algorithm, Diagnosis, State
 from unibio.core.epoch_sgd import epoch_sgd
 from unibio.core.hypergradients import DEFAULT_FLOOR, generalised_neumann, neumann
+from unibio.core.moves import Moves
 from unibio.core.neumann import check_sum
 from unibio.core.oracle import Oracle
 from unibio.core.parameters import PerRun, hyper
 from unibio.core.pcg import Solved, check_solve, solve
-from unibio.core.rules import Moves
 from unibio.core.updates import mix, normalised
 
 
@@ -50,7 +50,7 @@ class Normalised(Algorithm):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, t = state["x"], state["y"], state["t"]
-        move = self.moves(state, t)
+        move = self.moves(oracle, state, t)
         if t > 0 and t % self.period == 0:
             y = self.update_lower(oracle, x, y, move)
         remembered: State = {}
@@ -113,6 +113,7 @@ class UniBiO(Normalised):
     """
 
     name: ClassVar[str] = "unibio"
+    in_epochs: ClassVar[bool] = True
     updates: ClassVar[tuple[str, ...]] = ("upper",)
     no_update: ClassVar[Mapping[str, str]] = {
         "lower": "Epoch-SGD's steps halve from epoch to epoch in shrinking balls, and end in an average; unibio_plain "
@@ -167,7 +168,7 @@ class PlainUniBiO(Normalised):
     lower_iterations: int = hyper(3, "lower steps every period", symbol="N", at_least=1)
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
-        move = self.moves({}, 0)
+        move = self.moves(oracle, {}, 0)
         y = self.update_lower(oracle, x, y, move)
         return {"x": x, "y": y, "momentum": x.new_zeros(x.shape), "t": 0, **move.carried}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,6 +36,10 @@ class AdaptiveUniBiO(Algorithm):
     """
 
     name: ClassVar[str] = "unibio_adaptive"
+    no_update: ClassVar[Mapping[str, str]] = {
+        "upper": "it finds the length of its upper steps itself; unibio takes one",
+        "lower": "it finds the length of its lower steps itself, and averages them; unibio_plain takes one",
+    }
 
     lower_iterations: int = hyper(8, "lower steps an iteration, over which y is averaged", symbol="K", at_least=1)
     warm_iterations: int = hyper(40, "lower steps of the start, by which γ is chosen", symbol="K₀", at_least=2)

@@ -8,6 +8,7 @@ exact oracle, where everything can be computed (tests/algorithms/test_variants.p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -77,6 +78,12 @@ def transposed_neumann(
     return f_x - oracle.jvp(x, at.y, v)
 
 
+#: Why variants with a loop of their own take no rules.
+_RELEASED = dict.fromkeys(
+    ("upper", "lower", "auxiliary"),
+    "its steps are those of the released code; the method that it deviates from takes one",
+)
+
 # Methods -------------------------------------------------------------------------------------------------------------
 
 
@@ -110,6 +117,7 @@ class AccumulatingStocBiO(StocBiO):
 
     name: ClassVar[str] = "stocbio_accumulating"
     updates: ClassVar[tuple[str, ...]] = ()
+    no_update: ClassVar[Mapping[str, str]] = _RELEASED
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, k = state["x"], state["y"], state["k"]
@@ -158,6 +166,7 @@ class HistorySABA(SOBA):
 
     name: ClassVar[str] = "saba_history"
     updates: ClassVar[tuple[str, ...]] = ()
+    no_update: ClassVar[Mapping[str, str]] = _RELEASED
 
     upper_decay: PerRun = hyper(0.0, "the upper step decays like (k + k₀)^(−a)", at_least=0)
     lower_decay: PerRun = hyper(0.0, "the lower step decays like (k + k₀)^(−b)", at_least=0)
@@ -229,6 +238,7 @@ class StaleVRBO(VRBO):
 
     name: ClassVar[str] = "vrbo_stale"
     updates: ClassVar[tuple[str, ...]] = ()
+    no_update: ClassVar[Mapping[str, str]] = _RELEASED
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, v, u, k = state["x"], state["y"], state["v"], state["u"], state["k"]

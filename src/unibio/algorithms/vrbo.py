@@ -44,7 +44,7 @@ class VRBO(NeumannSteps):
 
     def step(self, oracle: Oracle, state: State) -> State:
         x, y, v, u, k = state["x"], state["y"], state["v"], state["u"], state["k"]
-        move = self.moves(state, k)
+        move = self.moves(oracle, state, k)
         if k % self.period == 0:
             size = self.checkpoint_size(oracle)
             u = oracle.grad_lower(x, y, oracle.sample_lower(size))

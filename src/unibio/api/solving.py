@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from torch import Tensor
 from unibio.api.logged import logged
 from unibio.api.showing import Shown, shown_runs
 from unibio.api.watching import Progress, checkpoint_path, interruptible, owner_of, watched
-from unibio.core.algorithm import LEVELS, Algorithm
+from unibio.core.algorithm import Algorithm
 from unibio.core.ambient import clean
 from unibio.core.metrics import LOG_POINTS
 from unibio.core.problem import Problem, ProblemSpec
@@ -57,6 +58,7 @@ class Result:
         warnings: what is wrong with settings or problem, how often metrics were not defined, iterates that have grown
             out of hand, whether the seeds made no difference, and where a run was interrupted.
         view: of the problem: what :attr:`upper` and :attr:`lower` show.
+        buffers: what the problem stores along with y, (b,), of a grid (runs, b); None where it stores nothing.
     """
 
     x: Tensor
@@ -66,7 +68,8 @@ class Result:
     runs: pd.DataFrame
     seconds: float
     warnings: tuple[str, ...]
-    view: Callable[[str, Tensor], Any] | None = None
+    view: Callable[..., Any] | None = None
+    buffers: Tensor | None = None
 
     @cached_property
     def upper(self) -> Any:
@@ -82,9 +85,10 @@ class Result:
         if self.view is None:
             vector = "x" if role == "upper" else "y"
             raise AttributeError(f"the problem is not made of modules: result.{vector} is what there is, no .{role}")
+        stored = () if self.buffers is None else (self.buffers,)
         if isinstance(self.status, str):
-            return self.view(role, iterate)
-        return tuple(self.view(role, row) for row in iterate)
+            return self.view(role, iterate, *stored)
+        return tuple(self.view(role, *rows) for rows in zip(iterate, *stored, strict=True))
 
     def __repr__(self) -> str:
         return self._shown().text()
@@ -169,6 +173,7 @@ def solve(
     device = device if device is not None else "cpu" if like is None else like.device
     check_type(dtype, device)
     chosen = _algorithm(algorithm, fixed, [*fixed, *axes])
+    axes |= {name: axis(values, name) for name, values in chosen.rule_axes().items()}
     if isinstance(problem, ProblemSpec):
         problem.check_memory(chosen, math.prod(map(len, axes.values())), dtype, torch.device(device))
     with clean(dtype, device):
@@ -191,11 +196,17 @@ def solve(
         columns = METRICS + len(built.averaged)
         needed = per_run(settings, len(axes), columns, (x.shape[1], y.shape[1]), x.element_size())
         check_fits(len(grid), needed, settings, list(axes))
-        check_names(built.metrics, x[:1], y[:1], list(grid))
+        check_names(None if built.metrics is None else built.measured, x[:1], y[:1], list(grid))
         if path is not None:
             more = {"dtype": dtype, "metric_points": metric_points} | axes
             owner = owner_of(problem, built, single_values, settings, x, y, more)
             settings = dataclasses.replace(settings, checkpoint=path, owner=owner)
+        announced, caller = [], sys._getframe(1)  # the warning is told from deep within
+
+        def announce(said: str) -> None:
+            announced.append(said)
+            warnings.warn_explicit(said, UserWarning, caller.f_code.co_filename, caller.f_lineno)
+
         with watched(progress, settings.steps) as tell, interruptible(should_stop) as stop:
             try:
                 outcome = simulate(
@@ -210,6 +221,7 @@ def solve(
                     metrics=metrics,
                     on_log=on_log,
                     returning=True,
+                    announce=announce if isinstance(problem, Problem) else None,
                 )
             except DamagedFile as error:
                 raise InputError(f"checkpoint: {error}; delete it, or name another file") from error
@@ -218,6 +230,7 @@ def solve(
     noted = (*outcome.diagnosis.warnings, *(said for said in (subsampled, same, cut) if said))
     for message in noted:
         warnings.warn(message, stacklevel=2)
+    noted = (*announced, *noted)
     return _result(outcome, grid, noted, single=not axes, view=built.view)
 
 
@@ -298,15 +311,12 @@ def _algorithm(algorithm: str | Algorithm, values: dict[str, Any], given: Iterab
         raise InputError(f"algorithm is the class {algorithm.__name__}; call it: {algorithm.__name__}()")
     if not isinstance(algorithm, Algorithm):
         raise InputError(f"algorithm must be a name or an Algorithm object, got {type(algorithm).__name__}")
-    names = [f.name for f in dataclasses.fields(algorithm)]
+    names = [f.name for f in dataclasses.fields(algorithm)] + [one for one in algorithm.can_vary() if "." in one]
     for name in values:
         if name not in names:
             raise unknown(f"argument of solve or parameter of algorithm {algorithm.name},", name, [*names, *_OWN])
-    chosen = dataclasses.replace(algorithm, **values)
-    for level in LEVELS:
-        rule = getattr(chosen, f"{level}_update")
-        if rule is not None and rule.step is not None and f"{level}_step" in given:
-            raise InputError(f"{level}_step and {level}_update={rule!r} both say what the step is: leave one out")
+    chosen = algorithm.having(values)
+    chosen.check_given(list(given))
     return chosen
 
 
@@ -378,7 +388,7 @@ def _result(
     grid: pd.DataFrame,
     noted: tuple[str, ...],
     single: bool,
-    view: Callable[[str, Tensor], Any] | None,
+    view: Callable[..., Any] | None,
 ) -> Result:
     runs = runs_table(outcome, grid)
     history = history_table(outcome, grid)
@@ -391,4 +401,5 @@ def _result(
         seconds=outcome.seconds,
         warnings=noted,
         view=view,
+        buffers=outcome.buffers if outcome.buffers is None or not single else outcome.buffers[0],
     )

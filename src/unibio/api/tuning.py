@@ -90,24 +90,32 @@ def plans_for(
             raise unknown("parameter of the compared algorithms,", name, everyone.union(options))
         if isinstance(value, (list, tuple, range, np.ndarray)):
             raise InputError(f"{name} has several values; compare takes one, or chooses: tune={{{name!r}: [...]}}")
+    ready = {label: algorithm.having(_shared(algorithm, parameters)) for label, algorithm in chosen.items()}
+    everyone = {name for algorithm in ready.values() for name in _fields(algorithm)}
     for key, value in tune.items():
         if isinstance(value, Mapping) and key not in chosen:
             raise unknown("algorithm in tune,", key, chosen)
         if not isinstance(value, Mapping) and key not in everyone:
             raise unknown("parameter in tune,", key, everyone)
     plans = []
-    for label, algorithm in chosen.items():
-        shared = {name: value for name, value in parameters.items() if name in _fields(algorithm)}
+    for label, algorithm in ready.items():
+        for name in algorithm.rule_axes():
+            raise InputError(f"{name} has several values; compare takes one, or chooses: tune={{{name!r}: [...]}}")
         axes = _axes_for(label, algorithm, tune)
-        plan = Plan(label, dataclasses.replace(algorithm, **shared), axes)
+        plan = Plan(label, algorithm, axes)
         for values in plan.combinations(axes):
-            dataclasses.replace(plan.algorithm, **values)  # the algorithm checks its own parameters
+            plan.algorithm.having(values)  # the algorithm checks its own parameters
         plans.append(plan)
     return plans
 
 
+def _shared(algorithm: Algorithm, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some parameters that an algorithm has."""
+    return {name: value for name, value in parameters.items() if name in _fields(algorithm)}
+
+
 def _fields(algorithm: Algorithm) -> list[str]:
-    return [spec.name for spec in dataclasses.fields(algorithm)]
+    return [spec.name for spec in dataclasses.fields(algorithm)] + [one for one in algorithm.can_vary() if "." in one]
 
 
 def _axes_for(label: str, algorithm: Algorithm, tune: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -143,7 +151,7 @@ def tune_steps(
     Returns:
         The table of tried parameters and their criterion, best first, and the best parameters.
     """
-    batched = [name for name in plan.axes if name in plan.algorithm.per_run()]
+    batched = [name for name in plan.axes if name in plan.algorithm.can_vary()]
     tried: list[tuple[float, dict[str, Any]]] = []
     for fixed in plan.combinations(name for name in plan.axes if name not in batched):
         # The values under one program are one batch; solve lets its last axis vary fastest, as the product does.

@@ -7,20 +7,20 @@ saved and continued. The loop over outer iterations, logging and files live else
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
+from unibio.core.moves import Moves
 from unibio.core.oracle import Oracle
-from unibio.core.parameters import Configured, declared
-from unibio.core.rules import Moves, Update
-from unibio.errors import InputError
+from unibio.core.parameters import Configured
+from unibio.core.rule_checks import check_once, check_rule, steps_of
+from unibio.core.rules import LEVELS, Update
 
 State = dict[str, Any]
-#: Whose steps may have a rule.
-LEVELS = ("upper", "lower", "auxiliary")
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,17 @@ class Algorithm(Configured):
     role: ClassVar[str] = "algorithm"
     #: Whether an iteration solves the lower level by itself, so that y may begin again in each (``Problem.restart``).
     restarts: ClassVar[bool] = False
+    #: Whether its lower steps are Epoch-SGD's.
+    in_epochs: ClassVar[bool] = False
     #: Of "upper", "lower" and "auxiliary" those whose steps are taken by :meth:`moves`, so that they can have a rule.
     updates: ClassVar[tuple[str, ...]] = ()
-    #: Why a level's steps cannot have one, where there is a reason to tell: {level: clause}.
+    #: Why a level's steps cannot have one, and what to write: {level: clause}.
     no_update: ClassVar[Mapping[str, str]] = {}
+    #: Parameters beside LEVEL_step and LEVEL_decay that a rule's own step takes the place of: {level: names}.
+    replaced: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
-    #: Update rules (:mod:`unibio.core.rules`) in the place of plain steps; None for those. No parameters of a
-    #: configuration: a record knows plain steps only.
+    #: Update rules (:mod:`unibio.core.rules`) in the place of plain steps; None for those. A configuration writes them
+    #: as :mod:`unibio.core.rule_settings` says, and one without any has the name that it always had.
     upper_update: Update | None = field(default=None, kw_only=True)
     lower_update: Update | None = field(default=None, kw_only=True)
     auxiliary_update: Update | None = field(default=None, kw_only=True)
@@ -59,37 +63,62 @@ class Algorithm(Configured):
         for level in LEVELS:
             rule = getattr(self, f"{level}_update")
             if rule is not None:
-                self._check_update(level, rule)
+                check_rule(self, level, rule)
 
-    def _check_update(self, level: str, rule: Any) -> None:
-        key = f"{level}_update"
-        if not isinstance(rule, Update):
-            shown = f"the class {rule.__name__}" if isinstance(rule, type) else repr(rule)
-            raise InputError(f"{key} must be an update rule, such as Adam(1e-3) of unibio.nn, got {shown}")
-        if level not in self.updates:
-            reason = self.no_update.get(level, f"it has no {level} step that takes one")
-            takes = " and ".join(f"{one}_update" for one in self.updates)
-            raise InputError(
-                f"{key}: algorithm {self.name} takes none: {reason}" + (f"; it takes {takes}" if takes else "")
-            )
-        for spec in declared(self):
-            if rule.step is not None and spec.name in (f"{level}_step", f"{level}_decay"):
-                value = getattr(self, spec.name)
-                if not isinstance(value, (int, float)) or value != spec.default:
-                    raise InputError(
-                        f"{spec.name} and {key}={rule!r} both say what the step is: leave {spec.name} out, or the step "
-                        f"of {type(rule).__name__}"
-                    )
+    @classmethod
+    def steps_of(cls, level: str) -> tuple[str, ...]:
+        """Parameters that say what a level's steps are, if no rule does."""
+        return steps_of(cls, level)
 
-    def moves(self, state: Mapping[str, Any], k: int) -> Moves:
+    def check_given(self, names: Collection[str]) -> None:
+        """Refuse a step that is said twice, by a parameter and by a rule, even where the parameter has its default.
+
+        Args:
+            names: of the parameters that somebody gave.
+
+        Raises:
+            InputError: naming both.
+        """
+        for level in LEVELS:
+            check_once(self, level, getattr(self, f"{level}_update"), names)
+
+    def can_vary(self) -> list[str]:
+        """Names of parameters that may differ between runs, those of its rules as "lower_update.step"."""
+        rules = {f"{level}_update": getattr(self, f"{level}_update") for level in LEVELS}
+        return [*self.per_run(), *(f"{key}.{name}" for key, rule in rules.items() if rule for name in rule.vary)]
+
+    def rule_axes(self) -> dict[str, tuple[float, ...]]:
+        """The numbers of its rules of which there are several: {"lower_update.step": values}."""
+        rules = {f"{level}_update": getattr(self, f"{level}_update") for level in LEVELS}
+        return {f"{key}.{name}": some for key, rule in rules.items() if rule for name, some in rule.axes().items()}
+
+    def having(self, values: Mapping[str, Any]) -> Self:
+        """The algorithm with other values of parameters, and of its rules' numbers, by names as above.
+
+        Raises:
+            InputError: a value that is not accepted.
+        """
+        plain = {name: value for name, value in values.items() if "." not in name}
+        for name in values.keys() - plain.keys():
+            key, _, number = name.partition(".")
+            plain[key] = dataclasses.replace(plain.get(key, getattr(self, key)), **{number: values[name]})
+        return dataclasses.replace(self, **plain)
+
+    @property
+    def settles(self) -> bool:
+        """Whether it tells the oracle of its lower steps, so that what is stored along with y follows them."""
+        return self.in_epochs or "lower" in self.updates
+
+    def moves(self, oracle: Oracle, state: Mapping[str, Any], k: int) -> Moves:
         """The steps of outer iteration ``k``: plain, or by the rules, whose memory is in the state.
 
         ``moves.upper(x, step, direction)`` is x − step · direction without a rule, and so are ``lower`` and
         ``auxiliary``; the next state takes over ``moves.carried``.
         """
         if self.upper_update is self.lower_update is self.auxiliary_update is None:
-            return Moves({}, state, k)
-        return Moves({level: getattr(self, f"{level}_update") for level in LEVELS}, state, k)
+            return Moves({}, state, k, oracle.stepped_lower)
+        rules = {level: getattr(self, f"{level}_update") for level in LEVELS}
+        return Moves(rules, state, k, oracle.stepped_lower)
 
     def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
         """The state before the first iteration.

@@ -130,7 +130,9 @@ def epoch_sgd(
         for _ in range(length):
             if average == "first":
                 total += w
-            w = project(descend(w, gamma, oracle.grad_lower(x, w)))
+            gradient = oracle.grad_lower(x, w)
+            oracle.stepped_lower(w)
+            w = project(descend(w, gamma, gradient))
             if average == "last":
                 total += w
         y = total / length

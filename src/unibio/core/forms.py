@@ -95,6 +95,8 @@ def check_batched(loss: Loss, role: str, x: Tensor, y: Tensor, sample: Sample) -
     shapes = f"x: {tuple(x.shape)}, y: {tuple(y.shape)}"
     try:
         value = loss(x, y, sample)
+    except InputError:  # which says it better
+        raise
     except Exception as error:
         raise InputError(f"{role} is declared batched, but fails on {shapes}: {failure(error, y)}") from error
     if not isinstance(value, Tensor) or value.shape != (len(x),):

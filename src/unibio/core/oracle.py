@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from unibio.core.autograd import gradient_and_products, gradients, hessian, mixed_product
+from unibio.core.buffers import Held
 from unibio.core.problem import Problem
 from unibio.core.streams import Draw, Streams
+from unibio.errors import InputError
 
 #: The kinds of calls, in the order of the history's columns.
 KINDS = ("grad_upper", "grad_lower", "grad_lower_x", "hvp", "jvp", "value_calls")
@@ -55,6 +57,10 @@ class Oracle:
         self.streams = streams
         self.batch_size = batch_size
         self.before_call: Callable[[], None] | None = None
+        #: What is stored along with y, of problems that store something.
+        self.held: Held | None = None
+        if problem.buffers is not None:
+            self.held = Held(problem.buffers, torch.empty(streams.runs, 0, device=streams.device))
         self._task: tuple[int, Sample] | None = None
         self.iteration = 0
         self._drawn: dict[str, int] = {}
@@ -156,6 +162,8 @@ class Oracle:
         """g_y: (runs, d_y)."""
         sample = sample or self.sample_lower()
         self._count("grad_lower", sample)
+        if self.held is not None:
+            self.held.asked(x, y, sample.value)
         own = self.problem.derivatives.get("grad_lower")
         if own is not None:
             return own(x, y, sample.value)
@@ -253,7 +261,23 @@ class Oracle:
             return self.grad_lower(x, y, sample), self.hvp(x, y, v, sample), self.jvp(x, y, v, sample)
         for kind in ("grad_lower", "hvp", "jvp"):
             self._count(kind, sample)
+        if self.held is not None:
+            self.held.asked(x, y, sample.value)
         return gradient_and_products(self.problem.lower, sample.value, x, y, v)
+
+    def stepped_lower(self, y: Tensor) -> None:
+        """A step of the lower level has been taken from y, along a direction of which a gradient there is a part.
+
+        What the problem stores along with y follows it; of most problems this is nothing.
+
+        Raises:
+            InputError: no lower gradient was asked for at y since the step before.
+        """
+        if self.held is not None and not self.held.stepped(y):
+            raise InputError(
+                "buffers: a lower step was taken from a point at which no lower gradient had been asked for: give "
+                "self.moves(...).lower the very y that oracle.grad_lower was given"
+            )
 
     def project_upper(self, x: Tensor) -> Tensor:
         """Projection onto the upper level's feasible set; the identity where there is none."""
@@ -335,6 +359,7 @@ class Oracle:
             "spared": {kind: count.clone() for kind, count in self._spared.items()},
             "frozen": self._frozen.clone(),
             "at_freeze": {kind: count.clone() for kind, count in self._at_freeze.items()},
+            **({} if self.held is None else {"buffers": self.held.values.clone()}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -344,6 +369,8 @@ class Oracle:
         self._spared = {kind: count.clone() for kind, count in state["spared"].items()}
         self._frozen = state["frozen"].clone()
         self._at_freeze = {kind: count.clone() for kind, count in state["at_freeze"].items()}
+        if self.held is not None:
+            self.held.values = state["buffers"].to(self.streams.device)
 
 
 def _purpose(level: str, batch_size: int | None) -> str:

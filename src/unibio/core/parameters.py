@@ -129,6 +129,10 @@ class Configured:
         """Names of the parameters that may differ between the rows of one batch."""
         return [name for name, kind in kinds(cls).items() if kind == PER_RUN]
 
+    def can_vary(self) -> list[str]:
+        """The same of what this one consists of."""
+        return self.per_run()
+
 
 def _check(name: str, value: Any, kind: Any, meta: Any) -> None:
     if kind is str:

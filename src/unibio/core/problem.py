@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unibio.core.buffers import Buffers
 from unibio.core.forms import check_batched, check_scalar, failure, is_batched
 from unibio.core.losses import Loss, Sample, lift, with_sample
 from unibio.core.parameters import Configured
@@ -24,8 +25,11 @@ from unibio.core.separable import Separable
 from unibio.core.streams import Draw, Streams
 from unibio.errors import InputError, unknown
 
+#: Data points, at most, that settings are checked on where a minibatch is to be enough.
+MOST_DIAGNOSED = 100
+
 Sampler = Callable[[Draw], Sample]
-Metrics = Callable[[Tensor, Tensor], Mapping[str, Tensor]]
+Metrics = Callable[..., Mapping[str, Tensor]]
 
 #: Derivatives a problem may bring itself, with their signatures; rows as in the losses. Methods that need one part of
 #: the upper gradient take it from grad_upper where it is not there by itself.
@@ -91,6 +95,8 @@ class Problem:
         restart: x: (runs, d_x) -> y: (runs, d_y), where y begins again in every outer iteration; None where it goes on.
         project_upper, project_lower: Euclidean projection onto the feasible set; None for the whole space.
         metrics: (x, y) -> {name: (runs,)}, on any device, evaluated where history is logged.
+        buffers: what is stored along with y, by lower steps alone: running statistics, say. ``metrics`` and ``view``
+            are then given them as a last argument, (runs, b) and (b,). None for nothing.
         averaged: names of metrics that are also averaged over *every* iteration; costs one evaluation an iteration.
         derivatives: own derivatives by name (see ``DERIVATIVES``); autograd supplies the rest.
         approximate: names of own derivatives that are not those of the losses, and need not be: a Gauss–Newton product,
@@ -104,7 +110,8 @@ class Problem:
         separable: what the lower level consists of, where it falls apart into coordinates; its ``derivatives`` and
             ``sample`` are then the problem's own ``derivatives`` and ``sample_lower``: solvers may use compiled loops.
         diagnosed: data points of a minibatch that an algorithm's settings are checked on at the start, by up to a
-            hundred Hessian–vector products; None for all there are.
+            hundred Hessian–vector products; None for all there are, "minibatch" for as many as a run's minibatches
+            have, and at most 100.
         start: (x0, y0) used when the caller gives none.
         like: a tensor whose type and device a run has where nobody says otherwise; None for float64 on the CPU.
         view: what a user sees of an iterate, (role, vector: (d,)) -> a module, say; None for the vector alone.
@@ -134,10 +141,11 @@ class Problem:
     vanishing_hessian: bool = False
     weighted: Callable[[Sample], Tensor | None] | None = None
     separable: Separable | None = None
-    diagnosed: int | None = None
+    diagnosed: int | str | None = None
     start: tuple[Tensor, Tensor] | None = None
     like: Tensor | None = None
-    view: Callable[[str, Tensor], Any] | None = None
+    view: Callable[..., Any] | None = None
+    buffers: Buffers | None = None
     batched: bool | None = None
     name: str = "custom"
     _prepared: bool = field(default=False, init=False, repr=False, compare=False)
@@ -160,6 +168,12 @@ class Problem:
             size = getattr(self, name)
             if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
                 raise InputError(f"{name} must be a number of data points, an integer ≥ 1, or None, got {size!r}")
+        looked = self.diagnosed
+        counted = isinstance(looked, int) and not isinstance(looked, bool) and looked >= 1
+        if looked not in (None, "minibatch") and not counted:
+            raise InputError(
+                f"diagnosed must be a number of data points, ≥ 1, 'minibatch', or None for all, got {looked!r}"
+            )
         for name in self.derivatives:
             if name not in DERIVATIVES:
                 raise unknown("derivative", name, DERIVATIVES)
@@ -201,6 +215,20 @@ class Problem:
         if declared is not None:
             declared.check(x, y, *(self.probed(role, range(len(x)), x) for role in ("upper", "lower")))
         self._prepared = True
+
+    def looked_at(self, batch_size: int | None) -> int | None:
+        """Data points that settings are checked on at the start of a run with such minibatches; None for all."""
+        if self.diagnosed == "minibatch":
+            return MOST_DIAGNOSED if batch_size is None else min(batch_size, MOST_DIAGNOSED)
+        assert not isinstance(self.diagnosed, str)  # which __post_init__ has checked
+        return self.diagnosed
+
+    def measured(self, x: Tensor, y: Tensor, buffers: Tensor | None = None) -> Mapping[str, Tensor]:
+        """The problem's own metrics, which it must have; ``buffers`` None stands for those of the start."""
+        assert self.metrics is not None
+        if self.buffers is None:
+            return self.metrics(x, y)
+        return self.metrics(x, y, self.buffers.begin(y) if buffers is None else buffers)
 
     def own_separable(self) -> Separable | None:
         """The declared structure, where derivatives and sampler are still its own: a copy may have replaced them."""

@@ -3,27 +3,33 @@
 A rule is a frozen dataclass and a pure function, (state, direction) → (state, iterate). What it remembers lies in the
 algorithm's state, row by row, so that checkpoints and grids work as they do for everything else there. Directions are
 gradients, or whatever the algorithm's plain step would have followed. Schedules count outer iterations, k = 0, 1, …;
-rules count their own steps.
+rules count their own steps. Numbers of a rule may differ between the runs of a grid.
+
+Nothing here loads torch: a configuration with rules can be read, checked and named where nothing is computed.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
-import torch
-from torch import Tensor
-
-from unibio.core.updates import descend
 from unibio.errors import InputError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Whose steps may have a rule.
+LEVELS = ("upper", "lower", "auxiliary")
 #: What a rule remembers of one sequence of iterates: tensors (runs, d) and numbers.
 Memory = Mapping[str, Any]
 #: The same after a step, and the new iterate.
-Moved = tuple[dict[str, Any], Tensor]
+Moved: TypeAlias = "tuple[dict[str, Any], Tensor]"
+#: Of all runs, or of every run, (runs, 1) in float64.
+Number: TypeAlias = "float | Tensor"
 #: k -> the factor of the step in outer iteration k.
 Schedule = Callable[[int], float]
 
@@ -95,6 +101,22 @@ class warm_up:  # noqa: N801
         return (k + 1) / self.steps if k < self.steps else self.then(k - self.steps)
 
 
+def _as(number: Number, like: Tensor) -> Any:
+    """A number of all runs as it is, one of every run, (runs, 1), in the type of the iterates.
+
+    Numbers are cast where they meet iterates, and not before: what is computed of them is then the same for all runs
+    at once and for one alone, to the last bit.
+    """
+    return number if isinstance(number, (int, float)) else number.to(like.dtype)
+
+
+def _plus(one: Tensor, factor: Number, other: Tensor, sign: int = 1) -> Tensor:
+    """one ± factor · other, of which torch computes both forms alike."""
+    if isinstance(factor, (int, float)):
+        return one.add(other, alpha=sign * factor)
+    return one.addcmul(_as(factor, one), other, value=sign)
+
+
 # Rules ---------------------------------------------------------------------------------------------------------------
 
 
@@ -106,23 +128,50 @@ class Update:
         step: in the place of the algorithm's own step and its decay; None takes those, which may be axes of a grid.
         clip: directions that are longer are shortened to this length, every run's for itself; None for no clipping.
         schedule: factor of the step by outer iteration.
+
+    Several values of a number, ``SGD([0.1, 0.2])``, are an axis of a grid in ``solve``, called "lower_update.step".
     """
 
-    step: float | None = None
+    #: Numbers that may differ between the runs of a grid.
+    vary: ClassVar[tuple[str, ...]] = ("step", "clip")
+
+    step: Any = None
     _: dataclasses.KW_ONLY
-    clip: float | None = None
+    clip: Any = None
     schedule: Schedule = field(default_factory=constant)
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        if self.step is not None:
-            _number(name, "step", self.step, 0, strict=True)
-        if self.clip is not None:
-            _number(name, "clip", self.clip, 0, strict=True)
+        self._check("step", 0, strict=True)
+        self._check("clip", 0, strict=True)
         if not callable(self.schedule):
-            raise InputError(f"{name}: schedule must be a schedule such as cosine(500), got {self.schedule!r}")
+            raise InputError(
+                f"{type(self).__name__}: schedule must be a schedule such as cosine(500), got {self.schedule!r}"
+            )
 
-    def moved(self, memory: Memory, y: Tensor, step: float | Tensor, direction: Tensor, k: int) -> Moved:
+    def _check(self, name: str, least: float, below: float = math.inf, strict: bool = False) -> None:
+        """Refuse what is neither a number in the range nor several of them, which become a tuple."""
+        value, owner = getattr(self, name), type(self).__name__
+        if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
+            value = tuple(value.tolist() if hasattr(value, "tolist") else value)
+            if not value:
+                raise InputError(f"{owner}: {name} is an empty list; give at least one value")
+            object.__setattr__(self, name, value)
+        for one in value if isinstance(value, tuple) else () if value is None else (value,):
+            _number(owner, name, one, least, below, strict)
+
+    def axes(self) -> dict[str, tuple[float, ...]]:
+        """Numbers of which there are several."""
+        found = {name: getattr(self, name) for name in self.vary}
+        return {name: values for name, values in found.items() if isinstance(values, tuple)}
+
+    def in_rows(self, columns: Mapping[str, Tensor]) -> Self:
+        """The rule with numbers of every run, (runs, 1) in float64; each value has been checked by itself."""
+        found = copy.copy(self)
+        for name, column in columns.items():
+            object.__setattr__(found, name, column)
+        return found
+
+    def moved(self, memory: Memory, y: Tensor, step: Number, direction: Tensor, k: int) -> Moved:
         """The new memory and the new iterate, before any projection.
 
         Args:
@@ -138,11 +187,11 @@ class Update:
         if factor != 1.0:
             step = step * factor
         if self.clip is not None:
-            norm = torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
-            direction = torch.where(norm > self.clip, direction * (self.clip / norm), direction)
+            norm, clip = direction.norm(dim=-1, keepdim=True), _as(self.clip, direction)
+            direction = (direction * (norm.reciprocal() * clip)).where(norm > clip, direction)
         return self.apply(memory, y, step, direction)
 
-    def apply(self, memory: Memory, y: Tensor, step: float | Tensor, direction: Tensor) -> Moved:
+    def apply(self, memory: Memory, y: Tensor, step: Number, direction: Tensor) -> Moved:
         """The rule itself, with the step and the direction that are due."""
         raise NotImplementedError
 
@@ -154,30 +203,37 @@ class SGD(Update):
     b ← μ b + g, and y ← y − step · b; Nesterov's form steps along g + μ b.
     """
 
-    momentum: float = 0.0
+    vary: ClassVar[tuple[str, ...]] = (*Update.vary, "momentum")
+
+    momentum: Any = 0.0
     nesterov: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _number("SGD", "momentum", self.momentum, 0, 1)
-        if self.nesterov and not self.momentum:
+        self._check("momentum", 0, 1)
+        if not isinstance(self.nesterov, bool):
+            raise InputError(f"SGD: nesterov must be True or False, got {self.nesterov!r}")
+        least = min(self.momentum) if isinstance(self.momentum, tuple) else self.momentum
+        if self.nesterov and not least:
             raise InputError("SGD: nesterov=True needs a momentum above 0")
 
-    def apply(self, memory: Memory, y: Tensor, step: float | Tensor, direction: Tensor) -> Moved:
-        if not self.momentum:
-            return {}, descend(y, step, direction)
+    def apply(self, memory: Memory, y: Tensor, step: Number, direction: Tensor) -> Moved:
+        if isinstance(self.momentum, (int, float)) and not self.momentum:
+            return {}, _plus(y, step, direction, -1)
         held = memory.get("momentum")
-        velocity = direction if held is None else torch.add(direction, held, alpha=self.momentum)
-        along = torch.add(direction, velocity, alpha=self.momentum) if self.nesterov else velocity
-        return {"momentum": velocity}, descend(y, step, along)
+        velocity = direction if held is None else _plus(direction, self.momentum, held)
+        along = _plus(direction, self.momentum, velocity) if self.nesterov else velocity
+        return {"momentum": velocity}, _plus(y, step, along, -1)
 
 
 @dataclass(frozen=True)
 class Adam(Update):
     """Adam (Kingma & Ba, ICLR 2015), as ``torch.optim.Adam`` has it."""
 
+    vary: ClassVar[tuple[str, ...]] = (*Update.vary, "eps")
+
     betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    eps: Any = 1e-8
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -186,73 +242,30 @@ class Adam(Update):
             raise InputError(f"{name}: betas must be two numbers, got {self.betas!r}")
         for beta in self.betas:
             _number(name, "betas", beta, 0, 1)
-        _number(name, "eps", self.eps, 0, strict=True)
+        self._check("eps", 0, strict=True)
 
-    def apply(self, memory: Memory, y: Tensor, step: float | Tensor, direction: Tensor) -> Moved:
+    def apply(self, memory: Memory, y: Tensor, step: Number, direction: Tensor) -> Moved:
         first, second = self.betas
-        zero = torch.zeros_like(direction)
+        zero = direction.new_zeros(direction.shape)
         count = memory.get("count", 0) + 1
-        mean = torch.lerp(direction, memory.get("mean", zero), first)
-        square = torch.lerp(direction * direction, memory.get("square", zero), second)
-        size = (square / (1 - second**count)).sqrt() + self.eps
+        mean = direction.lerp(memory.get("mean", zero), first)
+        square = (direction * direction).lerp(memory.get("square", zero), second)
+        size = (square / (1 - second**count)).sqrt() + _as(self.eps, y)
         along = mean / (1 - first**count) / size
-        return {"count": count, "mean": mean, "square": square}, descend(y, step, along)
+        return {"count": count, "mean": mean, "square": square}, _plus(y, step, along, -1)
 
 
 @dataclass(frozen=True)
 class AdamW(Adam):
     """Adam with a weight decay of its own (Loshchilov & Hutter, ICLR 2019): y ← (1 − step · weight_decay) y first."""
 
-    weight_decay: float = 0.01
+    vary: ClassVar[tuple[str, ...]] = (*Adam.vary, "weight_decay")
+
+    weight_decay: Any = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _number("AdamW", "weight_decay", self.weight_decay, 0)
+        self._check("weight_decay", 0)
 
-    def apply(self, memory: Memory, y: Tensor, step: float | Tensor, direction: Tensor) -> Moved:
-        return super().apply(memory, y * (1 - step * self.weight_decay), step, direction)
-
-
-class Moves:
-    """The steps of one outer iteration: plain ones, or those of the algorithm's rules.
-
-    Args:
-        rules: {"upper" | "lower" | "auxiliary": rule or None}.
-        state: the algorithm's, with what rules remember.
-        k: the outer iteration.
-
-    Attributes:
-        carried: what rules remember now: entries of the algorithm's next state.
-    """
-
-    def __init__(self, rules: Mapping[str, Update | None], state: Mapping[str, Any], k: int):
-        self._rules, self._k = rules, k
-        self.carried: dict[str, Any] = {}
-        if rules:
-            self.carried = {key: value for key, value in state.items() if key.startswith(_MARK)}
-
-    def upper(self, x: Tensor, step: float | Tensor, direction: Tensor, name: str = "x") -> Tensor:
-        """The next x, (runs, d_x); ``name`` tells sequences of iterates apart that have one rule."""
-        return self._move("upper", name, x, step, direction)
-
-    def lower(self, y: Tensor, step: float | Tensor, direction: Tensor, name: str = "y") -> Tensor:
-        """The next lower-level iterate, (runs, d_y)."""
-        return self._move("lower", name, y, step, direction)
-
-    def auxiliary(self, z: Tensor, step: float | Tensor, direction: Tensor, name: str = "z") -> Tensor:
-        """The next iterate of the linear system, (runs, d_y)."""
-        return self._move("auxiliary", name, z, step, direction)
-
-    def _move(self, level: str, name: str, y: Tensor, step: float | Tensor, direction: Tensor) -> Tensor:
-        rule = self._rules.get(level)
-        if rule is None:
-            return descend(y, step, direction)
-        mark = f"{_MARK}{level} {name} "
-        held = {key.removeprefix(mark): value for key, value in self.carried.items() if key.startswith(mark)}
-        memory, moved = rule.moved(held, y, step, direction, self._k)
-        self.carried |= {mark + key: value for key, value in memory.items()}
-        return moved
-
-
-#: How entries of a state begin that rules remember.
-_MARK = "update of "
+    def apply(self, memory: Memory, y: Tensor, step: Number, direction: Tensor) -> Moved:
+        return super().apply(memory, y * _as(1 - step * self.weight_decay, y), step, direction)

@@ -58,6 +58,9 @@ class Batch:
         items = self.__dict__.get("items")
         if isinstance(items, Mapping) and name in items:
             return items[name]
+        if isinstance(items, tuple) and name in ("x", "y"):  # which the property could not give
+            has = f"{len(items)} parts" if items else "none, because this level was given no data"
+            raise AttributeError(f"b.{name}: of an item's parts there are {has}")
         raise AttributeError(f"this level's batch has no {name!r}, but b.x, b.y, b[2] or b['key'], and b.index")
 
     def of_run(self, run: int) -> Batch:

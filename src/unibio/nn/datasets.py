@@ -74,7 +74,13 @@ class Points:
 
     def _collated(self, places: Sequence[int]) -> Any:
         """Items as one: a tuple or a dictionary of tensors (size, …)."""
-        items = [self._data[place] for place in places]
+        items = []
+        for place in places:
+            try:
+                items.append(self._data[place])
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}".splitlines()[0]
+                raise InputError(f"{self._key}: its item {place} of {self.size} cannot be had: {said}") from error
         if not isinstance(items[0], (tuple, list, Mapping)):
             items = [(item,) for item in items]
         try:
@@ -82,10 +88,10 @@ class Points:
         except (TypeError, RuntimeError, ValueError, KeyError) as error:
             said = str(error).strip().splitlines()[0]
             raise InputError(f"{self._key}: its items cannot be collated as torch does it: {said}") from error
-        for place, leaf in leaves(batch, "item"):
+        for part, leaf in leaves(batch, "item"):
             if not isinstance(leaf, Tensor):
                 raise InputError(
-                    f"{self._key}: {place} is a {type(leaf).__name__}, and losses of modules take tensors: make "
+                    f"{self._key}: {part} is a {type(leaf).__name__}, and losses of modules take tensors: make "
                     "numbers of it in the data set"
                 )
         return batch if isinstance(batch, Mapping) else tuple(batch)
@@ -101,12 +107,25 @@ def _length(data: Any, key: str) -> int:
             f"{key} is a DataLoader, whose minibatches belong to nobody's seed: give its data set, loader.dataset, and "
             "batch_size= to solve"
         )
-    if isinstance(data, (Iterator, IterableDataset)) or not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+    if isinstance(data, type):
+        raise InputError(f"{key} is the class {data.__name__}; call it: {data.__name__}(…)")
+    parts = list(data.values()) if isinstance(data, Mapping) else list(data) if isinstance(data, tuple) else []
+    if isinstance(data, Mapping) or (parts and all(isinstance(part, (Tensor, np.ndarray)) for part in parts)):
+        raise InputError(
+            f"{key} is a {type(data).__name__}, whose items are no data points: TensorDataset(x, y) makes a data "
+            "set of tensors, and a list of dictionaries one whose items have keys"
+        )
+    indexed = hasattr(data, "__len__") and hasattr(data, "__getitem__")
+    if isinstance(data, (Iterator, IterableDataset)) or not indexed:
         raise InputError(
             f"{key} is a {type(data).__name__}, and must be a map-style data set, with len(data) and data[i]: collect "
             "what an iterator gives in a list, or in a TensorDataset"
         )
-    size = len(data)
+    try:
+        size = len(data)
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"{key} is a {type(data).__name__} without a length: {said}") from error
     if size < 1:
         raise InputError(f"{key} is empty: it has no data points")
     return size

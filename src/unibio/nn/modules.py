@@ -1,4 +1,4 @@
-"""Modules as vectors: their parameters in a row, and modules again with the parameters of a row."""
+"""The modules of both levels together: losses and metrics of vectors, evaluated with modules."""
 
 from __future__ import annotations
 
@@ -14,93 +14,12 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from unibio.errors import InputError
 from unibio.nn.batch import Batch
+from unibio.nn.flat import Flat
+from unibio.nn.stored import Stored
+from unibio.tensorfile import short_of_memory
 
 #: What happens to buffers, and with it the mode of the modules.
-BUFFERS = ("frozen", "batch")
-
-
-class Flat:
-    """A module whose trainable parameters are a vector, in the order of ``named_parameters``.
-
-    The module is copied; the caller's is never written into. Parameters that require no gradient stay as they are.
-
-    Args:
-        module: the module.
-        role: "upper" or "lower".
-
-    Raises:
-        InputError: it is no module, has no trainable or uninitialised parameters, lies on two devices, or mixes types.
-    """
-
-    def __init__(self, module: Any, role: str):
-        if not isinstance(module, nn.Module):
-            what = f"the class {module.__name__}" if isinstance(module, type) else f"a {type(module).__name__}"
-            raise InputError(f"{role} must be an nn.Module, got {what}")
-        who = f"{role} ({type(module).__name__})"
-        tensors = dict(module.named_parameters()) | dict(module.named_buffers())
-        if any(nn.parameter.is_lazy(t) for t in tensors.values()):
-            raise InputError(f"{who} has parameters without a shape: call it once on a batch, and they have one")
-        self.names = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
-        if not self.names:
-            raise InputError(f"{who} has no parameters that require gradients: there is nothing to learn on this level")
-        devices = sorted({str(t.device) for t in tensors.values()})
-        if len(devices) > 1:
-            raise InputError(f"{who} lies on {' and '.join(devices)}: bring all of it to one device by .to(device)")
-        types = sorted({str(tensors[name].dtype) for name in self.names})
-        if len(types) > 1 or not tensors[self.names[0]].is_floating_point():
-            raise InputError(
-                f"{who} has parameters of {' and '.join(types)}: give it one real floating type by .to(dtype)"
-            )
-        try:
-            self.module = copy.deepcopy(module).requires_grad_(requires_grad=False)
-        except (RuntimeError, TypeError) as error:
-            raise InputError(f"{who} cannot be copied: {str(error).strip().splitlines()[0]}") from error
-        self.module.zero_grad(set_to_none=True)
-        self.trainable = {name: parameter.requires_grad for name, parameter in module.named_parameters()}
-        self.training = {name: part.training for name, part in module.named_modules()}
-        self.shapes = [tensors[name].shape for name in self.names]
-        self.sizes = [shape.numel() for shape in self.shapes]
-        self._held: dict[tuple[torch.dtype, torch.device], dict[str, Tensor]] = {}
-
-    def vector(self) -> Tensor:
-        """The parameters, (d,)."""
-        parameters = dict(self.module.named_parameters())
-        return torch.cat([parameters[name].detach().reshape(-1) for name in self.names])
-
-    def tensors(self, vector: Tensor) -> dict[str, Tensor]:
-        """A vector's parameters by their names, as views."""
-        parts = vector.split(self.sizes)
-        return {name: part.view(shape) for name, part, shape in zip(self.names, parts, self.shapes, strict=True)}
-
-    def constants(self, like: Tensor) -> dict[str, Tensor]:
-        """Buffers and parameters that stay, of a vector's type and on its device."""
-        key = (like.dtype, like.device)
-        if key not in self._held:
-            rest = {**dict(self.module.named_parameters()), **dict(self.module.named_buffers())}
-            self._held[key] = {
-                name: (t.to(like.device, like.dtype) if t.is_floating_point() else t.to(like.device)).detach()
-                for name, t in rest.items()
-                if name not in self.names
-            }
-        return self._held[key]
-
-    def load(self, module: nn.Module, vector: Tensor) -> None:
-        """Give a copy of the module the parameters of a vector, and the buffers that the module has."""
-        with torch.no_grad():
-            kept = {**dict(self.module.named_parameters()), **dict(self.module.named_buffers())}
-            new = {**kept, **self.tensors(vector)}
-            for name, tensor in {**dict(module.named_parameters()), **dict(module.named_buffers())}.items():
-                tensor.copy_(new[name])
-
-    def built(self, vector: Tensor) -> nn.Module:
-        """A module with the parameters of a vector; its type, device and mode are those of the caller's module."""
-        module = copy.deepcopy(self.module)
-        self.load(module, vector)
-        for name, parameter in module.named_parameters():
-            parameter.requires_grad_(self.trainable[name])
-        for name, part in module.named_modules():
-            part.training = self.training[name]
-        return module
+BUFFERS = ("frozen", "batch", "lower_steps")
 
 
 class _Both(nn.Module):
@@ -141,14 +60,17 @@ class Pair:
         if buffers is None and matters:
             raise InputError(
                 f"buffers must be said, because {', '.join(matters)} depends on the mode: buffers='frozen' evaluates "
-                "as after .eval(), 'batch' as after .train(), with the minibatch's statistics and with dropout"
+                "as after .eval(), 'batch' as after .train(), with the minibatch's statistics and with dropout, "
+                "'lower_steps' likewise, and lower steps store the statistics"
             )
-        self.random = buffers == "batch"
+        self.random = buffers in ("batch", "lower_steps")
         for one in (upper, lower):
             one.module.train(self.random)
         self._metrics = copy.deepcopy(upper.module).eval(), copy.deepcopy(lower.module).eval()
+        self.stored = Stored(upper, lower) if buffers == "lower_steps" else None
         for part in (part for one in self._metrics for part in one.modules()):
-            part.training = self.random and isinstance(part, _NormBase)  # statistics that nobody stored say nothing
+            # Statistics that nobody stored say nothing.
+            part.training = buffers == "batch" and isinstance(part, _NormBase)
 
     def loss(self, function: Callable[..., Any], role: str) -> Callable[[Tensor, Tensor, Batch], Tensor]:
         """A loss of modules, (upper, lower, batch) -> scalar, as a function of vectors and one run's batch."""
@@ -175,18 +97,29 @@ class Pair:
 
         return value
 
-    def view(self, role: str, vector: Tensor) -> nn.Module:
-        """The module of a level with the parameters of a vector, (d,)."""
-        return (self.upper if role == "upper" else self.lower).built(vector)
+    def view(self, role: str, vector: Tensor, buffers: Tensor | None = None) -> nn.Module:
+        """The module of a level with the parameters of a vector, (d,), and stored buffers, (b,)."""
+        stored = {} if buffers is None or self.stored is None else self.stored.tensors(buffers)
+        return (self.upper if role == "upper" else self.lower).built(vector, stored.get(role))
 
-    def measure(self, metrics: Mapping[str, Callable[..., Any]], x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def measure(
+        self, metrics: Mapping[str, Callable[..., Any]], x: Tensor, y: Tensor, buffers: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Metrics of modules for every run: x (runs, d_x), y (runs, d_y) to (runs,) each, in float64."""
         found: dict[str, list[float]] = {name: [] for name in metrics}
-        for one, other in zip(x, y, strict=True):
-            for flat, module, vector in zip((self.upper, self.lower), self._metrics, (one, other), strict=True):
-                flat.load(module, vector)
+        for run, point in enumerate(zip(x, y, strict=True)):
+            stored = {} if buffers is None or self.stored is None else self.stored.tensors(buffers[run])
+            for role, module, vector in zip(("upper", "lower"), self._metrics, point, strict=True):
+                (self.upper if role == "upper" else self.lower).load(module, vector, stored.get(role))
             for name, metric in metrics.items():
-                value = metric(*self._metrics)
+                try:
+                    value = metric(*self._metrics)
+                except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+                    if short_of_memory(error):
+                        raise
+                    said = f"{type(error).__name__}: {error}".splitlines()[0]
+                    kinds = " and ".join(sorted({str(p.dtype) for m in self._metrics for p in m.parameters()}))
+                    raise InputError(f"metrics: {name!r} fails on modules of {kinds}: {said}") from error
                 try:
                     found[name].append(float(value))
                 except (TypeError, ValueError, RuntimeError):

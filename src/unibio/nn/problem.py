@@ -14,10 +14,8 @@ from unibio.core.streams import Draw
 from unibio.errors import InputError
 from unibio.nn.batch import Batch, seeded
 from unibio.nn.datasets import Points, seeds
-from unibio.nn.modules import Flat, Pair
-
-#: Data points that an algorithm's settings are checked on at the start.
-DIAGNOSED = 100
+from unibio.nn.flat import Flat
+from unibio.nn.modules import Pair
 
 
 def module_problem(
@@ -35,7 +33,7 @@ def module_problem(
     buffers: str | None = None,
     exponent: float = 2,
     weighted: Callable[[Batch], Tensor | None] | None = None,
-    diagnosed: int | None = DIAGNOSED,
+    diagnosed: int | str | None = "minibatch",
     vectorised: bool = False,
     name: str = "modules",
 ) -> Problem:
@@ -61,10 +59,13 @@ def module_problem(
         averaged: names of metrics that are averaged over every iteration.
         buffers: "frozen" evaluates modules as after ``.eval()``, so that nothing is dropped and stored statistics are
             used; "batch" as after ``.train()``, with the statistics of the minibatch, of which nothing is stored, and
-            with dropout masks that belong to the sample. Has to be said where layers tell the difference.
+            with dropout masks that belong to the sample; "lower_steps" computes the same, and every lower step stores
+            the statistics of its minibatch, for metrics and results, which then are in evaluation mode. It costs a
+            forward pass a lower step. Has to be said where layers tell the difference.
         exponent: p of the lower level's uniform convexity.
         weighted: as in :class:`~unibio.core.problem.Problem`; in hyper-cleaning ``lambda b: b.index``.
-        diagnosed: data points that an algorithm's settings are checked on at the start; None for all.
+        diagnosed: data points that an algorithm's settings are checked on at the start, by up to a hundred
+            Hessian–vector products: by default as many as a minibatch has, and at most 100; None for all.
         vectorised: compute the runs of a grid at once by ``torch.func.vmap``, which is faster for small modules and
             not possible for all; their numbers then agree with those of single runs up to rounding. By default runs are
             computed one after another, which works for every module, and are equal to single ones to the last bit.
@@ -80,23 +81,29 @@ def module_problem(
             "upper and lower have parameters in common, and each must belong to one level: give one a copy"
         )
     if vectorised and pair.random:
-        raise InputError("vectorised=True computes modules in evaluation mode only: leave it out with buffers='batch'")
+        raise InputError(
+            f"vectorised=True computes modules in evaluation mode only: leave it out with buffers={buffers!r}"
+        )
     points = {
         role: None if data is None else Points(data, role)
         for role, data in (("upper", upper_data), ("lower", lower_data))
     }
-    losses = {}
+    losses, plain = {}, {}
     for role, function in (("upper", upper_loss), ("lower", lower_loss)):
         if not callable(function):
             raise InputError(f"{role}_loss must be a function of (upper, lower, batch), got {function!r}")
         value = pair.loss(with_sample(function, f"{role}_loss"), role)
         losses[role] = value if vectorised else _one_by_one(value)
+        plain[role] = with_sample(function, f"{role}_loss")
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise InputError(f"metrics must be {{name: function of (upper, lower)}}, got {metrics!r}")
     for key, metric in (metrics or {}).items():
         if not callable(metric):
             raise InputError(f"metrics: {key!r} must be a function of (upper, lower), got {metric!r}")
     starts = pair.upper.vector(), pair.lower.vector()
     _check_tasks(tasks, restart, starts, upper_data is not None or lower_data is not None)
-    return Problem(
+    stored = pair.stored
+    made = Problem(
         losses["upper"],
         losses["lower"],
         exponent=exponent,
@@ -113,9 +120,13 @@ def module_problem(
         start=starts,
         like=starts[1],
         view=pair.view,
+        buffers=None if stored is None else stored.stepping(plain["lower"]),
         batched=not vectorised,
         name=name,
     )
+    if stored is not None:
+        stored.check_unread(plain, {role: made.probed(role, [0], starts[1]) for role in plain})
+    return made
 
 
 def _one_by_one(value: Callable[[Tensor, Tensor, Batch], Tensor]) -> Callable[[Tensor, Tensor, Batch], Tensor]:
@@ -175,4 +186,4 @@ def _check_tasks(tasks: Any, restart: Any, starts: tuple[Tensor, Tensor], data: 
 
 
 def _metrics(pair: Pair, metrics: Mapping[str, Callable[[Any, Any], Any]]) -> Metrics:
-    return lambda x, y: pair.measure(metrics, x, y)
+    return lambda x, y, *buffers: pair.measure(metrics, x, y, *buffers)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from unibio.core.rule_settings import KEYS
 from unibio.errors import InputError, unknown
 from unibio.simulation.values import MOST_RUNS, axis, number_of, seed_axis
 
@@ -29,7 +30,7 @@ def axes_of(grid: Mapping[str, Any], seed: int) -> dict[str, list[Any]]:
         if key in ("problem", "algorithm"):
             if value is not None and not isinstance(value, Mapping):
                 raise InputError(f"grid.{key} = {value!r} names no parameter; write grid.{key}.PARAMETER=[A,B]")
-            for name, values in (value or {}).items():
+            for name, values in _leaves(value or {}):
                 axes[f"{key}.{name}"] = _numbers(f"grid.{key}.{name}", values)
         elif key == "seed":
             axes["seed"] = _seeds(value, seed)
@@ -37,6 +38,15 @@ def axes_of(grid: Mapping[str, Any], seed: int) -> dict[str, list[Any]]:
             raise unknown("key in grid", key, ("seed", "problem", "algorithm"))
     # A curve's runs lie together.
     return {key: axes[key] for key in sorted(axes, key=lambda k: k == "seed")}
+
+
+def _leaves(section: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Parameters and their values, the numbers of an update rule as "lower_update.step"."""
+    for name, values in section.items():
+        if name in KEYS and isinstance(values, Mapping):
+            yield from ((f"{name}.{number}", some) for number, some in values.items())
+        else:
+            yield name, values
 
 
 def _seeds(value: Any, first: int) -> list[int]:

@@ -117,6 +117,8 @@ def _unknown_key(override: Override, config: DictConfig) -> InputError:
             return InputError(f"{text}: {path} has no keys; it is one value, {path}=VALUE")
         at = below
     first = key.split(".")[0]
+    if path.startswith("algorithm.") and path.endswith("_update"):
+        return InputError(f"{text}: there is no {key} yet; a plus adds it: +{text}")
     if first in ("grid", "targets") and "." in key and part != first:
         accepted = ("seed", "problem", "algorithm")
         if path == "grid" and part not in accepted:

@@ -90,8 +90,11 @@ def expand(overrides: Sequence[str], compose_one: Compose) -> list[Job]:
     typed_here = {o.key_or_group for o in given}
     swept = read([f"{key!s}={value}" for key, value in params.items() if str(key).lstrip("+") not in typed_here])
     swept += [o for o in given if o.is_sweep_override()]
+    named_here = [override.key_or_group for override in (*given, *swept)]
     if not swept:
-        return [_checked(named(base))]
+        job = _checked(named(base))
+        job.check_given(named_here)
+        return [job]
     total = math.prod(len(values_of(override)) for override in swept)
     if total > MOST:
         keys = ", ".join(override.key_or_group for override in swept)
@@ -106,6 +109,7 @@ def expand(overrides: Sequence[str], compose_one: Compose) -> list[Job]:
             bases[chosen] = Varying(schema.own(compose_one([*fixed, *chosen])))
         rest = [one for one in combination if one.get_key_element() not in groups]
         job = _checked(named(bases[chosen].plain(rest)))
+        job.check_given(named_here)
         if job.name in jobs:
             first, second = (
                 typed(" ".join(one.input_line or "" for one in of)) for of in (words[job.name], combination)

@@ -79,7 +79,8 @@ def divided(job: Job) -> list[range]:
     device = torch.device("cpu")
     with clean(job.dtype, device), torch.no_grad():
         problem, _, x, y, _ = prepared(job, device, range(1))
-        count = len((problem.metrics or default_metrics(problem))(x, y)) + len(problem.averaged)
+        metrics = default_metrics(problem) if problem.metrics is None else problem.measured
+        count = len(metrics(x, y)) + len(problem.averaged)
     needed = per_run(settings, len(job.axes), count, (x.shape[1], y.shape[1]), x.element_size())
     number = min(runs, -(-runs // max(1, min(PART_RUNS, PART_BYTES // needed))))
     bounds = [runs * k // number for k in range(number + 1)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -19,6 +19,9 @@ from omegaconf import DictConfig
 
 from unibio import registry
 from unibio.core.parameters import Configured, declared
+from unibio.core.rule_checks import check_once, check_rule
+from unibio.core.rule_settings import KEYS, rules_of, settings_of
+from unibio.core.rules import LEVELS
 from unibio.data.settings import DataSettings
 from unibio.errors import InputError, unknown
 from unibio.pipeline.axes import axes_of
@@ -57,13 +60,30 @@ class Job:
     def algorithm(self) -> Algorithm:
         """The algorithm, likewise."""
         made: Algorithm = _create(registry.algorithm_class, self.config, "algorithm")
-        return made
+        rules: dict[str, Any] = dict(rules_of(self.config["algorithm"]))
+        return dataclasses.replace(made, **rules) if rules else made
 
     @property
     def modules(self) -> list[str]:
         """The modules whose code, with all that they import, computes it."""
         named = [registry.declared(role, self.config[role]["name"]).__module__ for role in ("problem", "algorithm")]
         return sorted({"unibio.simulation.rows", *named})
+
+    def check_given(self, keys: Iterable[str]) -> None:
+        """Refuse a step that is given twice: by a parameter, even at its default, and by an update rule's own.
+
+        Args:
+            keys: of the configuration that somebody gave.
+
+        Raises:
+            InputError: naming both.
+        """
+        rules = rules_of(self.config["algorithm"])
+        if rules:
+            names = [key.removeprefix("algorithm.") for key in keys if key.startswith("algorithm.")]
+            algorithm = registry.declared("algorithm", self.config["algorithm"]["name"])
+            for level in LEVELS:
+                check_once(algorithm, level, rules.get(f"{level}_update"), names)
 
     def check(self) -> None:
         """What only problem and algorithm themselves know of their parameters and of the axes.
@@ -154,14 +174,19 @@ def named(config: DictConfig | Mapping[str, Any]) -> Job:
     _check_values(plain)
     _check_targets(plain["targets"], problem)
     Settings(plain["steps"], plain["budget"], plain["log_points"], plain["targets"], epochs=plain["epochs"])
+    rules = rules_of(plain["algorithm"])
+    for level in LEVELS:
+        if f"{level}_update" in rules:
+            check_rule(algorithm, level, rules[f"{level}_update"])
     axes = axes_of(plain["grid"], seed_of(plain["seed"]))
     job = Job(axes, plain)
-    columns = [key.split(".")[-1] for key in axes]
+    columns = [key.split(".", 1)[-1] for key in axes]
     for column in columns:
         if columns.count(column) > 1:
             raise InputError(f"grid: two axes are called {column}; one job can vary only one of them")
     plain["grid"] = axes
     plain["problem"], plain["algorithm"] = _resolved(problem), _resolved(algorithm)
+    plain["algorithm"] |= {key: settings_of(rule) for key, rule in rules.items()}
     plain["data_hash"] = job.problem.fingerprint() if plain["data"] is not None or _has_data(problem) else None
     return job
 
@@ -228,6 +253,8 @@ def _check_values(plain: Mapping[str, Any]) -> None:
 def _create(find: Any, config: Mapping[str, Any], role: str) -> Any:
     values = dict(config.get(role) or {})
     name = values.pop("name", None)
+    if role == "algorithm":
+        values = {key: value for key, value in values.items() if key not in KEYS}
     if not isinstance(name, str):
         raise InputError(f"{role} is missing; choose one with {role}=NAME (unibio list shows the names)")
     kinds = tuple((key, type(value), value) for key, value in values.items())  # True, 1 and 1.0 are equal

@@ -16,6 +16,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from unibio.core.parameters import PER_RUN, Configured, declared, kinds
+from unibio.core.rule_settings import KEYS
 from unibio.core.schedules import scheduled
 from unibio.data.settings import DataSettings
 from unibio.errors import InputError, unknown
@@ -132,12 +133,14 @@ def _scheduled(quantity: str, schedule: Mapping[str, Any]) -> Any:
 
 @cache
 def _schema(cls: type[Configured]) -> type:
-    """A structured config of a class's parameters: the name, and every parameter with its type."""
+    """A structured config of a class's parameters: the name, every parameter with its type, an algorithm's rules."""
     types = kinds(cls)
     fields: list[Any] = [("name", str, field(default=cls.name))]
     for spec in declared(cls):
         kind = float if types[spec.name] == PER_RUN else types[spec.name]
         fields.append((spec.name, kind, field(default=spec.default)))
+    if cls.role == "algorithm":
+        fields += [(key, Any, field(default=None)) for key in KEYS]
     return dataclasses.make_dataclass(f"{cls.__name__}Schema", fields)
 
 

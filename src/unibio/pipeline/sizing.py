@@ -155,7 +155,7 @@ def measure(job: Job, periods: int = 2) -> Size:
         iteration = (clock(device) - began) / count
         after, began = _spent(oracle, period + count), clock(device)
         if problem.metrics is not None:
-            problem.metrics(state["x"], state["y"])
+            problem.measured(state["x"], state["y"])
         evaluation = clock(device) - began
     each = {name: (spent - before[name]) / count for name, spent in after.items()}
     epochs = None if config["epochs"] is None else config["epochs"] * (problem.size_lower or math.inf)

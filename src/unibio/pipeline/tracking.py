@@ -211,7 +211,7 @@ def curves(record: Record, most: int, rows: int | None = ROWS) -> list[Curve]:
 
 def axes_of(config: Mapping[str, Any]) -> list[str]:
     """The columns that tell a job's curves apart."""
-    return [key.split(".")[-1] for key in config["grid"] if key != "seed"]
+    return [key.split(".", 1)[-1] for key in config["grid"] if key != "seed"]
 
 
 def numbered(runs: pd.DataFrame, axes: list[str]) -> tuple[list[dict[str, Any]], pd.Series]:

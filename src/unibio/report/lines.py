@@ -17,6 +17,7 @@ import pandas as pd
 from unibio.errors import InputError, unknown
 from unibio.quantiles import quartiles, worst
 from unibio.store.records import Record
+from unibio.store.show import flat
 from unibio.studies.common.curves import Array, by_cell
 from unibio.studies.common.evidence import method
 
@@ -88,9 +89,10 @@ def of_record(record: Record, **more: Any) -> Source:
     config = record.config
     settings: dict[str, Any] = {"problem": config["problem"]["name"], "algorithm": method(record), **more}
     for role in ("problem", "algorithm"):
-        settings |= {f"{role}.{key}": value for key, value in config[role].items() if key != "name"}
+        own = flat({role: config[role]})
+        settings |= {key: value for key, value in own.items() if key != f"{role}.name"}
     settings |= {key: config.get(key) for key in ("steps", "budget", "epochs", "dtype") if config.get(key) is not None}
-    axes = {key: key.split(".")[-1] for key in config.get("grid") or {} if key != "seed"}
+    axes = {key: key.split(".", 1)[-1] for key in config.get("grid") or {} if key != "seed"}
     runs = record.runs.reset_index(drop=True)
     return Source(record.name, settings, axes, runs, record.history, _metrics(record.history))
 

@@ -46,7 +46,7 @@ def grid_of(axes: Mapping[str, Sequence[Any]], rows: range | None = None) -> pd.
 
 def table_of(axes: Mapping[str, Sequence[Any]], rows: range | None = None) -> pd.DataFrame:
     """The product of a configuration's axes, "seed", "problem.NAME" or "algorithm.NAME", in columns called NAME."""
-    return grid_of({key.split(".")[-1]: values for key, values in axes.items()}, rows)
+    return grid_of({key.split(".", 1)[-1]: values for key, values in axes.items()}, rows)
 
 
 def specs_of(
@@ -76,8 +76,8 @@ def check_axes(spec: Configured, names: Iterable[str]) -> None:
     Raises:
         InputError: a parameter that is unknown, or static: it decides the program, not the numbers in it.
     """
-    batchable = spec.per_run()
-    fields = [f.name for f in declared(spec)]
+    batchable = spec.can_vary()
+    fields = [f.name for f in declared(spec)] + [name for name in batchable if "." in name]
     for name in names:
         if name not in fields:
             raise unknown(f"parameter of {spec.role} {spec.name},", name, fields)
@@ -96,11 +96,24 @@ def with_rows(spec: SpecT, names: Iterable[str], grid: pd.DataFrame, like: Tenso
     """
     names = list(names)
     check_axes(spec, names)
-    columns = {}
+    columns: dict[str, Any] = {}
     for name in names:
         try:
             values = grid[name].to_numpy(dtype=float)
         except (TypeError, ValueError) as error:
             raise InputError(f"{spec.role}.{name} must be numbers to be an axis, got {list(grid[name])}") from error
-        columns[name] = torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]
+        if "." in name:
+            columns |= _rule_in_rows(spec, name, values, columns, like)
+        else:
+            columns[name] = torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]
     return dataclasses.replace(spec, **columns)
+
+
+def _rule_in_rows(spec: Any, name: str, values: np.ndarray, columns: Mapping[str, Any], like: Tensor) -> dict[str, Any]:
+    """{"lower_update": the rule with a number in rows}, for a name like "lower_update.step"."""
+    key, _, number = name.partition(".")
+    rule = columns.get(key, getattr(spec, key))
+    for value in dict.fromkeys(values.tolist()):
+        dataclasses.replace(getattr(spec, key), **{number: value})  # which the rule checks
+    # In float64, whatever the iterates are: see unibio.core.rules.
+    return {key: rule.in_rows({number: torch.tensor(values, dtype=torch.float64, device=like.device)[:, None]})}

@@ -52,6 +52,7 @@ def simulate(
     metrics: Metrics | None = None,
     on_log: OnLog | None = None,
     returning: bool = False,
+    announce: Callable[[str], None] | None = None,
     on_save: Callable[[Callable[[], pd.DataFrame]], None] | None = None,
 ) -> Trajectories:
     """Run one batch to its end, or its first iterations.
@@ -72,6 +73,7 @@ def simulate(
             False the batch stops, as if ``should_stop`` had said so.
         returning: whoever stops the batch gets what there is, with the status "interrupted", and no exception; the
             checkpoint is written at the end, too, so that the same call gives the same result at once.
+        announce: called, in a line, before settings are looked at on more than somebody has asked for.
         on_save: called after every checkpoint with what makes the history that it holds, in a table.
 
     Raises:
@@ -88,7 +90,7 @@ def simulate(
             on_save(loop.history)
 
     try:
-        loop.start(should_stop)
+        loop.start(should_stop, announce)
     except Interrupted:
         if returning:
             return loop.finish(interrupted=True)
@@ -137,6 +139,12 @@ class Loop:
         self.seeds = [int(seed) for seed in seeds]
         self.streams = Streams(self.seeds, x.device, x.dtype)
         self.oracle = Oracle(problem, self.streams, batch_size)
+        if problem.buffers is not None and not algorithm.settles:
+            raise InputError(
+                f"buffers: algorithm {algorithm.name!r} does not tell of its lower steps, and statistics that are "
+                "stored cannot follow them; take unibio_plain, stocbio or soba, or a problem with buffers='batch' or "
+                "'frozen'. An algorithm of your own takes its lower steps by self.moves and names \"lower\" in updates"
+            )
         self.metrics = problem.metrics or metrics or default_metrics(problem)
         self.length, iterations = self.plan(s)
         self.marks = 0  # parts of the epochs that are logged already
@@ -154,6 +162,8 @@ class Loop:
         self.stopped_at = torch.full((len(seeds),), -1, dtype=torch.int64)
         self.sizes = remarks.sizes(x, y)  # of the start, wherever the run is taken up
         self.final = {"x": x.clone(), "y": y.clone()}
+        if self.oracle.held is not None:
+            self.final["buffers"] = self.oracle.held.values.clone()
         self.iteration = self.resumed_from = 0
         self.seconds = 0.0
         self.state: dict[str, Any] = {"x": x, "y": y}
@@ -172,7 +182,7 @@ class Loop:
             )
         return (math.inf if s.steps is None else s.steps), [0]
 
-    def start(self, should_stop: Callable[[], bool] | None) -> None:
+    def start(self, should_stop: Callable[[], bool] | None, announce: Callable[[str], None] | None = None) -> None:
         """Resume from the checkpoint, or initialise the algorithm (whose warm start belongs to iteration 0's cost).
 
         Raises:
@@ -189,9 +199,18 @@ class Loop:
             if should_stop is not None and should_stop():
                 raise Interrupted("stopped at iteration 0")
 
+        said = self.look() if announce is not None else None
+
+        def begin() -> None:
+            nonlocal said
+            ask()
+            if said is not None and announce is not None:
+                announce(said)
+                said = None
+
         ask()
         looking = self.looking()
-        self.oracle.before_call = looking.before_call = ask
+        self.oracle.before_call, looking.before_call = ask, begin
         began = clock(self.streams.device)
         with torch.no_grad():
             self.state = self.algorithm.init(self.oracle, self.state["x"], self.state["y"])
@@ -206,7 +225,18 @@ class Loop:
 
     def looking(self) -> Oracle:
         """An oracle that counts for nobody, on the data points that settings are checked on."""
-        return Oracle(self.problem, self.streams, self.problem.diagnosed)
+        return Oracle(self.problem, self.streams, self.problem.looked_at(self.oracle.batch_size))
+
+    def look(self) -> str | None:
+        """What the look at settings costs, in a line; None where somebody has said so, or it is cheap."""
+        size, batch_size = self.problem.size_lower, self.oracle.batch_size
+        points = self.problem.looked_at(batch_size)
+        said = f"the settings of {self.algorithm.name} are looked at first, by up to a hundred Hessian–vector products"
+        if self.problem.diagnosed == "minibatch" and size is not None and points is not None and points < size:
+            return f"{said} on {points} of {size} data points; diagnosed=None of the problem takes all"
+        if self.problem.diagnosed is None and size is not None and batch_size is not None and batch_size < size:
+            return f"{said} on all {size} data points; diagnosed={batch_size} of the problem takes a minibatch"
+        return None
 
     def ask_vanishing(self, oracle: Oracle, x: Tensor, y: Tensor) -> None:
         """Ask, once, whether the problem's ``vanishing_hessian`` is meant as it is."""
@@ -225,7 +255,7 @@ class Loop:
     def advance(self) -> None:
         """One iteration, and the look at where it led."""
         began = clock(self.streams.device)
-        before = self.state["x"], self.state["y"]
+        before = self.point()
         self.oracle.iteration = self.iteration
         with torch.no_grad():
             if self.problem.restart is not None:
@@ -242,6 +272,11 @@ class Loop:
         self.check_state()
         self.observe(before)
 
+    def point(self) -> dict[str, Tensor]:
+        """Where the runs are: x, y, and what is stored along with y."""
+        held = self.oracle.held
+        return {"x": self.state["x"], "y": self.state["y"]} | ({} if held is None else {"buffers": held.values})
+
     def check_state(self) -> None:
         """Refuse iterates of another shape or type than the start's, which broadcasting makes of a wrong derivative."""
         for name in ("x", "y"):
@@ -253,7 +288,7 @@ class Loop:
                     "and per-run parameters must keep to (runs, d), (runs,) and (runs, 1), and to the start's dtype"
                 )
 
-    def observe(self, before: tuple[Tensor, Tensor] | None = None) -> None:
+    def observe(self, before: Mapping[str, Tensor] | None = None) -> None:
         """Log the current iterate; freeze rows that have diverged at it or have spent their budget on it.
 
         Each row for itself: where random lengths make rows cost differently, a row's end must not depend on others.
@@ -273,7 +308,7 @@ class Loop:
         ends = _some(diverged) or _some(spent)
         if diverged is not None and _some(diverged):
             self.diverged |= diverged
-            self.freeze(diverged, *(before if before is not None else (self.final["x"], self.final["y"])))
+            self.freeze(diverged, before if before is not None else self.final)
         last = ends or not self.unfinished()
         if last and not due:
             with torch.no_grad():
@@ -284,7 +319,7 @@ class Loop:
             said = self.on_log(self.recorder.latest(self.frozen))
             self.told_to_stop |= isinstance(said, (bool, np.bool_)) and not said
         if spent is not None and _some(spent):
-            self.freeze(spent, x, y)
+            self.freeze(spent, self.point())
 
     def out_of_budget(self) -> Tensor:
         """Rows (bool, (runs,)) that may not start another iteration."""
@@ -317,9 +352,10 @@ class Loop:
         before, self.marks = self.marks, int(self.epochs_done() / s.epochs * (s.log_points - 1))
         return self.marks > before
 
-    def freeze(self, rows: Tensor, x: Tensor, y: Tensor) -> None:
-        """End rows (bool, (runs,)) here, with their rows of x and y as the result."""
-        self.final["x"][rows], self.final["y"][rows] = x[rows], y[rows]
+    def freeze(self, rows: Tensor, point: Mapping[str, Tensor]) -> None:
+        """End rows (bool, (runs,)) here, with their rows of a point as the result."""
+        for name, values in self.final.items():
+            values[rows] = point[name][rows]
         self.stopped_at[rows.cpu()] = self.iteration
         self.frozen |= rows
         self.all_frozen = bool(self.frozen.all())
@@ -330,7 +366,11 @@ class Loop:
         if not due and not self.recorder.averaged:
             return {}
         with unwritten("metrics", {"x": x, "y": y}, self.iteration == 0):
-            metrics = self.metrics(x, y)
+            held = self.oracle.held
+            if held is None or self.problem.metrics is None:
+                metrics = self.metrics(x, y)
+            else:
+                metrics = self.problem.measured(x, y, held.values)
             self.recorder.check_names(metrics)
             return {name: metrics[name] for name in (metrics if due else self.recorder.averaged)}
 
@@ -347,8 +387,8 @@ class Loop:
         active = ~self.frozen
         if interrupted:
             self.log_here()
-        for name in ("x", "y"):
-            self.final[name][active] = self.state[name][active]
+        for name, values in self.point().items():
+            self.final[name][active] = values[active]
         self.stopped_at[active.cpu()] = self.iteration
         # One that goes on has its row here only if due.
         ends = self.stopped_at + (active.cpu() & (self.unfinished() and not interrupted))
@@ -361,10 +401,11 @@ class Loop:
         with torch.no_grad():
             self.ask_vanishing(self.looking(), self.final["x"], self.final["y"])
         self.remark(remarks.undefined(history, status))
-        self.remark(remarks.grown(self.sizes, remarks.sizes(**self.final), status))
+        self.remark(remarks.grown(self.sizes, remarks.sizes(self.final["x"], self.final["y"]), status))
         return Trajectories(
             x=self.final["x"],
             y=self.final["y"],
+            buffers=self.final.get("buffers"),
             status=status,
             stopped_at=self.stopped_at.tolist(),
             history=history,

@@ -78,7 +78,9 @@ def simulated(batch: Batch, device: torch.device, settings: Settings, **asked: A
     """
     with clean(batch.dtype, device):
         problem, algorithm, x, y, seeds = beginning(batch, device)
-        check_names(problem.metrics, x, y, [key.split(".")[-1] for key in batch.axes])
+        check_names(
+            None if problem.metrics is None else problem.measured, x, y, [key.split(".", 1)[-1] for key in batch.axes]
+        )
         return simulate(problem, algorithm, x, y, seeds=seeds, settings=settings, **asked)
 
 

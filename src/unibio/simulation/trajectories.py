@@ -18,7 +18,10 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Trajectories:
-    """A finished batch. Rows are runs; ``stopped_at`` is the iteration each ended at."""
+    """A finished batch. Rows are runs; ``stopped_at`` is the iteration each ended at.
+
+    ``buffers`` is what the problem stored along with y, (runs, b); None where it stores nothing.
+    """
 
     x: Tensor
     y: Tensor
@@ -30,3 +33,4 @@ class Trajectories:
     seconds: float
     diagnosis: Diagnosis
     resumed_from: int
+    buffers: Tensor | None = None

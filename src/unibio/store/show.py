@@ -52,7 +52,7 @@ def find_record(root: Path, name: str) -> Record:
 
 def axes_of(record: Record) -> list[str]:
     """The columns that tell a record's curves apart: its grid's axes but the seeds."""
-    return [key.split(".")[-1] for key in record.config.get("grid", {}) if key != "seed"]
+    return [key.split(".", 1)[-1] for key in record.config.get("grid", {}) if key != "seed"]
 
 
 def metrics_of(record: Record) -> list[str]:

@@ -181,7 +181,7 @@ def noisy(record: Record, cell: Mapping[str, Any] | None = None) -> bool:
 
 def axes(record: Record) -> list[str]:
     """Names of the batch axes other than the seed, as columns of ``history`` and ``runs`` are called."""
-    names = [key.split(".")[-1] for key in record.config.get("grid") or {}]
+    names = [key.split(".", 1)[-1] for key in record.config.get("grid") or {}]
     return [name for name in names if name != "seed"]
 
 
