@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from unibio import InputError, Result, solve
 from unibio.nn import Batch, module_problem
+from unibio.simulation import loop
 
 N, BATCH = 24, 8
 
@@ -200,8 +201,16 @@ def test_where_vectorising_cannot_be_one_line_says_why() -> None:
     [("minibatch", BATCH, rf"on {BATCH} of {N} data points; diagnosed=None"), (None, N, rf"on all {N}"), (5, 5, "")],
     ids=str,
 )
-def test_the_look_at_settings_takes_a_minibatch_and_is_announced(diagnosed: Any, points: int, said: str) -> None:
-    """A look draws samples of the size that is said, and says so before the first iteration has ended."""
+@pytest.mark.parametrize("few", [N - 1, N])
+def test_the_look_at_settings_takes_a_minibatch_and_is_announced(
+    diagnosed: Any, points: int, said: str, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look draws samples of the size that is said, and says so before the first iteration has ended.
+
+    Of few data points nothing is said if all of them are looked at: that costs little.
+    """
+    monkeypatch.setattr(loop, "FEW_POINTS", few)
+    said = "" if few == N and diagnosed is None else said
     made = problem(diagnosed=diagnosed)
     still: dict[str, Any] = {"algorithm": "lower_only", "steps": 1, "batch_size": BATCH}
     solve(made, **still)  # which looks at losses and data, and has no settings to look at

@@ -30,6 +30,8 @@ from unibio.tensorfile import DamagedFile
 
 #: Epochs are given up when no lower gradient was asked for in so many iterations.
 NO_LOWER_GRADIENTS = 1000
+#: Lower-level data points up to which a look at all of them needs no announcement.
+FEW_POINTS = 1000
 #: A row whose x or y has a norm above this has diverged.
 DIVERGED_NORM = 1e10
 #: What is told of every row of history as it is logged: False stops the batch.
@@ -234,7 +236,7 @@ class Loop:
         said = f"the settings of {self.algorithm.name} are looked at first, by up to a hundred Hessian–vector products"
         if self.problem.diagnosed == "minibatch" and size is not None and points is not None and points < size:
             return f"{said} on {points} of {size} data points; diagnosed=None of the problem takes all"
-        if self.problem.diagnosed is None and size is not None and batch_size is not None and batch_size < size:
+        if self.problem.diagnosed is None and batch_size is not None and (size or 0) > max(batch_size, FEW_POINTS):
             return f"{said} on all {size} data points; diagnosed={batch_size} of the problem takes a minibatch"
         return None
 
