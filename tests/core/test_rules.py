@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from unibio import Coordinatewise, InputError, Problem, compare, solve
 from unibio.core.algorithm import LEVELS
 from unibio.core.moves import Moves
+from unibio.core.rule_checks import steps_of
 from unibio.core.rules import SGD, Adam, AdamW, constant, cosine, power, warm_up
 from unibio.registry import ALGORITHMS, VARIANTS
 
@@ -129,7 +130,7 @@ def test_a_rules_own_step_decides_and_is_given_once(name: str, level: str) -> No
     short, long = (run(name, **{key: SGD(step)}) for step in (1e-3, 2e-3))
     assert not (torch.equal(short.x, long.x) and torch.equal(short.y, long.y))
     declared = {field.name: field.default for field in dataclasses.fields(cls)}
-    for parameter in set(cls.steps_of(level)) & declared.keys():
+    for parameter in set(steps_of(cls, level)) & declared.keys():
         for value in {declared[parameter] or 0.25, 0.25}:
             with pytest.raises(InputError, match=f"{parameter} and {key}=SGD.* both say what the step is: leave"):
                 run(name, **{key: SGD(0.1), parameter: value})

@@ -17,7 +17,7 @@ from torch import Tensor
 from unibio.core.moves import Moves
 from unibio.core.oracle import Oracle
 from unibio.core.parameters import Configured
-from unibio.core.rule_checks import check_once, check_rule, steps_of
+from unibio.core.rule_checks import check_once, check_rule
 from unibio.core.rules import LEVELS, Update
 
 State = dict[str, Any]
@@ -64,11 +64,6 @@ class Algorithm(Configured):
             rule = getattr(self, f"{level}_update")
             if rule is not None:
                 check_rule(self, level, rule)
-
-    @classmethod
-    def steps_of(cls, level: str) -> tuple[str, ...]:
-        """Parameters that say what a level's steps are, if no rule does."""
-        return steps_of(cls, level)
 
     def check_given(self, names: Collection[str]) -> None:
         """Refuse a step that is said twice, by a parameter and by a rule, even where the parameter has its default.

@@ -64,9 +64,8 @@ def _made(key: str, value: Any, classes: Mapping[str, type], example: str) -> An
         if field not in fields:
             raise unknown(f"key in {key} (of {name}),", field, fields)
         given[field] = _made(f"{key}.{field}", part, SCHEDULES, "constant") if field in _NESTED else part
-    for field in ("betas",):
-        if isinstance(given.get(field), list):
-            given[field] = tuple(given[field])
+    if isinstance(given.get("betas"), list):
+        given["betas"] = tuple(given["betas"])
     try:
         return classes[name](**given)
     except InputError as error:
