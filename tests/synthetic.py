@@ -173,6 +173,7 @@ def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> Study
     import synthetic_lp
     import synthetic_nli
     import synthetic_theory
+    import synthetic_without_p
 
     return Study(
         synthetic_study(scale, steps, seeds)
@@ -182,6 +183,7 @@ def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> Study
         | synthetic_nli.whole(scale)
         | synthetic_first_order.whole(scale, steps)
         | synthetic_theory.whole(scale, steps)
+        | synthetic_without_p.whole(scale)
     )
 
 
