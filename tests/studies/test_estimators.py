@@ -10,6 +10,7 @@ import pytest
 import synthetic_without_p as sw
 from synthetic import study
 from synthetic_without_p import VANISHING, estimators, left, too_long
+from unibio.errors import InputError
 from unibio.studies import CLAIMS
 from unibio.studies.common import verdicts as rules
 from unibio.studies.common.claim import judge
@@ -57,6 +58,12 @@ def test_other_points_judge_than_those_that_choose() -> None:
     classical = measured(study(estimators=found))[Cell("hoelder", 4, False)]["classical"]
     assert classical.steps[classical.chosen[-1]] == 0.1
     assert classical.judged[-1] == 0.7
+
+
+def test_two_records_of_the_same_are_refused() -> None:
+    found = estimators(problems=("hoelder",))
+    with pytest.raises(InputError, match="measure the same: pcg on Hölder problem, p = 8"):
+        measured(study(estimators=[*found, found[-1]]))
 
 
 @pytest.mark.parametrize("name", CLAIMED)
