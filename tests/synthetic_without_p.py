@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -83,6 +84,49 @@ def _one(
     return dataclasses.replace(made, runs=runs)
 
 
+def unknown(
+    factor: Callable[[str, str], float] = lambda problem, method: {"told": 8.0, "ma_soba": 3.0}.get(method, 1.2),
+    problems: Sequence[str] = ("example3", "coordinatewise"),
+    exponents: Sequence[int] = EXPONENTS,
+    seeds: int = 20,
+    budget: int = 100_000,
+    scale: str = "paper",
+    methods: Sequence[str] = ("adaptive", "known", "windows", "told", "ma_soba", "bo_rep"),
+) -> list[FakeRecord]:
+    """Records of unknown_exponent: the metric of a method is (100 · factor/calls)^½ at the best of three steps, the fair
+    baseline's factor 1 and that of a wrong p "told"."""
+    names = {"adaptive": "unibio_adaptive", "known": "unibio", "windows": "unibio_windows", "told": "unibio_windows"}
+    calls = np.unique(np.geomspace(10, budget, 60).round().astype(int))
+    found = []
+    for problem, p, method in itertools.product(problems, exponents, methods):
+        for told in (2.0, 4.0) if method == "told" else (None,):
+            wrong = method == "told" and told != p
+            own = 1.0 if method == "windows" or (method == "told" and not wrong) else factor(problem, method)
+            metric = {"lp_regression": "value", "corrupted_labels": "upper_loss"}.get(problem, "hypergradient_norm")
+
+            def metrics(cell: dict[str, float], own: float = own, metric: str = metric) -> dict[str, np.ndarray]:
+                random = np.random.default_rng(int(cell["seed"]))
+                step = 1.0 if cell.get("lower_step", 0.3) == 0.3 else 4.0
+                return {metric: np.sqrt(100 * own * step * np.exp(0.05 * random.normal()) / calls)}
+
+            steps = {} if method == "adaptive" else {"algorithm.lower_step": [0.1, 0.3, 1.0]}
+            config = {"name": names.get(method, method), **({} if told is None else {"assumed_exponent": told})}
+            sized = {"dimension": 4, "shape": "asymmetric"} if problem == "hoelder" else {}
+            made = table(
+                {"name": problem, "exponent": p, **sized},
+                config,
+                {**steps, "seed": list(range(seeds))},
+                metrics,
+                list(range(len(calls))),
+                list(calls),
+                scale,
+                budget=budget,
+                paper={"method": method, "parts": [0.1, 0.5]},
+            )
+            found.append(made)
+    return found
+
+
 def whole(scale: str = "paper") -> Makers:
     """Every experiment of these studies."""
     points = 10 if scale == "paper" else 1
@@ -90,5 +134,15 @@ def whole(scale: str = "paper") -> Makers:
         "estimators": lambda: estimators(points=points, scale=scale),
         "estimators_network": lambda: estimators(
             points=min(points, 2), scale=scale, exponents=(2, 3), problems=("nli_cleaning",), network=True
+        ),
+        "unknown_exponent": lambda: unknown(seeds=20 if scale == "paper" else 1, scale=scale),
+        "unknown_exponent_hoelder": lambda: unknown(
+            problems=("hoelder",), exponents=(2, 4, 6), seeds=20 if scale == "paper" else 1, scale=scale
+        ),
+        "unknown_exponent_lp": lambda: unknown(
+            problems=("lp_regression",), exponents=(2, 3, 4, 6), seeds=20 if scale == "paper" else 1, scale=scale
+        ),
+        "unknown_exponent_labels": lambda: unknown(
+            problems=("corrupted_labels",), exponents=(2,), seeds=20 if scale == "paper" else 1, scale=scale
         ),
     }

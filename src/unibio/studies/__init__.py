@@ -57,6 +57,7 @@ OURS: tuple[Part, ...] = (
         "Without p",
         _studies(
             "estimators",
+            "unknown_exponent",
         ),
     ),
     Part(
