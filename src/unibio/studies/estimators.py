@@ -436,8 +436,8 @@ STUDY = Study(
         "mixing is of x alone: v is the same with and without one.",
         "f_y is that of all data, so that errors are those of the products alone. Points are x about the start with y "
         "after 300 lower steps without noise, and not those of any method's run.",
-        "How often products are drawn was settled after a trial, in which 64 estimates a point were too few to judge the "
-        "bias on the Hölder problem at p = 2; the rules are those of before.",
+        "How often products are drawn was settled after a trial, in which 64 estimates a point were too few to judge "
+        "the bias on the Hölder problem at p = 2; the rules are those of before.",
         "The network's lower level is not convex, and no claim is about it: its v is that of the eigenvalues as they "
         "are, which conjugate gradient is not made for. Its diagonal is probed, for ten products.",
     ),
