@@ -93,8 +93,8 @@ def unknown(
     scale: str = "paper",
     methods: Sequence[str] = ("adaptive", "known", "windows", "told", "ma_soba", "bo_rep"),
 ) -> list[FakeRecord]:
-    """Records of unknown_exponent: the metric of a method is (100 · factor/calls)^½ at the best of three steps, the fair
-    baseline's factor 1 and that of a wrong p "told"."""
+    """Records of unknown_exponent: the metric of a method is (100 · factor/calls)^½ at the best of three steps, the
+    fair baseline's factor 1 and that of a wrong p "told"."""
     names = {"adaptive": "unibio_adaptive", "known": "unibio", "windows": "unibio_windows", "told": "unibio_windows"}
     calls = np.unique(np.geomspace(10, budget, 60).round().astype(int))
     found = []
@@ -125,6 +125,17 @@ def unknown(
             )
             found.append(made)
     return found
+
+
+def unknown_everywhere(factor: Callable[[str, str], float] | None = None) -> dict[str, list[FakeRecord]]:
+    """Records of all experiments of the study, a few cells of each; ``factor`` as of :func:`unknown`."""
+    given = {} if factor is None else {"factor": factor}
+    cells = {"": (("example3",), (4,)), "_hoelder": (("hoelder",), (2,)), "_lp": (("lp_regression",), (3,))}
+    cells["_labels"] = (("corrupted_labels",), (2,))
+    return {
+        f"unknown_exponent{name}": unknown(problems=problems, exponents=exponents, **given)
+        for name, (problems, exponents) in cells.items()
+    }
 
 
 def whole(scale: str = "paper") -> Makers:
