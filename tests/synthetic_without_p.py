@@ -113,7 +113,7 @@ def unknown(
             config = {"name": names.get(method, method), **({} if told is None else {"assumed_exponent": told})}
             sized = {"dimension": 4, "shape": "asymmetric"} if problem == "hoelder" else {}
             made = table(
-                {"name": problem, "exponent": p, **sized},
+                {"name": problem, "exponent": p, "noise": 1.0, **sized},
                 config,
                 {**steps, "seed": list(range(seeds))},
                 metrics,

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from unibio.store.records import Record
-from unibio.studies.common.curves import Array, by_cell, cell_names
-from unibio.studies.common.evidence import Evidence, column, dimension, exponent
+from unibio.studies.common.curves import Array, by_cell
+from unibio.studies.common.evidence import Evidence, axes, column, dimension, exponent
 
 MAIN, HOELDER, LP, LABELS = (f"unknown_exponent{name}" for name in ("", "_hoelder", "_lp", "_labels"))
 EXPERIMENTS = (MAIN, HOELDER, LP, LABELS)
@@ -153,7 +153,7 @@ def _gather(records: list[Record]) -> Runs:
         history, status = record.history, record.runs.reset_index(drop=True)["status"]
         metrics = pd.Series(column(record, metric).to_numpy(dtype=float), index=history.index)
         by_run = {int(str(run)): part for run, part in history.groupby("run")}
-        for found, group in by_cell(record.runs.reset_index(drop=True), cell_names(record)):
+        for found, group in by_cell(record.runs.reset_index(drop=True), axes(record)):
             settings.append(own | found)
             for seed, run in enumerate(group.sort_values("seed").index):
                 part = by_run.get(int(run), history.iloc[:0])
