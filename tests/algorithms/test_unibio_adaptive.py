@@ -78,6 +78,7 @@ def test_a_run_does_not_depend_on_its_batch():
 
 
 @pytest.mark.parametrize("p", some([2, 4, 6, 8], lambda p: p in (2, 8)))
+@pytest.mark.slow
 def test_it_gets_there_with_noise_whatever_p(p):
     """‖∇φ‖ at the start is above 1.4; the tuned method with known p ends at this level with these calls."""
     result = solve(
@@ -97,6 +98,7 @@ def test_a_start_that_is_solved_already_does_not_stop_it():
     assert last["lower_error"] < 0.7
 
 
+@pytest.mark.slow
 def test_steps_do_not_outgrow_a_curvature_that_grows():
     """Full batches of ℓ_4-regression: γ is driven to the edge of stability, and w must not leave from there."""
     spec = LpRegression(exponent=4, size_lower=100, size_upper=100, size_test=60, dimension=5)

@@ -49,6 +49,7 @@ def noting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.usefixtures("logging_as_before")
+@pytest.mark.slow
 def test_a_sweeper_of_hydras_chooses_the_jobs_and_is_told_their_objective(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,7 @@ def test_commands_read_it(own: Path, capsys: pytest.CaptureFixture[str], monkeyp
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
+@pytest.mark.slow
 def test_the_whole_study_is_reproduced_with_an_experiment_from_there(
     own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +121,7 @@ def test_every_script_takes_it(
     assert stopped.value.code == 0
 
 
+@pytest.mark.slow
 def test_a_script_finds_plugins_that_are_files(
     own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

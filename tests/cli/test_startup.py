@@ -71,6 +71,7 @@ def loaded(folder: Path, *commands: str) -> list[tuple[str, set[str]]]:
 
 
 @pytest.mark.parametrize("commands", MAY, ids=lambda commands: commands[-1].split(" problem")[0])
+@pytest.mark.slow
 def test_commands_load_what_they_need(commands: tuple[str, ...], folder: Path) -> None:
     (record,) = [
         path.name for path in (folder / "runs").glob("*-*") if "\nseed: 0" in (path / "config.yaml").read_text()

@@ -166,6 +166,7 @@ def test_a_subset_of_tensors_and_a_tensor() -> None:
 
 
 @pytest.mark.parametrize("net", [mlp, cnn])
+@pytest.mark.slow
 def test_a_grid_is_its_runs_to_the_last_bit(net: Callable[[], nn.Module]) -> None:
     made = problem(net())
     grid = run(made, seed=[0, 1], upper_step=[0.5, 1.0])

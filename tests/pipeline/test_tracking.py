@@ -36,6 +36,7 @@ def make(root: Path, *overrides: str) -> Job:
     return job
 
 
+@pytest.mark.slow
 def test_a_grid_is_one_offline_run_per_curve_with_medians_over_seeds(tmp_path: Path) -> None:
     """Two step sizes with three seeds are two runs; each says its step, and its last row is the median."""
     words = ["tracker=offline", "problem.noise=1", "+grid.seed={count: 3}", "+grid.algorithm.upper_step=[0.03,0.1]"]

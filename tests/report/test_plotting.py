@@ -165,6 +165,7 @@ def test_results_and_comparisons_are_drawn_as_they_are() -> None:
     assert [text.get_text() for text in legend.get_texts()] == ["UniBiO", "my own"]
 
 
+@pytest.mark.slow
 def test_the_command_writes_picture_pdf_and_table(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,6 +220,7 @@ def test_rates_are_those_of_a_power_law_with_their_interval(tmp_path: Path) -> N
     assert ((by_iteration["interval_low"] < -0.252) & (by_iteration["interval_high"] > -0.252)).all()
 
 
+@pytest.mark.slow
 def test_drawing_loads_neither_torch_nor_hydra() -> None:
     code = "import sys, unibio.report.plotting, unibio.report.sweep, unibio.cli.sweeps\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
