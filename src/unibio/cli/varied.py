@@ -47,7 +47,9 @@ def _tried(override: Override) -> list[str]:
     try:
         return list(islice(probes(override), _MOST))
     except Exception:  # of several libraries, about steps of 0 and the like
-        raise InputError(f"{override.input_line} is no range; write range(START,STOP,STEP), or list the values") from None
+        raise InputError(
+            f"{override.input_line} is no range; write range(START,STOP,STEP), or list the values"
+        ) from None
 
 
 @contextmanager

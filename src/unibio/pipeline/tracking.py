@@ -63,11 +63,13 @@ def track(record: Record, tracker: Mapping[str, Any], root: Path) -> None:
     """Show a finished record to the tracker: one wandb run per curve, at most ``max_curves`` of a grid.
 
     Every run has a deterministic id, so that logging a record again replaces and does not double. Its group is the
-    sweep or experiment, its job type the algorithm; its configuration is flat and says both our names and the paper's symbols.
+    sweep or experiment, its job type the algorithm; its configuration is flat and says both our names and the paper's
+    symbols.
 
     Args:
         record: complete.
-        tracker: mode none | offline | online, project, entity, group, max_curves; see :func:`mode_of` for the environment.
+        tracker: mode none | offline | online, project, entity, group, max_curves; see :func:`mode_of` for the
+            environment.
         root: the records directory; offline files go to its ``wandb`` folder, or to that of WANDB_DIR.
     """
     mode = mode_of(tracker)
