@@ -82,7 +82,7 @@ def test_commands_load_what_they_need(commands: tuple[str, ...], folder: Path) -
         assert names <= MAY[commands], command
         if command == f"run {ONE}":
             first, second, *_ = text.splitlines()
-            assert first.startswith("unibio: 1 jobs, 1 already recorded")
+            assert first.startswith("unibio: 1 job, 1 already recorded")
             assert record in second
             assert "already recorded" in second
 
