@@ -57,8 +57,8 @@ class Scale:
         units: of either hidden layer where memory counts.
     """
 
-    sizes: tuple[tuple[int, int], ...] = ((32, 100), (512, 40))
-    repetitions: int = 5
+    sizes: tuple[tuple[int, int], ...] = ((32, 200), (512, 100))
+    repetitions: int = 4
     lower_steps: tuple[float, ...] = (0.1, 0.5)
     upper_steps: tuple[float, ...] = (0.01, 0.05, 0.2)
     search_steps: int = 80

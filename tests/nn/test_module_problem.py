@@ -334,6 +334,10 @@ class Meta(nn.Module):
         ({"upper_data": Items(lambda item: object())}, "upper_data: its items cannot be collated"),
         ({"lower": nn.Sequential(mlp(), nn.Dropout())}, "buffers must be said, because Dropout depends on the mode"),
         ({"lower": cnn(nn.BatchNorm2d(3))}, "buffers must be said, because BatchNorm2d"),
+        (
+            {"lower": nn.Sequential(mlp(), nn.BatchNorm1d(2), nn.Dropout())},
+            "BatchNorm1d and Dropout depend on the mode",
+        ),
         ({"buffers": "thawed"}, "buffers must be one of frozen, batch, lower_steps, got 'thawed'"),
         ({"upper_loss": 3}, "upper_loss must be a function"),
         ({"metrics": {"accuracy": 0.5}}, "metrics: 'accuracy' must be a function"),
