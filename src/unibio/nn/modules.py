@@ -61,8 +61,8 @@ class Pair:
         if buffers is None and matters:
             raise InputError(
                 f"buffers must be said, because {' and '.join(matters)} depend{'s' * (len(matters) == 1)} on the mode: "
-                "buffers='frozen' evaluates as after .eval(), 'batch' as after .train(), with the minibatch's statistics "
-                "and with dropout, 'lower_steps' likewise, and lower steps store the statistics"
+                "buffers='frozen' evaluates as after .eval(), 'batch' as after .train(), with the minibatch's "
+                "statistics and with dropout, 'lower_steps' likewise, and lower steps store the statistics"
             )
         self.random = buffers in ("batch", "lower_steps")
         for one in (upper, lower):
