@@ -306,5 +306,8 @@ def test_a_thinned_record(tmp_path: Path) -> None:
         assert copy.history.dtypes.equals(long.dtypes)
         pd.testing.assert_frame_equal(copy.runs, record.runs)
         assert set(copy.history["upper_step"] if "upper_step" in long else [0]) <= set(long.get("upper_step", [0]))
+        ends = copy.history.groupby("run").last(), long.groupby("run").last()
+        pd.testing.assert_frame_equal(*ends, check_exact=True)  # where runs end, to the last digit
+        assert (copy.history["value"] != rounded(copy.history["value"].to_numpy(), BITS)).sum() <= len(copy.runs)
     again = thin(copy, tmp_path / "again")
     assert files(again.path) == files(copy.path), "a thinned record is copied as it is"

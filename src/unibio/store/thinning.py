@@ -3,10 +3,11 @@
 A thinned record has the files of a record and its name. What differs:
 
 - ``history.parquet``: all columns, but the numbers that are measured (metrics, and ``seconds``) are rounded to
-  :data:`BITS` significant bits, a relative error of at most 2^−13, about 10^−4. Axes and counts are exact. Of a history
-  of more than :data:`ROWS` rows every run keeps at most :data:`POINTS`, spaced by the logarithm of their place, the
-  first and the last among them, unless its study asks for all of them.
-- ``runs.parquet``: as it was, with final values, counts and first hits to the last digit.
+  :data:`BITS` significant bits, a relative error of at most 2^−13, about 10^−4. Axes and counts are exact, and so is
+  every run's last row: most verdicts compare where runs end, and some of them by very little. Of a history of more than
+  :data:`ROWS` rows every run keeps at most :data:`POINTS`, spaced by the logarithm of their place, the first and the
+  last among them, unless its study asks for all of them.
+- ``runs.parquet``: as it was, with counts and first hits to the last digit.
 - ``summary.json``: has a further key ``thinned``: ``{"bits": …, "points": … or null, "of": …}``, the last of them the
   sha256 of the ``done`` of the record that it was made from.
 
@@ -48,8 +49,10 @@ def thin(record: Record, root: Path, whole: bool = False) -> Record:
         points = POINTS if len(history) > ROWS and not whole else None
         summary["thinned"] = {"bits": BITS, "points": points, "of": replays.seal_of(record.path)}
         history = (spaced(history, points) if points else history).copy()
+        ends = ~history["run"].duplicated(keep="last").to_numpy()
         for name in measured(record):
-            history[name] = rounded(history[name].to_numpy(), BITS)
+            values = history[name].to_numpy()
+            history[name] = np.where(ends, values, rounded(values, BITS))
     made = records.write(root / record.name, record.config, summary, history, record.runs, packing=_packing)
     noted = replays.read(record.path)
     if noted is not None:
