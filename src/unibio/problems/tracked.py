@@ -3,8 +3,8 @@
 A history holds some iterations of a run; that ‖y_t − y*(x_t)‖ ≤ ε *for all t* (Corollary 5.3), or what the bias of the
 hypergradient adds up to (Lemma 5.4), cannot be read from them. Here both are looked at in every iteration:
 
-    lower_margin        1 − ‖y − y*(x)‖/ε, averaged, and so with targets: a first hit of ``lower_margin<-1`` is the first
-                        iterate at which ‖y − y*(x)‖ > 2ε, and there is none where no iterate of the run is so far off
+    lower_margin        1 − ‖y − y*(x)‖/ε, averaged, and so with targets: the first hit of ``lower_margin<-1`` is the
+                        first iterate with ‖y − y*(x)‖ > 2ε, and there is none where no iterate of the run is so far off
     hypergradient_bias  the distance of Theorem 4.1's formula at y from ∇φ(x), averaged
 
 Everything else, the draws included, is the Hölder problem's.
