@@ -242,7 +242,7 @@ TWINS: tuple[Twin, ...] = (
     *(_real(how, COSTS, ex.runtime, how) for how in ("y never refreshed", "all diverged")),
     *(_real(how, SCHEDULES, th.schedules, how) for how in th.SCHEDULES),
     *(_real(how, STEPS, th.steps, how) for how in th.SCHEDULES),
-    *(_real(how, (*TRACKING, *BIASES), th.tracking, how) for how in (*th.SCHEDULES, "diverged", "NaN")),
+    *(_real(how, (*TRACKING, *BIASES), th.tracking, how) for how in th.TRACKING),
     *(_real(how, ABLATION, th.ablation, how) for how in ("y never refreshed", "x never moves", "diverged")),
     *(_real(how, ALGORITHM1, th.algorithm1, how) for how in th.ALGORITHM1),
     _intact(REAL, ("e1-converges",), me.e1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -74,9 +74,13 @@ class Variant:
         return dict.fromkeys(AXES, math.nan) if self.at is None else self.search.at(self.at)
 
     @property
-    def at_an_end(self) -> bool:
-        """Whether the chosen η is an end of its range."""
-        return "upper_step" in self.search.ends(self.at)
+    def last_gain(self) -> float:
+        """What the last grid step towards an end of the ranges of η and γ₁ lowered the criterion by; 0 where the chosen
+        ones are at none. (Of K the low end is one epoch, below which there is no solve.)"""
+        if self.at is None:
+            return 0.0
+        steps = {name: self.search.steps[name] for name in AXES[1:]}
+        return replace(self.search, steps=steps, values=self.search.values[self.at[0]]).gain_at_ends(self.at[1:])
 
     @cached_property
     def works(self) -> bool:
@@ -154,8 +158,8 @@ def compared(whole: Variant, other: Variant, alike: float) -> Compared:
     better, worse = (whole, other) if ratio > 1 else (other, whole)
     if state and not better.works:
         return Compared(ratio, low, high, None, "what is better does not work")
-    if state and worse.at_an_end:
-        return Compared(ratio, low, high, None, "η at an end of its range")
+    if state and worse.last_gain >= abs(float(theirs.mean() - ours.mean())):
+        return Compared(ratio, low, high, None, "a range must be widened first")
     return Compared(ratio, low, high, state)
 
 
