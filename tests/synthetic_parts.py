@@ -7,10 +7,11 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 from synthetic import FakeRecord, Makers
 from synthetic_complexity import made
-from synthetic_theory import Columns, table
+from synthetic_theory import table
 from unibio.store import records
 from unibio.studies.ablation.measures import EXPONENTS, PARTS, PROBLEMS, WHOLE
 
@@ -43,42 +44,45 @@ def tracking(
         fallen = calls ** (-place / max(1, places - 1) / (3 * p - 2))
         epsilon = 0.5 * fallen
 
-        def factor(seed: float, p: int = p, epsilon: float = epsilon) -> float:
-            return float(np.exp(spread * np.random.default_rng([p, int(seed), round(1e6 * epsilon)]).normal()))
-
-        def metrics(cell: dict[str, float], p: int = p, twin: str = twin, epsilon: float = epsilon) -> Columns:
-            bias = 0.5 * factor(cell["seed"]) * epsilon ** power(p, twin)
-            return {
-                "hypergradient_norm_mean": np.array([1.0, epsilon]),
-                "hypergradient_bias_mean": np.array([1.0, bias]),
-                "lower_margin_mean": np.array([0.0, 0.1]),
-                "value": np.array([1.0, 0.5 if falls else 1.0]),
-                "lower_error": np.array([lower_error, lower_error]),
-            }
-
+        factor = np.exp(
+            [spread * np.random.default_rng([p, seed, round(1e6 * epsilon)]).normal() for seed in range(seeds)]
+        )
+        metrics = {
+            "hypergradient_norm_mean": (1.0, epsilon),
+            "hypergradient_bias_mean": (1.0, 0.5 * factor * epsilon ** power(p, twin)),
+            "lower_margin_mean": (0.0, 0.1),
+            "value": (1.0, 0.5 if falls else 1.0),
+            "lower_error": (lower_error, lower_error),
+        }
         problem = {"name": "tracked_hoelder", "exponent": p, "dimension": d, "noise": 1.0, "accuracy": epsilon}
         steps, spent = round(10 / fallen ** (p + 2)), round(100 / fallen ** (3 * p - 2))
         one = table(
             problem,
             {"name": "unibio", "inner_budget": place + 5, "period": twin},
-            {"seed": list(range(seeds))},
-            metrics,
+            {"seed": [0]},
+            lambda cell: {},
             [0, steps],
             [0, spent],
             scale,
             paper={"twin": twin, "epsilon": epsilon},
         )
-        reached = most(p, twin, fallen) * np.array([factor(seed) for seed in range(seeds)])
+        one.config["grid"]["seed"] = list(range(seeds))
+        runs = pd.concat([one.runs] * seeds, ignore_index=True).assign(seed=range(seeds))
+        history = pd.concat([one.history] * seeds, ignore_index=True)
+        history["run"] = history["seed"] = np.repeat(np.arange(seeds), 2)
+        for name, (first, last) in metrics.items():
+            history[name] = np.stack([np.full(seeds, first), np.broadcast_to(last, seeds)], axis=1).ravel()
+        reached = most(p, twin, fallen) * factor
         for level in LEVELS:
-            one.runs[f"iterations_to lower_margin<{1 - level:g}"] = np.where(reached > level, 1.0, np.nan)
-        found.append(one)
+            runs[f"iterations_to lower_margin<{1 - level:g}"] = np.where(reached > level, 1.0, np.nan)
+        found.append(dataclasses.replace(one, name=records.record_name(one.config), history=history, runs=runs))
     return found
 
 
 def ablation(
     factor: Callable[[str, str, int], float] = lambda experiment, part, p: 1.0 if part == WHOLE else 1.3,
     seeds: int = 12,
-    spread: float = 0.005,
+    spread: float = 0.001,
     best: float = 0.1,
     scale: str = "paper",
     lower_error: float = 0.05,

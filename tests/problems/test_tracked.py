@@ -13,7 +13,7 @@ HOW = {"steps": 25, "log_points": 100, "seed": [0, 1, 2], "period": 4, "inner_bu
 
 
 def test_the_numbers_are_those_of_all_iterates() -> None:
-    levels = [0.5, -0.5, -1.5, -2.5, -9.0]
+    levels = [round(0.9 - 0.1 * k, 1) for k in range(60)]
     found = solve(TrackedHoelder(accuracy=0.3, **NOISE), "unibio", targets={"lower_margin": levels}, **HOW)
     for run, history in found.history.groupby("run"):
         error = history["lower_error"].to_numpy()
