@@ -116,6 +116,7 @@ VARIANTS: Table[Algorithm] = Table(
         "unibio_transposed": "unibio.algorithms.variants.TransposedUniBiO",
         "unibio_unaveraged": "unibio.algorithms.ablated.UnaveragedUniBiO",
         "unibio_cold": "unibio.algorithms.ablated.ColdUniBiO",
+        "unibio_unwarmed": "unibio.algorithms.ablated.UnwarmedUniBiO",
     }
 )
 ALGORITHMS: Table[Algorithm] = Table(

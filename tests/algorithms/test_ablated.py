@@ -8,7 +8,7 @@ import pytest
 from references import unibio_numpy as reference
 from support import iterates, mixing_of, numbers
 from unibio import Coordinatewise, Example3
-from unibio.algorithms.ablated import ABLATED, ColdUniBiO, UnaveragedUniBiO
+from unibio.algorithms.ablated import ABLATED, ColdUniBiO, UnaveragedUniBiO, UnwarmedUniBiO
 from unibio.algorithms.unibio import UniBiO
 from unibio.registry import ALGORITHMS, VARIANTS
 
@@ -41,7 +41,7 @@ def expected(method: type[UniBiO], problem, d: int, p: int, x: np.ndarray, y0: n
             y = visited[-1] if method is UnaveragedUniBiO else np.mean(visited[:-1], axis=0)
         return y
 
-    y, m = solve(x, y0, a.warm_budget), np.zeros_like(x)
+    y, m = y0 if method is UnwarmedUniBiO else solve(x, y0, a.warm_budget), np.zeros_like(x)
     path = [(x, y)]
     for t in range(steps):
         if t > 0 and t % a.period == 0:

@@ -130,7 +130,7 @@ _WITHOUT: dict[str, dict[str, Any]] = {
     "balls": {"first_radius": 1e6},
     "averaging": {"name": "unibio_unaveraged"},
     "warm starts": {"name": "unibio_cold"},
-    "the first solve": {"warm_budget": 1},
+    "the first solve": {"name": "unibio_unwarmed"},
 }
 _ABLATED: dict[str, dict[str, Any]] = {
     "ablation": {"name": "hoelder", "dimension": 4, "shape": "asymmetric", **_NOISE},

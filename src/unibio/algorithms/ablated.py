@@ -49,5 +49,15 @@ class ColdUniBiO(UniBiO):
         return {**super().step(oracle, state), "start": state["start"]}
 
 
+@dataclass(frozen=True)
+class UnwarmedUniBiO(UniBiO):
+    """UniBiO whose first iterations have the y of the run's start; ``warm_budget`` says nothing."""
+
+    name: ClassVar[str] = "unibio_unwarmed"
+
+    def init(self, oracle: Oracle, x: Tensor, y: Tensor) -> State:
+        return {"x": x, "y": y, "momentum": x.new_zeros(x.shape), "t": 0}
+
+
 #: Every one, all of them of UniBiO.
-ABLATED: tuple[type[Algorithm], ...] = (UnaveragedUniBiO, ColdUniBiO)
+ABLATED: tuple[type[Algorithm], ...] = (UnaveragedUniBiO, ColdUniBiO, UnwarmedUniBiO)

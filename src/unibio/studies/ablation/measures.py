@@ -40,7 +40,7 @@ PARTS = {
 CRITERIA = {
     "ablation": ("hypergradient_norm_mean", "mean of ‖∇φ‖", 1.05),
     "ablation_coordinatewise": ("hypergradient_norm_mean", "mean of ‖∇φ‖", 1.05),
-    "ablation_lp": ("value", "φ", 1.01),
+    "ablation_lp": ("value", "φ", 1.02),
 }
 
 
@@ -150,8 +150,8 @@ def compared(whole: Variant, other: Variant, alike: float) -> Compared:
     ratio, interval = math.exp(float(logs.mean())), student(logs)
     if not (whole.search.split and other.search.split):
         return Compared(ratio, math.nan, math.nan, None, "the seeds that chose judge")
-    if interval is None:  # the same to the bit, or a single seed
-        same = len(logs) > 1 and ratio == 1
+    if interval is None:  # nothing is random, or a single seed
+        same = len(logs) > 1 and math.isclose(ratio, 1, rel_tol=1e-9)
         return Compared(ratio, ratio, ratio, 0 if same else None, "" if same else "a single seed")
     low, high = math.exp(interval[0]), math.exp(interval[1])
     state = 1 if low > alike else -1 if high < 1 / alike else 0 if low >= 1 / alike and high <= alike else None
