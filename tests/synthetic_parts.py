@@ -87,7 +87,7 @@ def ablation(
     scale: str = "paper",
     lower_error: float = 0.05,
     falls: bool = True,
-    budgets: Callable[[str], Sequence[int]] = lambda part: (5, 40),
+    budgets: Callable[[str], Sequence[int]] = lambda part: (20,),
 ) -> dict[str, list[FakeRecord]]:
     """Records of the three experiments of ablation: what every variant reaches, by factors of what the whole does."""
     found: dict[str, list[FakeRecord]] = {name: [] for name in PROBLEMS}
@@ -104,7 +104,7 @@ def ablation(
             one = made(
                 {"name": name, "exponent": p, "dimension": 4},
                 {"name": "unibio", "inner_budget": inner, "period": part},
-                {"upper_step": [0.01, 0.03, 0.1, 0.3], "lower_step": [0.1, 1.0]},
+                {"upper_step": [0.03, 0.1, 0.3], "lower_step": [0.1, 1.0]},
                 law,
                 seeds=seeds,
                 steps=2000,
