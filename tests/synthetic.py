@@ -174,6 +174,7 @@ def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> Study
     import synthetic_nli
     import synthetic_parts
     import synthetic_theory
+    import synthetic_without_p
 
     return Study(
         synthetic_study(scale, steps, seeds)
@@ -184,6 +185,7 @@ def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> Study
         | synthetic_first_order.whole(scale, steps)
         | synthetic_theory.whole(scale, steps)
         | synthetic_parts.whole(scale)
+        | synthetic_without_p.whole(scale)
     )
 
 

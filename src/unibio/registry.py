@@ -145,6 +145,7 @@ ALGORITHMS: Table[Algorithm] = Table(
         "pbgd": "unibio.algorithms.pbgd.PBGD",
         "lower_only": "unibio.algorithms.lower_only.LowerOnly",
         "epoch_sgd": "unibio.algorithms.epochs.EpochSGD",
+        "linear_system": "unibio.algorithms.linear_system.LinearSystem",
     },
     role="algorithm",
     beside=VARIANTS,

@@ -24,6 +24,7 @@ TOGETHER = {
     "corrupted labels": corrupted_labels.measures.ORDER,
     "first order": first_order.measures.ORDER,
     "rates": tuple(penalty_rates.BOUNDS),
+    "without p": ("unibio", "unibio_adaptive", "ma_soba", "bo_rep"),
     "global optimality": ("pbgd", "stocbio", "soba"),
 }
 

@@ -430,6 +430,7 @@ def _undefined(one: FakeRecord) -> FakeRecord:
     later = (history["iteration"] > 0) | ("hessian_norm" in history)  # of which the start is all there is
     history.loc[later, metrics] = math.nan
     hits = {name: math.nan for name in one.runs.columns if name.startswith(("iterations_to", "oracle_calls_to"))}
+    hits |= {name: math.nan for name in one.runs.columns if name.startswith(("error_", "excess_"))}
     return dataclasses.replace(one, history=history, runs=one.runs.assign(**hits))
 
 

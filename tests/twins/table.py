@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 
 import synthetic_complexity as sc
+import synthetic_without_p as sw
 from synthetic import study
 from twins import complexity as co
 from twins import example3 as ex
 from twins import made_up as mu
 from twins import methods as me
 from twins import theory as th
+from twins import without_p as wp
 from twins.made_up import Records, exponent_of, name_of
 from unibio.studies import CLAIMS
 from unibio.studies.common.claim import judge
@@ -123,6 +125,8 @@ ABLATION = ("ablation-*",)
 HOELDER = ("hoelder-*",)
 CALLS = ("calls-p2-*",)
 TUNED = ("tuned-calls-*",)
+SYSTEMS = ("estimators-*",)
+D_OF_SYSTEMS = ("estimators-d-*",)
 OTHERS = (*ACROSS, "first-order-lp", *LABELS, *OPTIMALITY)
 
 #: Claims that no records can confirm, because broken algorithms would confirm them, too; their explanations say so.
@@ -176,6 +180,7 @@ AS_CLAIMED: tuple[tuple[tuple[str, ...], Callable[[], Records]], ...] = (
     (CALLS, sc.rates),
     (TUNED, sc.tuned),
     (INNER, sc.inner),
+    (SYSTEMS, lambda: {"estimators": sw.estimators()}),
     (DEVIATIONS, mu.deviations),
     (LP, mu.lp),
     (NETWORK, mu.network),
@@ -245,6 +250,11 @@ TWINS: tuple[Twin, ...] = (
     *(_real(how, (*TRACKING, *BIASES), th.tracking, how) for how in th.TRACKING),
     *(_real(how, ABLATION, th.ablation, how) for how in ("y never refreshed", "x never moves", "diverged")),
     *(_real(how, ALGORITHM1, th.algorithm1, how) for how in th.ALGORITHM1),
+    _intact(REAL, SYSTEMS, wp.estimators),
+    _real("wrong sign", SYSTEMS, wp.estimators, "wrong sign"),
+    _real("D left out", D_OF_SYSTEMS, wp.estimators, "D left out"),
+    _real("the diagonal inverted", ("estimators-diagonal",), wp.estimators, "the diagonal inverted"),
+    _real("one sample for a sum", ("estimators-bias",), wp.estimators, "one sample for a sum"),
     _intact(REAL, ("e1-converges",), me.e1),
     *(_real(f"UniBiO: {how}", E1, me.e1, how) for how in ("y never refreshed", "wrong sign", "diverged")),
     _real("all but UniBiO diverged", COMPARED, me.e1, "intact", "diverged"),

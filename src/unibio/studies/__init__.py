@@ -56,6 +56,12 @@ OURS: tuple[Part, ...] = (
         ),
     ),
     Part(
+        "Without p",
+        _studies(
+            "estimators",
+        ),
+    ),
+    Part(
         "Appendix E.1: every method at tuned steps",
         _studies(
             "e1",

@@ -1,8 +1,9 @@
 """The one table of methods: what each is called and how it looks, in every figure, table and sentence.
 
-UniBiO is black wherever it stands. The colours are none of those that exponents or other things have (see
-:mod:`unibio.studies.common.style`), and were chosen so that methods which share a figure lie far apart, for readers
-with a red–green deficiency, too; in grey such methods differ by their markers.
+UniBiO is black wherever it stands; without p, which is ours, it has a colour of its own. The colours are none of those
+that exponents or other things have (see :mod:`unibio.studies.common.style`), and were chosen so that methods which
+share a figure lie far apart, for readers with a red–green deficiency, too; in grey such methods differ by their
+markers.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Method:
 METHODS: dict[str, Method] = {
     "unibio": Method("UniBiO", BLACK, LINES[0], "*"),
     "unibio_plain": Method("UniBiO (plain steps)", BLACK, LINES[1], "X"),
+    "unibio_adaptive": Method("UniBiO without p", "#8700ff", LINES[0], "P"),
     "stocbio": Method("StocBiO", "#752b06", LINES[1], "s"),
     "bsa": Method("BSA", "#857d45", LINES[2], "P"),
     "ttsa": Method("TTSA", "#0a7b6c", LINES[3], "D"),
@@ -56,6 +58,7 @@ METHODS: dict[str, Method] = {
     "pbgd blockwise": Method("PBGD, blockwise", "#583562", LINES[1], ">"),
     "lower_only": Method("without bilevel", GREY, LINES[3], ""),
     "epoch_sgd": Method("Epoch-SGD", GREY, LINES[1], ""),
+    "linear_system": Method("the linear system", GREY, LINES[2], ""),
 }
 
 #: Methods that a figure shows without telling one from another.
