@@ -114,7 +114,8 @@ lint: $(STAMP)  ## ruff (rules and format) and mypy
 	@echo "→ mypy src"; $(PY) -m mypy src
 
 bench: $(STAMP)  ## measure speed and memory into benchmarks/latest.json; ARGS="SECTION ..." measures some (--list: which)
-	@$(PY) -c 'import jax' 2>/dev/null || echo "→ JAX is not here and left out; $(PY) -m pip install -c constraints.txt -e '.[bench]' adds it"
+	@$(PY) -c 'from importlib.util import find_spec as at; gone = [name for name in ("jax", "torchopt", "betty") if not at(name)]; \
+	    gone and print("→ not here and left out:", ", ".join(gone) + "; benchmarks/README.md says how to install them")'
 	@echo "→ running the benchmarks"
 	@$(PY) benchmarks/run.py $(ARGS)
 

@@ -9,8 +9,8 @@ from sheet import Sheet, millions, number, verdict
 
 
 def sheets(rows: Mapping[str, Row]) -> list[Sheet]:
-    """Example 3, the quadratic, users' own problems, and what has been left out."""
-    return [_example3(rows), _quadratic(rows), _users(rows), _left_out(rows)]
+    """Example 3, the quadratic, users' own problems and networks, and what has been left out."""
+    return [_example3(rows), _quadratic(rows), _users(rows), _models(rows), _left_out(rows)]
 
 
 def _ranged(row: Row | None) -> str:
@@ -70,6 +70,28 @@ def _users(rows: Mapping[str, Row]) -> Sheet:
             lines.append([name.split("/", 2)[2], size, _ranged(row), target, row.note.partition("; ")[2]])
     header = ["case and opponent", "ours, an iteration or at the peak", "over the opponent", "target (≤)", "how"]
     return Sheet("A user's own problems: time, or memory, over what one would write instead", header, lines)
+
+
+def _models(rows: Mapping[str, Row]) -> Sheet:
+    """A line per problem and quantity, a column per side."""
+    found = [name.rpartition("/") for name in rows if name.startswith("models/")]
+    cases, sides = (list(dict.fromkeys(parts[place] for parts in found)) for place in (0, 2))
+    rivals = [who for who in sides if who != "ours"]
+    lines = []
+    for case in cases:
+        here = [rows.get(f"{case}/{who}") for who in ("ours", *rivals)]
+        ratios = [rows.get(f"over/{case}/{who}") for who in rivals]
+        said = dict.fromkeys(row.note for row in here if row is not None)
+        what = case.partition("/")[2] + (": time an iteration" if case.rpartition("/")[2].isdigit() else "")
+        lines.append([what, *map(_amount, here), *map(_ranged, ratios), " / ".join(said)])
+    header = ["what", "ours", *rivals, *(f"ours over {who}" for who in rivals), "how"]
+    return Sheet("Networks by StocBiO's iteration, beside the same in libraries", header, lines)
+
+
+def _amount(row: Row | None) -> str:
+    if row is None or not isinstance(row.value, float):
+        return ""
+    return f"{number(1e3 * row.value)} ms" if row.unit == "s" else f"{number(row.value)} {row.unit}"
 
 
 def _left_out(rows: Mapping[str, Row]) -> Sheet:

@@ -14,6 +14,7 @@ import harness
 import loops
 import memory
 import methods
+import models
 import network
 import quadratic
 import startup
@@ -28,6 +29,7 @@ class Scale:
     Attributes:
         scalar: against scalar code, random numbers, history and shares of the time.
         example3, quadratic, users: against what a user would pick or write instead.
+        models: problems of networks, against betty-ml and torchopt.
         loops: trajectories with compiled loops and without.
         memory: sizes of the memory runs.
         compile_limit: seconds that ``torch.compile`` may take; 0 leaves it out.
@@ -42,6 +44,7 @@ class Scale:
     example3: example3.Scale = field(default_factory=example3.Scale)
     quadratic: quadratic.Scale = field(default_factory=quadratic.Scale)
     users: users.Scale = field(default_factory=users.Scale)
+    models: models.Scale = field(default_factory=models.Scale)
     loops: tuple[int, ...] = (1, 100, 10_000)
     memory: tuple[int, ...] = (2_500, 5_000, 10_000, 20_000)
     compile_limit: float = 60.0
@@ -58,6 +61,7 @@ TINY = Scale(
     example3.Scale(((1, 4), (3, 2)), 1),
     quadratic.Scale(((1, 4), (3, 2)), 128, 1),
     users.Scale(4, 4, 90, 6, 1, 20),
+    models.Scale(((4, 2),), 1, (0.5,), (0.05, 0.2), 2, (1, 2), 20),
     (1, 7),
     (100, 200),
     0.0,
@@ -90,6 +94,7 @@ SECTIONS = {
     "example3": Section("Example 3 against JAX, numba and torch", lambda scale: example3.rows(scale.example3)),
     "quadratic": Section("eight methods on a quadratic against JAX", lambda scale: quadratic.rows(scale.quadratic)),
     "users": Section("a user's own problems against hand-written loops", lambda scale: users.rows(scale.users)),
+    "models": Section("networks against betty-ml and torchopt", lambda scale: models.rows(scale.models)),
     "network": Section("UniBiO on the network, against the released loop", lambda scale: network.rows(scale.network)),
     "scalar": Section("batches against scalar Python", lambda scale: against_scalar.rows(scale.scalar)),
     "random": Section("random numbers", lambda scale: against_scalar.random_numbers(scale.scalar)),

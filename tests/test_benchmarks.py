@@ -62,7 +62,17 @@ def test_opponents_that_are_not_here_are_said_to_be_missing(tiny: tuple[dict[str
     for name in ("speedup/example3/1/float64/jax", "over/quadratic/3/vrbo/jax"):
         missing = [row for row in rows.values() if "jax is not installed" in row["note"]]
         assert (name in rows) != bool(missing)
-    if find_spec("jax") is None:
+    for who in ("betty", "torchopt"):
+        measured = {f"over/models/{what}/{who}" for what in ("hyper_cleaning/4", "weight_decay/4", "lines")}
+        measured |= {
+            f"models/{task}/{what}/{who}"
+            for task in ("hyper_cleaning", "weight_decay")
+            for what in ("quality", "memory")
+        }
+        here = find_spec(who) is not None
+        assert measured & set(rows) == (measured if here else set())
+        assert (f"over/models/{who}" in rows) != here
+    if any(find_spec(name) is None for name in ("jax", "betty", "torchopt")):
         assert "Left out" in printed
     assert {"example3/3/float32/numba", "example3/3/float32/torch"} <= set(rows)
 
@@ -84,6 +94,9 @@ def test_what_else_is_there(tiny: tuple[dict[str, Any], str]) -> None:
         "derivatives/p4/noise/own_derivatives",
         "random/normal",
         "history/overhead",
+        "models/hyper_cleaning/4/ours",
+        "models/weight_decay/quality/ours",
+        "models/lines/ours",
         "dashboards/clock",
         "dashboards/processor",
         "dashboards/waited",

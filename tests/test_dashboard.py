@@ -44,6 +44,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Record], dict
     return found, {file.stem.removeprefix("run-"): file for file in root.glob("wandb/offline-run-*/*.wandb")}
 
 
+@pytest.mark.slow
 def test_what_is_read_is_what_was_recorded(dashboard: Any, logged: tuple[list[Record], dict[str, Path]]) -> None:
     records, files = logged
     for record in records:
@@ -80,6 +81,7 @@ def test_a_group_is_the_mean_between_the_lowest_and_the_highest_run(dashboard: A
     assert [line[0] for line in lines[1:]] == ["soba", "unibio", "unibio"]
 
 
+@pytest.mark.slow
 def test_the_command_draws_a_directory_of_records(logged: tuple[list[Record], dict[str, Path]], tmp_path: Path) -> None:
     records, _ = logged
     command = [sys.executable, str(ROOT / "scripts" / "dashboard.py"), str(tmp_path / "groups.png"), "--records"]

@@ -141,6 +141,7 @@ def test_every_method_on_batches_of_runs(name: str, device: torch.device, quadra
         *(pytest.param(noise, "learned", marks=pytest.mark.slow) for noise in ("once", "none", "released")),
     ],
 )
+@pytest.mark.slow
 def test_every_noise_and_the_frozen_twin(noise: str, weights: str, device: torch.device, pairs: DataSettings) -> None:
     spec = NLICleaning(pairs=pairs, width=5, noise_rate=0.3, noise=noise, weights=weights, exponent=4)
     compared(spec.build(), "unibio_plain", device, seed=0, batch_size=10, epochs=1.0, steps=None, dtype=torch.float32)
@@ -253,6 +254,7 @@ def interrupted(
 
 
 @pytest.mark.parametrize("name", [pytest.param("unibio", marks=pytest.mark.slow), "saba"])
+@pytest.mark.slow
 def test_an_interrupted_network_goes_on_to_the_same_numbers(
     name: str, device: torch.device, network: Problem, tmp_path: Path
 ) -> None:
@@ -310,6 +312,7 @@ def test_a_whole_job(
     assert there.name == here.name, "where it was computed is not part of what it is"
 
 
+@pytest.mark.slow
 def test_sizing_up_a_job(
     device: torch.device, pairs: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,12 +31,17 @@ def test_the_guides_are_there_and_have_code() -> None:
     assert all(found[name] for name in GUIDES)
 
 
-def interpreted(*program: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """What an interpreter of its own says, in which warnings of users are errors."""
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    """In an interpreter and a folder of its own; a warning that a user would see is an error."""
+    if not (code := script(page)).strip():
+        pytest.skip(f"{page.name} has no Python blocks")
+    (tmp_path / f"{page.stem}.py").write_text(code, encoding="utf-8")
     paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
-    return subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", *program],
-        cwd=folder,
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", f"{page.stem}.py"],
+        cwd=tmp_path,
         env=os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join(p for p in paths if p)},
         capture_output=True,
         text=True,
@@ -44,59 +49,6 @@ def interpreted(*program: str, folder: Path) -> subprocess.CompletedProcess[str]
         timeout=900,
         check=False,
     )
-
-
-def written(page: Path, folder: Path) -> str:
-    """The script of a page, in a folder of its own."""
-    file = folder / page.stem / page.with_suffix(".py").name
-    file.parent.mkdir()
-    file.write_text(script(page), encoding="utf-8")
-    return str(file)
-
-
-#: Runs scripts, each in its folder and in a fork of one process, which has imported once what most of them import.
-FORKS = """
-import os, runpy, sys, traceback
-import matplotlib.pyplot, pandas
-import unibio
-from unibio.pipeline import composing, compute
-
-for name in unibio.__all__:
-    getattr(unibio, name)
-failed = 0
-for file in sys.argv[1:]:
-    if (child := os.fork()) == 0:
-        status = 1
-        try:
-            os.chdir(os.path.dirname(file))
-            runpy.run_path(file, run_name="__main__")
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
-    failed += os.waitpid(child, 0)[1] != 0
-sys.exit(failed)
-"""
-
-
-def test_the_python_of_every_page_runs(tmp_path: Path) -> None:
-    """Every page by itself but for what is imported already, which the slow test below leaves to it as well."""
-    files = [written(page, tmp_path) for page in PAGES if script(page).strip()]
-    assert len(files) > 5
-    done = interpreted("-c", FORKS, *files, folder=tmp_path)
-    assert done.returncode == 0, f"with the line numbers of the pages:\n{done.stderr}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
-def test_the_python_of_a_page_runs_in_a_new_interpreter(page: Path, tmp_path: Path) -> None:
-    if not script(page).strip():
-        pytest.skip(f"{page.name} has no Python blocks")
-    file = written(page, tmp_path)
-    done = interpreted(Path(file).name, folder=Path(file).parent)
     assert done.returncode == 0, f"{page.name}, with the line numbers of the page:\n{done.stderr}"
 
 

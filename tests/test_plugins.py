@@ -234,6 +234,7 @@ def test_a_sweep_in_processes_a_figure_and_a_verdict(tmp_path: Path) -> None:
         (foreign.study("fig1"), "two figures are called 'fig1': of unibio itself, and of UNIBIO_PLUGINS=outside"),
     ],
 )
+@pytest.mark.slow
 def test_a_study_that_cannot_join_is_said(study: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "outside.py").write_text(study, encoding="utf-8")
     (tmp_path / "runs").mkdir()
@@ -242,6 +243,7 @@ def test_a_study_that_cannot_join_is_said(study: str, said: str, tmp_path: Path)
     assert said in line
 
 
+@pytest.mark.slow
 def test_a_plugin_without_a_study_is_not_imported_for_a_report(tmp_path: Path) -> None:
     (tmp_path / "outside.py").write_text("raise RuntimeError('imported')", encoding="utf-8")
     done = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,14 +12,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 MODULES = (
-    *("batched", "example3", "goals", "latest", "measure", "network_released"),
+    *("batched", "example3", "goals", "latest", "measure", "model_tasks", "models", "network_released"),
     *("optional", "page", "quadratic", "rival_sheets"),
 )
 METHODS = ("soba", "saba", "ma_soba", "sustain", "stocbio", "amigo", "f2sa", "vrbo")
 needs_jax = pytest.mark.skipif(find_spec("jax") is None, reason='jax is not installed (the extra "bench")')
+#: In benchmarks/README.md it says how to install them.
+LIBRARIES = [
+    pytest.param(name, marks=pytest.mark.skipif(find_spec(name) is None, reason=f"{name} is not installed"))
+    for name in ("betty", "torchopt")
+]
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +113,98 @@ def test_another_loss_in_the_released_loop_is_noticed(bench: Any, monkeypatch: p
         bench.network_released.agree(3)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["hyper_cleaning", "weight_decay"])
+@pytest.mark.parametrize("who", LIBRARIES)
+def test_networks_in_libraries(bench: Any, who: str, task: str) -> None:
+    with bench.models.quiet():
+        row = bench.models.agree(who, bench.model_tasks.TASKS[task](5))
+    assert row.value <= row.target == 1e-10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", LIBRARIES)
+def test_a_wrong_network_in_a_library_is_noticed(bench: Any, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+    side = import_module(f"rivals.models_{who}")
+    right = side.train
+    monkeypatch.setattr(side, "train", lambda task, s, fed: right(task, replace(s, terms=s.terms + 1), fed))
+    with pytest.raises(bench.batched.Disagreement, match=r"ends .* from ours"), bench.models.quiet():
+        bench.models.agree(who, bench.model_tasks.hyper_cleaning(5))
+
+
+def test_what_is_trained_depends_on_the_seed_alone(bench: Any) -> None:
+    """On the network's start and on all minibatches, and what else uses torch's generator decides nothing."""
+    task, settings = bench.model_tasks.weight_decay(3), bench.model_tasks.Settings(2, batch=20)
+    ends = []
+    for seed in (0, 0, 1):
+        torch.rand(1)
+        with bench.models.quiet():
+            ends.append(
+                [bench.models.flat(one) for one in bench.models.train("ours", task, replace(settings, seed=seed))]
+            )
+    assert all(torch.equal(a, b) for a, b in zip(ends[0], ends[1], strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(ends[0], ends[2], strict=True))
+
+
+def test_quality_is_chosen_on_validation_and_judged_on_other_seeds(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody's grid is searched whole; what is best on the test data or on another seed does not matter."""
+    searched = []
+
+    def trained(who: str, task: Any, s: Any) -> Any:
+        searched.append((s.lower_step, s.upper_step, s.seed))
+        return None, s
+
+    def accuracy(s: Any, data: str) -> float:
+        return s.lower_step - s.upper_step if data == "valid" else s.upper_step + s.seed / 100
+
+    monkeypatch.setattr(bench.models, "train", trained)
+    monkeypatch.setattr(bench.models, "accuracy", accuracy)
+    scale = bench.models.Scale(lower_steps=(0.1, 0.5), upper_steps=(0.2, 0.3), seeds=(4, 6))
+    row = bench.models.quality("ours", SimpleNamespace(valid="valid", test="test"), scale)
+    grid = [(lower, upper, 0) for lower in (0.1, 0.5) for upper in (0.2, 0.3)]
+    assert searched == [*grid, (0.5, 0.2, 4), (0.5, 0.2, 6)]
+    assert row.value == pytest.approx(0.2 + 0.05)
+    assert "4 configurations" in row.note
+
+
+def test_lines_are_counted_without_what_is_no_code(bench: Any, tmp_path: Path) -> None:
+    text = '"""A module."""\n\nimport os  # what for\n\n\ndef f(\n    a,\n):\n    """Words.\n\n    More.\n    """\n'
+    text += "    # why\n    return [\n        a,\n\n        os,\n    ]\n"
+    (tmp_path / "some.py").write_text(text, encoding="utf-8")
+    assert bench.models.lines(tmp_path / "some.py") == 1 + 3 + 4
+
+
+def test_without_libraries_ours_is_measured_and_reasons_stand_in_their_places(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = {"betty": bench.optional.ABSENT_BETTY, "torchopt": bench.optional.ABSENT.format("torchopt")}
+    monkeypatch.setattr(bench.models, "missing", lambda: reasons)
+    rows = bench.models.rows(bench.models.Scale(((2, 1),), 1, (0.5,), (0.1,), 1, (1,), 4))
+    assert {name for name, row in rows.items() if row.value is None} == {"over/models/betty", "over/models/torchopt"}
+    assert all(row.note.startswith("skipped: ") for row in rows.values() if row.value is None)
+    networks, left_out = (sheet for sheet in bench.rival_sheets.sheets(rows) if sheet.lines)
+    assert {line[0].partition("/")[0] for line in networks.lines} == {"hyper_cleaning", "weight_decay", "lines"}
+    assert any("--ignore-requires-python betty-ml" in line[1] for line in left_out.lines)
+
+
+def test_networks_have_a_line_per_quantity_and_a_column_per_side(bench: Any) -> None:
+    Row = bench.measure.Row
+    seconds = {"ours": [0.004, 0.004], "betty": [0.002, 0.008]}
+    rows = bench.measure.over("models/hyper_cleaning/32", seconds, "betty", note="small")
+    rows |= {"models/lines/ours": Row(30.0, "lines"), "models/lines/betty": Row(60.0, "lines")}
+    rows |= {"over/models/lines/betty": Row(0.5, "×", None, "models/lines/betty", note="one count")}
+    (sheet,) = (sheet for sheet in bench.rival_sheets.sheets(rows) if sheet.lines)
+    assert sheet.header == ["what", "ours", "betty", "ours over betty", "how"]
+    assert sheet.lines == [
+        ["hyper_cleaning/32: time an iteration", "4 ms", "5 ms", "1.25× (0.5–2)", "small"],
+        ["lines", "30 lines", "60 lines", "0.5×", ""],
+    ]
+
+
 def test_where_jax_is_missing_the_reason_stands_in_its_place(
     bench: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bench.quadratic, "without_jax", lambda: bench.optional.ABSENT)
+    monkeypatch.setattr(bench.quadratic, "without_jax", lambda: bench.optional.ABSENT.format("jax"))
     rows = bench.quadratic.rows(bench.quadratic.Scale())
     (row,) = rows.values()
     assert row.value is None

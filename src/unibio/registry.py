@@ -101,7 +101,8 @@ def _class_of(plugin: Plugin) -> Any:
     return cls
 
 
-#: Deviations of the released code from what is published: to be run by the study of them, not listed as methods.
+#: Deviations of the released code from what is published, and UniBiO without one of its parts: to be run by the studies
+#: of them, not listed as methods.
 VARIANTS: Table[Algorithm] = Table(
     {
         "stocbio_headless": "unibio.algorithms.variants.HeadlessStocBiO",
@@ -113,6 +114,9 @@ VARIANTS: Table[Algorithm] = Table(
         "sustain_two_lengths": "unibio.algorithms.variants.TwoLengthsSUSTAIN",
         "vrbo_stale": "unibio.algorithms.variants.StaleVRBO",
         "unibio_transposed": "unibio.algorithms.variants.TransposedUniBiO",
+        "unibio_unaveraged": "unibio.algorithms.ablated.UnaveragedUniBiO",
+        "unibio_cold": "unibio.algorithms.ablated.ColdUniBiO",
+        "unibio_unwarmed": "unibio.algorithms.ablated.UnwarmedUniBiO",
     }
 )
 ALGORITHMS: Table[Algorithm] = Table(
@@ -152,6 +156,7 @@ PROBLEMS: Table[ProblemSpec] = Table(
         "example3": "unibio.problems.example3.Example3",
         "coordinatewise": "unibio.problems.example3.Coordinatewise",
         "hoelder": "unibio.problems.hoelder.Hoelder",
+        "tracked_hoelder": "unibio.problems.tracked.TrackedHoelder",
         "regularity": "unibio.problems.regularity.Regularity",
         "quadratic": "unibio.problems.quadratic.Quadratic",
         "noisy_quadratic": "unibio.problems.noisy_quadratic.NoisyQuadratic",

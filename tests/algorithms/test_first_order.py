@@ -97,6 +97,7 @@ GROWING = {
 
 
 @pytest.mark.parametrize("name", GROWING)
+@pytest.mark.slow
 def test_growing_penalty_reaches_its_floor(name):
     """Exact gradients: λ_k ∝ k^{1/3}, so ‖∇φ(x_k)‖ ends along C k^{−1/3}: eightfold iterations halve it."""
     problem, reference, x0, y0 = pair(kappa=3.0)
@@ -106,6 +107,7 @@ def test_growing_penalty_reaches_its_floor(name):
     assert norms[2400] / norms[300] == pytest.approx(0.5, abs=0.07)
 
 
+@pytest.mark.slow
 def test_proximal_methods_keep_to_the_sets_and_solve_the_constrained_problem():
     """min ½‖x − 1‖² + ½‖y − 2‖² over the box [−1, ½] for x and y ∈ argmin over the unit ball of ½‖y − x‖².
 
@@ -131,6 +133,7 @@ def test_proximal_methods_keep_to_the_sets_and_solve_the_constrained_problem():
         np.testing.assert_allclose(state["w_y"][0], (2 + penalty * 0.5) / (1 + penalty), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_bome_reaches_the_neumann_floor():
     """Full batch it ends near where f_x − J V f_y = 0, V the Neumann sum of T terms with its lower step, up to O(ξ)."""
     problem, reference, x0, y0 = pair(kappa=3.0)

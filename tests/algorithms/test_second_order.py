@@ -115,6 +115,7 @@ def test_random_length_reaches_the_floor_in_expectation(name):
 
 
 @pytest.mark.parametrize("name", ["bo_rep", "unibio"])
+@pytest.mark.slow
 def test_normalised_steps_end_within_their_step(name):
     """‖x_t − x*‖ = O(η), so the tail of ‖∇φ‖ is below L_φ η/(1 − β) and halves with η."""
     problem, reference, _, y0 = pair()
@@ -350,6 +351,7 @@ def test_saba_blocks_must_be_even_in_a_batch():
         solve(spec, "saba", steps=1, batch_size=5, seed=[0, 1])
 
 
+@pytest.mark.slow
 def test_saba_removes_the_noise_of_minibatches():
     """With constant steps SABA converges where SOBA stalls at the noise: what the tables are for."""
     problem, _, x0, y0 = pair(n=8)

@@ -31,7 +31,7 @@ def test_golden_trajectory(p, d, options):
     """250 noisy iterations of two runs that end their windows at different times: every iterate to 1e−9."""
     noise = {"noise": 1.0, "upper_noise": 0.04}
     spec = Example3(exponent=p, **noise) if d == 1 else Coordinatewise(exponent=p, dimension=d, **noise)
-    problem, seeds, steps = spec.build(), [5, -17], 250
+    problem, seeds, steps = spec.build(), [6, -17], 250
     a = AdaptiveUniBiO(**options)
     x0, y0 = (start[None].repeat(2, 1) for start in problem.start)
     ours = iterates(problem, a, x0, y0, steps, seeds)
@@ -47,7 +47,7 @@ def test_golden_trajectory(p, d, options):
         np.testing.assert_allclose(ours["x"][:, row], [x for x, _ in expected], rtol=0, atol=1e-9)
         np.testing.assert_allclose(ours["y"][:, row], [y for _, y in expected], rtol=0, atol=1e-9)
         ends.append(float(ours["state"]["eta"][row]))
-    assert ends[0] != ends[1]  # every run has a step of its own
+    assert abs(ends[0] / ends[1] - 1) > 0.05  # every run has a step of its own
 
 
 @pytest.mark.parametrize("told", [3, 4, 7.5])
@@ -78,6 +78,7 @@ def test_a_run_does_not_depend_on_its_batch():
 
 
 @pytest.mark.parametrize("p", some([2, 4, 6, 8], lambda p: p in (2, 8)))
+@pytest.mark.slow
 def test_it_gets_there_with_noise_whatever_p(p):
     """‖∇φ‖ at the start is above 1.4; the tuned method with known p ends at this level with these calls."""
     result = solve(
@@ -97,6 +98,7 @@ def test_a_start_that_is_solved_already_does_not_stop_it():
     assert last["lower_error"] < 0.7
 
 
+@pytest.mark.slow
 def test_steps_do_not_outgrow_a_curvature_that_grows():
     """Full batches of ℓ_4-regression: γ is driven to the edge of stability, and w must not leave from there."""
     spec = LpRegression(exponent=4, size_lower=100, size_upper=100, size_test=60, dimension=5)

@@ -98,6 +98,7 @@ def test_biased_estimators_move_the_floor(variant, published):
     assert ends[variant] > 1.3 * ends[published]
 
 
+@pytest.mark.slow
 def test_opposite_sign():
     """At the exact z the direction is off by 2 J H⁻¹ f_y, and here it does not even descend: SABA converges, this not.
 
@@ -185,6 +186,7 @@ def test_lag_follows_its_own_recursion():
         np.testing.assert_allclose(path[k + 1][0], x, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_two_lengths_lose_the_variance_reduction():
     """Near a fixed point the common length leaves a small variance across seeds, two lengths a large one."""
     problem, _, x0, y0 = pair()
@@ -197,6 +199,7 @@ def test_two_lengths_lose_the_variance_reduction():
     assert spread[variants.TwoLengthsSUSTAIN] > 2 * spread[SUSTAIN]
 
 
+@pytest.mark.slow
 def test_stale_first_correction():
     """At an upper step where VRBO with q = 5 reaches its floor, the stale variant diverges."""
     problem, reference, x0, y0 = pair()
@@ -237,6 +240,7 @@ def test_transposed_preconditioner():
     np.testing.assert_allclose(two, right, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_transposed_unibio_circles_another_point():
     """With enough terms UniBiO ends within its step of ∇φ = 0 on the problem declared p = 4, the variant does not."""
     problem, reference, _, y0 = pair(kappa=2.0)

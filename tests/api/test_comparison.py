@@ -204,6 +204,7 @@ def test_tuning_picks_the_best_and_says_what_it_tried() -> None:
         assert torch.equal(result.results[label].x, again.x)
 
 
+@pytest.mark.slow
 def test_parameters_that_change_the_program_can_be_tuned_as_well() -> None:
     result = compare(
         NOISY,

@@ -31,6 +31,7 @@ def quadratic(**options) -> Problem:
 # The public names ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_public_names_are_functions_whatever_was_imported_before():
     """A module of the same name as a function would take its place in the package once it is imported."""
     program = (

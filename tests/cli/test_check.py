@@ -36,6 +36,7 @@ def test_the_page_shows_the_four_problems() -> None:
 
 
 @pytest.mark.parametrize("command", [command for command, _ in SHOWN])
+@pytest.mark.slow
 def test_the_page_shows_what_is_printed(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """To the word; numbers to a tenth, as searches end elsewhere where sums are rounded otherwise. Where an assumption
     fails, they say how far a search came, and nothing about the problem."""
@@ -66,6 +67,7 @@ def test_a_failing_problem_is_said_in_the_last_line_and_by_the_exit_status(capsy
     assert text.splitlines()[-1] == "Not satisfied on this region: 3.2(i), 3.2(v)."
 
 
+@pytest.mark.slow
 def test_the_same_words_print_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     command = "unibio check hoelder problem.noise=1 problem.upper_noise=1 --points 20"
     said = check(command, capsys)

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra.errors import HydraException
 
+import foreign
+from unibio import plugins
 from unibio.cli import hydras
 from unibio.cli.completion import words
 from unibio.cli.main import COMMANDS, main
@@ -49,6 +52,7 @@ def noting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.usefixtures("logging_as_before")
+@pytest.mark.slow
 def test_a_sweeper_of_hydras_chooses_the_jobs_and_is_told_their_objective(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +124,16 @@ def test_a_failed_job_is_the_worst_in_either_direction(
         (["-m", "hydra/launcher=joblib"], "launcher=local, processes or slurm"),
         (["-m", "hydra/sweeper=basic", "experiment=fig1"], "unibio sweep runs both"),
         (["-m", "hydra/sweeper=basic", "algorithm=sobo"], "Did you mean 'soba'?"),
+        (["-m", "hydra/sweeper=basic", "algorithm.uper_step=0.1,0.2"], "Did you mean 'upper_step'?"),
+        (["-m", "hydra/sweeper=basic", "algorithm.uper_step=interval(0.1, 0.2)"], "Did you mean 'upper_step'?"),
+        (["-m", "hydra/sweeper=basic", "upper_step=range(1, 100000000)"], "unknown key in the configuration"),
+        (["-m", "hydra/sweeper=basic", "algorithm=unibio,sobo"], "Did you mean 'soba'?"),
+        (["-m", "hydra/sweeper=basic", "algorithm=unibio,soba", "algorithm.period=1,2"], "'period'"),
+        (["-m", "hydra/sweeper=basic", "problem.exponent=tag(log, interval(2, four))"], "is not KEY=VALUE"),
+        (["-m", "hydra/sweeper=basic", "problem.exponent=true,2"], "must be an integer"),
+        (["-m", "hydra/sweeper=basic", "algorithm.upper_step=range(1, 0, 0)"], "write range(START,STOP,STEP)"),
+        (["-m", "hydra/sweeper=basic", "hydra.sweeper.nope=3"], "hydra/sweeper=basic: Could not override"),
+        (["-m", "hydra/sweeper=basic", "+hydra.sweeper.params={algorithm.upper_step: '1,2'}"], "written as it is"),
         (["-m", "hydra/sweeper=basic", "--objective", "nrm", *FIXED], "unknown metric 'nrm'"),
         (["-sc", "install=bash"], "unibio completion bash"),
     ],
@@ -133,6 +147,27 @@ def test_what_cannot_work_is_one_line_that_names_our_way(
     said = capsys.readouterr().err.strip()
     check_message(said)
     assert says in said
+
+
+@pytest.mark.usefixtures("logging_as_before")
+def test_a_sweeper_finds_a_method_from_outside_the_tree(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = foreign.package(here, "plug_swept", method=foreign.method("mine_swept"))
+    file = folder / "conf" / "algorithm" / "mine_swept.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("defaults:\n  - schema_mine_swept\nupper_step: 0.7\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(here))
+    monkeypatch.setenv(plugins.VARIABLE, "plug_swept.method")
+    main(["run", "-m", "hydra/sweeper=basic", "algorithm=mine_swept,soba", "problem.exponent=2,4", *FIXED])
+    assert "best of 4 jobs" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("logging_as_before")
+def test_whoever_asks_hydra_for_a_traceback_gets_one(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(HydraException):
+        main(["run", "-m", "hydra/sweeper=basic", "hydra.sweeper.nope=3", *FIXED])
 
 
 @pytest.mark.usefixtures("logging_as_before")

@@ -210,6 +210,7 @@ def test_a_terminal_that_is_not_utf8(encoding: str, tmp_path: Path) -> None:
     assert b"upper_step" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_configuration_is_shown_by_hydra(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     done = run("algorithm.upper_step=0.5", "--cfg", "job", "-p", "algorithm", cwd=tmp_path)
     assert "upper_step: 0.5" in done.stdout

@@ -68,7 +68,7 @@ def test_what_is_no_directory_is_said(words: list[str], own: Path) -> None:
 
 def test_commands_read_it(own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     main(["run", "experiment=asked", "tracker=none", "--config-dir", "its own", "-m", "problem.exponent=2"])
-    assert "1 jobs, 0 already recorded" in capsys.readouterr().out
+    assert "1 job, 0 already recorded" in capsys.readouterr().out
     (noted,) = (own.parent / "runs" / ".experiments").glob("*.json")
     assert f"--config-dir='{own}'" in noted.read_text(encoding="utf-8"), "the command can be given again"
     main(["list", "--config-dir", "its own"])
@@ -84,6 +84,7 @@ def test_commands_read_it(own: Path, capsys: pytest.CaptureFixture[str], monkeyp
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
+@pytest.mark.slow
 def test_the_whole_study_is_reproduced_with_an_experiment_from_there(
     own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +121,7 @@ def test_every_script_takes_it(
     assert stopped.value.code == 0
 
 
+@pytest.mark.slow
 def test_a_script_finds_plugins_that_are_files(
     own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ def loaded(folder: Path, *commands: str) -> list[tuple[str, set[str]]]:
 
 
 @pytest.mark.parametrize("commands", MAY, ids=lambda commands: commands[-1].split(" problem")[0])
+@pytest.mark.slow
 def test_commands_load_what_they_need(commands: tuple[str, ...], folder: Path) -> None:
     (record,) = [
         path.name for path in (folder / "runs").glob("*-*") if "\nseed: 0" in (path / "config.yaml").read_text()
@@ -81,7 +82,7 @@ def test_commands_load_what_they_need(commands: tuple[str, ...], folder: Path) -
         assert names <= MAY[commands], command
         if command == f"run {ONE}":
             first, second, *_ = text.splitlines()
-            assert first.startswith("unibio: 1 jobs, 1 already recorded")
+            assert first.startswith("unibio: 1 job, 1 already recorded")
             assert record in second
             assert "already recorded" in second
 

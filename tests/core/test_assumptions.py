@@ -73,6 +73,7 @@ def test_problems_of_the_class_satisfy_everything_with_their_constants(spec: obj
         assert not any(one.grows for one in found if one.assumption != "3.4"), "they hold on the whole space"
 
 
+@pytest.mark.slow
 def test_the_constants_of_the_hoelder_problem_and_its_noise() -> None:
     """L of 3.2(ii): the Hessian at y*(x) = 2^{1/3}; ψ and q'/4 of slope 1; |ψ| ≤ 2; variances as they were set."""
     found = by_claim(examine(Hoelder(exponent=4.0, **NOISE).build()))
@@ -110,6 +111,7 @@ def test_every_problem_of_the_project_can_be_looked_at(name: str) -> None:
     assert {one.verdict for one in found} <= {HOLDS, FAILS, UNDECIDED}
 
 
+@pytest.mark.slow
 def test_example_2_fails_at_zero_weights_where_p_is_above_2() -> None:
     small = LpRegression(size_lower=12, size_upper=10, size_test=10, dimension=2)
     failed = failing(dataclasses.replace(small, exponent=4).build(), points=150)
@@ -118,6 +120,7 @@ def test_example_2_fails_at_zero_weights_where_p_is_above_2() -> None:
     assert failing(dataclasses.replace(small, exponent=2).build(), points=150) == set()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_findings_and_another_nearly_so() -> None:
     problem = Hoelder(exponent=4.0, **NOISE).build()
     first, again = examine(problem, points=24), examine(problem, points=24)
@@ -261,6 +264,7 @@ def test_additive_noise_where_it_belongs_breaks_nothing(level: str) -> None:
     assert failing(made(**{level: noisy(term), f"sample_{level}": gaussian})) == set()
 
 
+@pytest.mark.slow
 def test_an_unbounded_s_breaks_relaxed_smoothness_outside_every_region() -> None:
     """|y|^p/p − y x has ∇²_yy g = (p−1)|x|^{(p−2)/(p−1)} at y*(x), where ∇_y g = 0; the saturating s does not."""
 

@@ -112,7 +112,7 @@ def test_memory_is_every_runs_own_and_goes_into_checkpoints(tmp_path: Path) -> N
     rules: dict[str, Any] = {"upper_update": Adam(schedule=cosine(8)), "lower_update": SGD(momentum=0.5, clip=0.3),
                              "auxiliary_update": AdamW(0.01)}  # fmt: skip
     grid = run("soba", upper_step=[0.01, 0.1], seed=[3, 4], **rules)
-    assert torch.equal(grid.x[0], run("soba", upper_step=0.01, **rules).x)
+    assert_as_alone(grid.x[0], run("soba", upper_step=0.01, **rules).x)
     whole = run("unibio_plain", steps=8, lower_update=Adam(0.1))
     done: list[int] = []
     given: dict[str, Any] = {"steps": 8, "lower_update": Adam(0.1), "checkpoint": tmp_path / "c"}
@@ -147,6 +147,12 @@ def test_what_takes_no_rule_refuses_it_in_one_line(name: str, level: str) -> Non
     assert moves <= (f"it has no {level} step" not in str(refused.value))
 
 
+def assert_as_alone(row: torch.Tensor, alone: torch.Tensor) -> None:
+    """Equal but for the rounding of a few iterations."""
+    bound = 1e-10 if row.dtype == torch.float64 else 1e-4
+    torch.testing.assert_close(row, alone, rtol=bound, atol=bound)
+
+
 #: Rules with several values of their numbers, and the rule of one run.
 VARYING: dict[str, tuple[str, Callable[[Any], Any], list[float]]] = {
     "step": ("step", lambda v: SGD(v, schedule=cosine(7)), [0.1, 0.23]),
@@ -161,16 +167,17 @@ VARYING: dict[str, tuple[str, Callable[[Any], Any], list[float]]] = {
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("name", VARYING)
-def test_runs_of_a_rule_with_several_values_are_single_runs_to_the_bit(name: str, dtype: torch.dtype) -> None:
+def test_runs_of_a_rule_with_several_values_are_single_runs(name: str, dtype: torch.dtype) -> None:
+    """Up to how a product of matrices rounds, which on some processors depends on how many runs lie side by side."""
     number, made, values = VARYING[name]
     given: dict[str, Any] = {"algorithm": "soba", "dtype": dtype, "steps": 8}
     grid = run(**given, seed=[3, 4], lower_update=made(values))
     assert list(grid.runs[f"lower_update.{number}"]) == values * 2
     for place, (seed, value) in enumerate((seed, value) for seed in (3, 4) for value in values):
         alone = run(**given, seed=seed, lower_update=made(value))
-        assert torch.equal(grid.x[place], alone.x)
-        assert torch.equal(grid.y[place], alone.y)
-    assert not torch.equal(grid.y[0], grid.y[1])
+        assert_as_alone(grid.x[place], alone.x)
+        assert_as_alone(grid.y[place], alone.y)
+    assert float((grid.y[0] - grid.y[1]).abs().max()) > 1e-3
 
 
 def test_two_numbers_and_two_rules_make_a_grid_and_a_checkpoint_goes_on(tmp_path: Path) -> None:
@@ -178,7 +185,7 @@ def test_two_numbers_and_two_rules_make_a_grid_and_a_checkpoint_goes_on(tmp_path
     grid = run("soba", steps=6, **rules)
     assert len(grid.runs) == 8
     last = run("soba", steps=6, lower_update=SGD(0.2, momentum=0.6), upper_update=Adam(0.02))
-    assert torch.equal(grid.y[-1], last.y)
+    assert_as_alone(grid.y[-1], last.y)
     done: list[int] = []
     path = tmp_path / "c"
     run("soba", steps=6, **rules, checkpoint=path, progress=done.append, should_stop=lambda: len(done) == 3)
@@ -196,9 +203,9 @@ def test_tuning_tries_rules_and_their_numbers() -> None:
         numbers = compare(SPEC, {"A": "soba"}, **given, lower_update=Adam(0.1), tune={"lower_update.step": steps})
         rules = compare(SPEC, {"A": "soba"}, **given, tune={"lower_update": [Adam(step) for step in steps]})
     one, other = numbers.tuning["A"], rules.tuning["A"]
-    assert list(one["criterion"]) == list(other["criterion"])
+    np.testing.assert_allclose(one["criterion"], other["criterion"], rtol=1e-10)
     assert [Adam(step) for step in one["lower_update.step"]] == list(other["lower_update"])
-    assert torch.equal(numbers.results["A"].x, rules.results["A"].x)
+    assert_as_alone(numbers.results["A"].x, rules.results["A"].x)
 
 
 @pytest.mark.parametrize(

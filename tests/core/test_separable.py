@@ -69,6 +69,7 @@ def solved(p: Problem, seeds: list[int], x: Tensor, y: Tensor, on: bool, **optio
     per_run=st.sampled_from(["", "step", "radius", "both"]),
     levels=st.sampled_from(["one", "runs", "all"]),
 )
+@pytest.mark.slow
 def test_a_compiled_solve_is_the_general_one(
     data, exponent, d, seeds, kinds, budget, first_length, average, dtype, radius, per_run, levels
 ):

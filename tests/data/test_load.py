@@ -486,6 +486,7 @@ def test_snli_is_never_replaced(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.skipif(not SNLI.is_dir(), reason="no SNLI sample beside the project (../shared/data/snli)")
+@pytest.mark.slow
 def test_the_real_sample(tmp_path) -> None:
     chosen = files.settings(SNLI, tmp_path, train=10_000)
     data = load_pairs(chosen)

@@ -166,6 +166,7 @@ def test_a_subset_of_tensors_and_a_tensor() -> None:
 
 
 @pytest.mark.parametrize("net", [mlp, cnn])
+@pytest.mark.slow
 def test_a_grid_is_its_runs_to_the_last_bit(net: Callable[[], nn.Module]) -> None:
     made = problem(net())
     grid = run(made, seed=[0, 1], upper_step=[0.5, 1.0])
@@ -315,9 +316,9 @@ class Meta(nn.Module):
         ({"lower": lambda x: x}, "lower must be an nn.Module, got a function"),
         ({"lower": nn.Sequential}, "lower must be an nn.Module, got the class Sequential"),
         ({"lower_data": DataLoader(TRAIN)}, "lower_data is a DataLoader.*loader.dataset"),
-        ({"upper_data": endless()}, "upper_data is a generator, and must be a map-style data set"),
+        ({"upper_data": endless()}, "upper_data has the type generator, and must be a map-style data set"),
         ({"upper_data": TensorDataset(torch.zeros(0, 2))}, "upper_data is empty"),
-        ({"upper_data": iter([VALID[0]])}, "upper_data is a list_iterator, and must be a map-style data set"),
+        ({"upper_data": iter([VALID[0]])}, "upper_data has the type list_iterator, and must be a map-style data set"),
         ({"upper_data": []}, "upper_data is empty"),
         ({"upper_data": Subset(VALID, [])}, "upper_data is empty"),
         (
@@ -334,6 +335,10 @@ class Meta(nn.Module):
         ({"upper_data": Items(lambda item: object())}, "upper_data: its items cannot be collated"),
         ({"lower": nn.Sequential(mlp(), nn.Dropout())}, "buffers must be said, because Dropout depends on the mode"),
         ({"lower": cnn(nn.BatchNorm2d(3))}, "buffers must be said, because BatchNorm2d"),
+        (
+            {"lower": nn.Sequential(mlp(), nn.BatchNorm1d(2), nn.Dropout())},
+            "BatchNorm1d and Dropout depend on the mode",
+        ),
         ({"buffers": "thawed"}, "buffers must be one of frozen, batch, lower_steps, got 'thawed'"),
         ({"upper_loss": 3}, "upper_loss must be a function"),
         ({"metrics": {"accuracy": 0.5}}, "metrics: 'accuracy' must be a function"),
@@ -378,12 +383,21 @@ def test_shared_parameters_are_refused() -> None:
         ),
         ({"upper_loss": lambda w, net, b: net(b.z).mean()}, "this level's batch has no 'z'"),
         ({"metrics": {"accuracy": lambda w, net: net(VALID[:][0])}}, r"metrics: 'accuracy' must return a number"),
+        (
+            {"upper_loss": lambda w, net, b: net(b.x).mean() + torch.ones(3) @ torch.ones(2)},
+            "^upper_loss fails: RuntimeError: inconsistent tensor size",
+        ),
+        (
+            {"lower_loss": lambda w, net, b: weighted_ce(w, net, b) * (net(b.x) @ torch.ones(2).double()).mean()},
+            r"^lower_loss fails: .*bring your data to it with \.to\(torch\.float32\)",
+        ),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_losses_that_cannot_work_are_refused_before_the_first_step(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as refused:
         run(problem(**changes))
+    assert "\n" not in str(refused.value)
 
 
 def test_a_loss_that_ignores_the_other_level_is_told() -> None:

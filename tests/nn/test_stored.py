@@ -130,6 +130,7 @@ def test_iterates_are_those_without_storing_and_every_lower_step_of_y_counts(nam
 
 
 @pytest.mark.parametrize("algorithm", ["stocbio", "f2sa", "unibio"])
+@pytest.mark.slow
 def test_a_grid_has_a_set_for_every_run_and_a_checkpoint_holds_it(algorithm: str, tmp_path: Path) -> None:
     made = STORED
     grid = run(made, algorithm, seed=[0, 1], upper_step=[0.1, 0.2])

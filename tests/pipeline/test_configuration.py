@@ -80,6 +80,7 @@ def check_complete(name: str, scale: str, *overrides: str) -> list[Job]:
 @pytest.mark.parametrize(
     "name", [name if name in ("e1", "nasty") else pytest.param(name, marks=pytest.mark.slow) for name in COMPARING]
 )
+@pytest.mark.slow
 def test_an_experiment_composes_and_gives_every_method_the_same(name: str) -> None:
     """As configured: configurations of a method on one problem at one penalty, over all its variants."""
     tried: Counter[str] = Counter()
@@ -167,6 +168,7 @@ def test_paper_settings_of_figure_1() -> None:
         assert job.config["problem"]["noise_reading"] == "variance"
 
 
+@pytest.mark.slow
 def test_paper_settings_of_figure_4() -> None:
     """Paper, Section 6 and released code: sizes, lengths and the steps (upper, lower) of every method."""
     jobs = jobs_of(
@@ -257,6 +259,7 @@ def test_one_method_of_a_comparison_on_the_command_line() -> None:
 
 
 @pytest.mark.parametrize("name", ["schedules_step", "penalty_rates"])
+@pytest.mark.slow
 def test_values_set_after_composing_are_what_hydra_composes(name: str) -> None:
     """A sweep composes once per choice of files and sets values on it; composing every job gives the same."""
     with composer() as compose_one:

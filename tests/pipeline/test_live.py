@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,6 +51,20 @@ class Desk:
         )
 
 
+class AtOnce:
+    """In the place of a thread: what is handed over is done before anything else, so that a test knows when."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def submit(self, function: Callable[..., None], *arguments: Any) -> Future[None]:
+        function(*arguments)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def shutdown(self) -> None: ...
+
+
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     for name in ("WANDB_MODE", "WANDB_DISABLED", "WANDB_DIR"):
@@ -56,6 +72,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     tracking._failed.clear()
     made = Desk()
     monkeypatch.setattr(loop, "SAVE_PAUSE", 0)  # a checkpoint after every iteration
+    monkeypatch.setattr(live, "ThreadPoolExecutor", AtOnce)
     monkeypatch.setattr(live, "opened", made.open)
     monkeypatch.setattr(live, "_deposit", lambda run, record, curve, picture, waiting: made.deposits.append(run.id))
     yield made
@@ -98,6 +115,26 @@ def test_rows_come_while_it_runs_and_are_those_of_the_record(
     assert desk.ended == [None, None]
     assert len(desk.deposits) == 2
     assert not list(record.path.glob("tracked-*")), "what was noted of an unfinished job is gone"
+
+
+def test_a_job_does_not_wait_for_its_rows_and_loses_none(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = threading.Event()
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        assert computed.wait(60), "the job has waited for its dashboard"
+        return desk.open(*arguments, **more)
+
+    monkeypatch.setattr(live, "ThreadPoolExecutor", ThreadPoolExecutor)
+    monkeypatch.setattr(live, "opened", slow)
+    monkeypatch.setattr(live.Live, "finish", _noting(live.Live.finish, computed.set))
+    record = finish_job(make(tmp_path)).record
+    assert computed.is_set()
+    assert len(desk.rows) == 2
+    for rows in desk.rows.values():
+        assert [step for step, _ in rows] == sorted(record.history["iteration"].unique())
+    assert desk.ended == [None, None]
 
 
 def test_of_a_long_history_as_many_rows_are_sent_as_a_chart_shows(

@@ -61,6 +61,7 @@ def directory(job: Job) -> Path:
     return job.root / records.record_name(job.config)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_fails_its_job_and_no_other(tmp_path: Path) -> None:
     """Nor does a job that another sweep computes: it is taken up last, once it can be."""
     doomed = make(tmp_path, ENDLESS, "log_points=5")

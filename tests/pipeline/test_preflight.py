@@ -89,6 +89,7 @@ def test_a_sweep_of_which_nothing_can_run_ends_there(
     assert capsys.readouterr().err.count("1 of 2 jobs left out: SABA's tables need") == 2  # each limit is a reason
 
 
+@pytest.mark.slow
 def test_reproducing_goes_on_without_jobs_that_cannot_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

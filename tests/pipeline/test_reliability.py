@@ -44,6 +44,7 @@ def test_kills_cost_no_more_than_the_iterations_since_the_checkpoint(tmp_path: P
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_at_some_moments(tmp_path: Path) -> None:
     """A few of all: over nothing, over an older record and over links, among what is not the job's."""
     tests = Path(__file__).parents[1]

@@ -241,6 +241,7 @@ def test_what_acts_late_is_found_by_a_whole_replay(job: Job, monkeypatch: pytest
     assert representatives([record]) == {}, "what was replayed whole by this code is not again"
 
 
+@pytest.mark.slow
 def test_one_record_of_every_problem_and_algorithm_stands_for_all(tmp_path: Path) -> None:
     jobs = jobs_of(tmp_path, "algorithm=soba,ttsa", "problem=quadratic", "seed=0,1,2", "steps=5")
     found = [by_other_code(job, seconds=float(1 + job.config["seed"])) for job in jobs]

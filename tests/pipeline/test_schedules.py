@@ -165,6 +165,7 @@ def settings(one) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("experiment", ["schedules", "schedules_paper"])
+@pytest.mark.slow
 def test_runs_that_follow_a_schedule_do_so_over_four_decades_and_twins_leave_it_in_one_point(experiment: str) -> None:
     name = "sharp" if experiment == "schedules" else "paper"
     calls: dict[float, list[float]] = {}

@@ -44,6 +44,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     "method",
     ["unibio", "saba", "vrbo", *(pytest.param(one, marks=pytest.mark.slow) for one in ("unibio_plain", "bo_rep"))],
 )
+@pytest.mark.slow
 def test_iterations_of_epochs_are_those_that_a_run_takes(method: str, tmp_path: Path, cache: Path) -> None:
     """Warm starts and checkpoints cost samples of their own, and periods are not all alike."""
     (job,) = small(tmp_path, cache, f"+experiment/nli={method}", "problem.weights=learned", "seed=0", "epochs=9")
@@ -90,6 +91,7 @@ def test_jobs_that_differ_in_seeds_are_of_one_kind(
     assert not list(tmp_path.glob("nli*")), "nothing is recorded"
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_said(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = small(tmp_path, cache, "+experiment/nli=stocbio", "problem.weights=learned", "seed=0")
     monkeypatch.setattr("unibio.pipeline.sizing._measure", _die)

@@ -15,10 +15,12 @@ from given import given
 from unibio.errors import InputError
 from unibio.pipeline import tracking
 from unibio.pipeline.composing import composer, expand
-from unibio.pipeline.job import Job
+from unibio.pipeline.job import Job, job_from
 from unibio.pipeline.local import finish_job
 from unibio.pipeline.schema import mode_of
+from unibio.pipeline.sweep import announce
 from unibio.pipeline.tracking import curves, flat, run_id, slopes, track
+from unibio.store.records import manifest, record_name
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +38,13 @@ def make(root: Path, *overrides: str) -> Job:
     return job
 
 
+@pytest.mark.slow
 def test_a_grid_is_one_offline_run_per_curve_with_medians_over_seeds(tmp_path: Path) -> None:
     """Two step sizes with three seeds are two runs; each says its step, and its last row is the median."""
     words = ["tracker=offline", "problem.noise=1", "+grid.seed={count: 3}", "+grid.algorithm.upper_step=[0.03,0.1]"]
-    record = finish_job(make(tmp_path, *words)).record
+    job = make(tmp_path, *words)
+    job.join("my sweep")
+    record = finish_job(job).record
     files = {file.stem.removeprefix("run-"): file for file in (tmp_path / "wandb").glob("offline-run-*/*.wandb")}
     found = curves(record, most=8)
     assert sorted(files) == sorted(run_id(record.name, curve) for curve in found)
@@ -52,14 +57,39 @@ def test_a_grid_is_one_offline_run_per_curve_with_medians_over_seeds(tmp_path: P
         assert rows[-1]["oracle_calls"] == last["oracle_calls"].median()
         assert [row["iteration"] for row in rows] == sorted(record.history["iteration"].unique())
         assert curve.runs == 3
+        assert '"my sweep"' in inspected(files[run_id(record.name, curve)]), "its group"
+
+
+def test_the_group_is_the_sweep_and_no_part_of_a_records_name(tmp_path: Path) -> None:
+    def groups(*words: str, name: str | None = None) -> set[str | None]:
+        with composer() as compose_one:
+            jobs = expand(given(f"records={tmp_path}", "steps=3", *words), compose_one)
+        before = [job.name for job in jobs]
+        announce(jobs, "again", name)
+        assert [record_name(job.config) for job in jobs] == before
+        assert all(job_from(job.portable()).config["tracker"] == job.config["tracker"] for job in jobs), "as a worker"
+        return {job.config["tracker"].get("group") for job in jobs}
+
+    assert groups("problem.exponent=2,4", "tracker=offline", name="mine") == {"mine"}
+    assert groups("tracker=offline", name="mine") == {"mine"}
+    assert groups("problem.exponent=2,4", "tracker=offline", "tracker.group=own", name="mine") == {"own"}
+    assert groups("problem.exponent=2,4", "tracker=none", name="mine") == {None}
+    assert groups("tracker=offline") == {None}
+    assert groups("experiment=e1", "scale=smoke", "tracker=offline") == {"e1"}
+    (label,) = groups("problem.exponent=4,6", "tracker=offline")
+    assert manifest(tmp_path, str(label)) is not None, "as unibio status lists it"
 
 
 def read(file: Path) -> list[dict]:
     """The history rows of a .wandb file, through wandb's own viewer."""
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    found = [json.loads(line) for line in lines if line.startswith("{")]
+    found = [json.loads(line) for line in inspected(file).splitlines() if line.startswith("{")]
     return [record["history"]["item"] for record in found if record.get("type") == "history"]
+
+
+def inspected(file: Path) -> str:
+    """What wandb's viewer says of a file."""
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_a_failing_tracker_warns_once_and_the_records_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ def jobs(*overrides: str) -> list[Job]:
         return expand([*BASE, *overrides], compose)
 
 
+@pytest.mark.slow
 def test_from_the_command_line_to_the_numbers_of_solve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A sweep over an update's own number: a record for every value, equal to the bit to what Python gives."""
     where = [f"records={tmp_path}", "progress=false"]

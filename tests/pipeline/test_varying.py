@@ -51,6 +51,7 @@ VALUES = st.one_of(st.integers(-3, 3), st.sampled_from(["plain", "other", "null"
     keys=st.lists(st.sampled_from(["a", "c.e", "n", "o", "b"]), min_size=1, max_size=4, unique=True),
     draws=st.lists(st.lists(VALUES, min_size=4, max_size=4), min_size=1, max_size=5),
 )
+@pytest.mark.slow
 def test_what_varies_is_resolved_as_the_whole_would_be(keys: list[str], draws: list[list[Any]]) -> None:
     one = Varying(base())
     for values in draws:

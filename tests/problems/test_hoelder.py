@@ -351,6 +351,7 @@ def test_the_released_script_is_refused() -> None:
         solve(Hoelder(), "unibio_released", steps=2)
 
 
+@pytest.mark.slow
 def test_the_paper_s_method_goes_to_the_minimum() -> None:
     """Without noise from (1, 1), for whole and broken p: to within the length η/(1−β) over which momentum swings."""
     for p in (2, 2.5, 4):

@@ -97,6 +97,7 @@ def _outside_the_limits(figure):
 
 
 @pytest.mark.parametrize("name", ["lr_search", "inner_iterations", "runtime"])
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes(tmp_path, name):
     """Of a figure with a bar of colours, of lines, and of a table alone (the slow test below writes all)."""
     given = {experiment: whole_study()[experiment] for experiment in DRAWINGS[name].experiments}
@@ -136,6 +137,7 @@ def test_markers_of_a_panel_do_not_coincide():
     assert not set.intersection(*places)
 
 
+@pytest.mark.slow
 def test_figures_and_report_need_neither_torch_nor_hydra(tmp_path):
     """By the commands that a reader of somebody else's records types."""
     root = tmp_path / "runs"
@@ -186,6 +188,7 @@ def test_a_figure_asked_for_by_name_must_have_records(tmp_path):
         draw_all(tmp_path, tmp_path / "out", ["fig5_range"])
 
 
+@pytest.mark.slow
 def test_diverged_runs_do_not_break_figures():
     def some(cell, seed):
         return "diverged" if seed else "completed"
@@ -202,6 +205,7 @@ def test_diverged_runs_do_not_break_figures():
     assert np.isfinite(tables["fig1"]["median"]).any()
 
 
+@pytest.mark.slow
 def test_tables_hold_what_is_drawn():
     hits = DRAWINGS["fig1_equal"].draw(whole_evidence()).tables["fig1_equal_first_hits"]
     still = hits[(hits["noise"] == 0) & (hits["upper_noise"] == 0)].pivot(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -165,6 +166,7 @@ def test_results_and_comparisons_are_drawn_as_they_are() -> None:
     assert [text.get_text() for text in legend.get_texts()] == ["UniBiO", "my own"]
 
 
+@pytest.mark.slow
 def test_the_command_writes_picture_pdf_and_table(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,6 +206,20 @@ def test_a_report_has_settings_curves_ends_rates_and_files(root: Path, tmp_path:
     assert r"\toprule" in latex
     assert "_" not in latex.replace(r"\_", ""), "what LaTeX reads as a sign is escaped"
     assert (out / "figures" / "curves.pdf").is_file()
+    assert len(re.findall(rb"/Type /Page\b", (out / "report.pdf").read_bytes())) >= 2
+    assert "report.pdf" in (out / "index.html").read_text(encoding="utf-8")
+    assert "hypergradient_norm_mean" not in text, "a reader's words"
+
+
+def test_what_each_method_has_of_its_own_is_said_of_which() -> None:
+    from unibio.report.sweep import _own
+
+    found = [of_record(one) for one in records()]
+    for source, step in zip(found, (0.1, 0.1, 0.3, 0.3), strict=True):
+        source.settings["algorithm.own_step"] = step
+    every = lines(found, "iteration", "value")
+    assert _own(every, "algorithm.own_step") == "0.1 (UniBiO); 0.3 (mine)"
+    assert _own(every, "steps") == "400"
 
 
 def test_rates_are_those_of_a_power_law_with_their_interval(tmp_path: Path) -> None:
@@ -219,6 +235,7 @@ def test_rates_are_those_of_a_power_law_with_their_interval(tmp_path: Path) -> N
     assert ((by_iteration["interval_low"] < -0.252) & (by_iteration["interval_high"] > -0.252)).all()
 
 
+@pytest.mark.slow
 def test_drawing_loads_neither_torch_nor_hydra() -> None:
     code = "import sys, unibio.report.plotting, unibio.report.sweep, unibio.cli.sweeps\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -27,7 +27,7 @@ from unibio.report import publishing
 from unibio.report.page.html import linked
 from unibio.store import records
 from unibio.store.records import Record, write
-from unibio.store.thinning import BITS, POINTS, ROWS, rounded, spaced, thin
+from unibio.store.thinning import BITS, END_BITS, POINTS, ROWS, TAIL, rounded, spaced, thin
 from unibio.studies.common.evidence import Evidence
 
 ROOT = Path(__file__).parents[2]
@@ -284,27 +284,33 @@ def test_rows_that_are_kept(lengths: list[int], points: int) -> None:
         mine = kept.loc[kept["run"] == k, "iteration"].to_numpy()
         assert mine[0] == 0
         assert mine[-1] == n - 1
-        assert len(mine) <= points
+        assert len(mine) <= points + TAIL + 1
         assert (np.diff(mine) > 0).all()
+        assert set(range(max(0, n - TAIL), n)) <= set(mine)
+        before = mine[(mine > 10) & (mine < n - TAIL)]
+        assert (before[1:] / before[:-1] <= (n + 1) ** (1 / (points - 1)) * 1.5).all(), "a gap on a logarithmic axis"
 
 
 def test_a_thinned_record(tmp_path: Path) -> None:
-    """The same name, axes, counts and runs; fewer rows of long histories unless all are asked for."""
+    """The same name, axes, counts and runs; fewer rows of long histories, and as many as are asked for."""
     write_study(tmp_path / "runs", {"fig1": whole_study()["fig1"]})
     record = max(Evidence(tmp_path / "runs").records("fig1"), key=lambda one: len(one.history))
     long = record.history.loc[record.history.index.repeat(1 + ROWS // len(record.history))].reset_index(drop=True)
     assert len(long) > ROWS
     record = write(record.path, record.config, record.summary, long, record.runs)
-    for whole in (False, True):
-        copy = records.find(thin(record, tmp_path / str(whole), whole=whole).path)
+    for points in (POINTS, 40):
+        copy = records.find(thin(record, tmp_path / str(points), points).path)
         assert copy is not None
         assert copy.thinned
         assert copy.summary["thinned"]["bits"] == BITS
-        assert copy.summary["thinned"]["points"] == (None if whole else POINTS)
-        assert (len(copy.history) == len(long)) == whole
-        assert copy.history.groupby("run").size().max() <= (len(long) if whole else POINTS)
+        assert copy.summary["thinned"]["points"] == points
+        assert POINTS < copy.history.groupby("run").size().max() <= points + TAIL + 1
         assert copy.history.dtypes.equals(long.dtypes)
         pd.testing.assert_frame_equal(copy.runs, record.runs)
         assert set(copy.history["upper_step"] if "upper_step" in long else [0]) <= set(long.get("upper_step", [0]))
+        ends = copy.history.groupby("run").last(), long.groupby("run").last()
+        pd.testing.assert_frame_equal(*ends, rtol=2.0**-END_BITS, atol=0)  # where runs end, to seven digits
+        off = copy.history["hypergradient_norm"] != rounded(copy.history["hypergradient_norm"].to_numpy(), BITS)
+        assert 0 < off.sum() <= len(copy.runs)
     again = thin(copy, tmp_path / "again")
     assert files(again.path) == files(copy.path), "a thinned record is copied as it is"

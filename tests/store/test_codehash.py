@@ -53,6 +53,7 @@ def test_what_is_no_module_of_ours_counts_by_its_name(module: str) -> None:
     assert code_hash([module]) != code_hash(["unibio.nothing"])
 
 
+@pytest.mark.slow
 def test_a_jobs_closure_is_what_decides_its_numbers_and_nothing_else() -> None:
     """In it the loop, what is logged and when, the grid's columns, settings, randomness; not what reads or shows."""
     for name in ("example3", "nli_cleaning", "quadratic", "lp_regression"):
@@ -80,6 +81,7 @@ def test_every_class_that_can_be_named_has_its_module_in_the_package() -> None:
         assert codehash._parsed(cls.__module__)[0], f"{cls.__module__} is not found, and so would not be hashed"
 
 
+@pytest.mark.slow
 def test_no_module_imports_in_a_way_that_the_closure_does_not_follow() -> None:
     for path in Path(unibio.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

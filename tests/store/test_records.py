@@ -153,6 +153,7 @@ def test_a_list_of_records_that_is_none_is_said(tmp_path: Path, content: str) ->
         assert records.load_experiment(tmp_path, "fig1") == []
 
 
+@pytest.mark.slow
 def test_reading_records_needs_no_torch(tmp_path: Path) -> None:
     record = written(tmp_path)
     code = (

@@ -44,6 +44,7 @@ def test_the_gap_is_judged_by_its_own_bound() -> None:
     assert verdict("algorithm1-error", gap=0.5) == rules.CONSISTENT
 
 
+@pytest.mark.slow
 def test_the_paper_s_step() -> None:
     only_tuned = lambda p, star, step: 1.6 * EXACT(p, star, step) if step < 1 else 0.0  # noqa: E731
     assert verdict("algorithm1-first-step") == rules.CONSISTENT
@@ -51,6 +52,7 @@ def test_the_paper_s_step() -> None:
     assert verdict("algorithm1-error", power=only_tuned) == rules.CONSISTENT
 
 
+@pytest.mark.slow
 def test_where_the_exponent_is_seen() -> None:
     assert verdict("algorithm1-where") == rules.REPRODUCED
     assert verdict("algorithm1-where", power=lambda *at: 0.5) == rules.NOT_REPRODUCED, "the same at y* = 0"

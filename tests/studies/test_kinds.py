@@ -16,7 +16,7 @@ from unibio.studies.common.verdicts import Outcome, in_words
 #: How a place in each source is named: a part of the paper by its number, a slide by its title, a part of a text.
 PLACES = {
     Kind.PAPER: r"(Section|Theorem|Algorithm) [1-9][\d.]*|Appendix [A-G][\d.]*|Figure \d(\([a-d](–[a-d])?\))?",
-    Kind.SUMMARY: r"“The Results: Speed and Accuracy”",
+    Kind.SUMMARY: r"“(The Breakthrough: A New Map and a New Strategy|The Results: Speed and Accuracy)”",
     Kind.SLIDES: r"“(A Key Result|Complexity of F[²³]SA|\[Chen et al\., 2025\]|Can we get better complexity|"
     r"Stochastic Smoothness|Lower Bounds|Experiment|Locally Approximated Landscape|"
     r"Matching the Penalty Function to the True Objective|Two-Loop Algorithm|Single-Loop Algorithm with Momentum)”",

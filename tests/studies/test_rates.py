@@ -169,6 +169,7 @@ def test_no_slopes_are_on_no_side_of_a_bound():
 
 
 @pytest.mark.parametrize("seeds", some([5, 10, 30], lambda seeds: seeds != 10))
+@pytest.mark.slow
 def test_more_noise_does_not_make_a_slope_below_the_bound_more_likely(seeds):
     """A slope on the bound is called below it in at most one of 40 cases, whatever the noise."""
     rng, below = np.random.default_rng(seeds), dict.fromkeys((0.01, 0.1, 1.0), 0)

@@ -17,6 +17,7 @@ import synthetic_e1
 import synthetic_first_order
 import synthetic_lp
 import synthetic_nli
+import synthetic_parts
 import synthetic_theory
 from synthetic import EXPONENTS, PAPER, FakeRecord, descent, record
 from unibio.studies import discrepancies
@@ -121,6 +122,44 @@ def schedules(none: float = 1.0, one_epoch: float = 0.7, step: float = 0.5) -> R
         "schedules_paper": synthetic_theory.schedules(power, exponents=(4, 6), dimensions=(4,)),
         "schedules_step": synthetic_theory.schedules_step(lambda q: 0.25 if q >= 4 else step),
     }
+
+
+@cache
+def tracking(late: float = 2.5, epoch: float = 0.2, share: float = 1.0) -> Records:
+    """Errors and biases along runs: the largest error over ε at the least ε, one epoch's power of the bias and its
+    error's share of what it must be to be seen to fail."""
+
+    def most(p: int, twin: str, fallen: float) -> float:
+        if twin == "none":
+            return 2.5 + (late - 2.5) * math.log(fallen) / math.log(1e4 ** (-1 / (3 * p - 2)))
+        return (share if twin == "one epoch" else 1) * synthetic_parts.largest(p, twin, fallen)
+
+    def power(p: int, twin: str) -> float:
+        return {"none": 1.0, "one epoch": epoch}.get(twin, 0.2)
+
+    return {
+        "tracking": synthetic_parts.tracking(most, power, dimensions=(4,)),
+        "tracking_paper": synthetic_parts.tracking(most, power, exponents=(4, 6), dimensions=(4,)),
+    }
+
+
+@cache
+def biased(power: float) -> Records:
+    """Errors that are as claimed, and a bias of that power of ε under the schedule."""
+    made = synthetic_parts.tracking(power=lambda p, twin: power if twin == "none" else 0.2, dimensions=(4,))
+    return {"tracking": made, "tracking_paper": [one for one in made if exponent_of(one) > 2]}
+
+
+@cache
+def ablation(without: float = 1.3, somewhere: float | None = None) -> Records:
+    """Parts without which the criterion is that many times as large; on the Hölder problem at p = 2 another."""
+
+    def factor(experiment: str, part: str, p: int) -> float:
+        if part == "nothing":
+            return 1.0
+        return somewhere if somewhere is not None and (experiment, p) == ("ablation", 2) else without
+
+    return synthetic_parts.ablation(factor)
 
 
 @cache

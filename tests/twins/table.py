@@ -120,6 +120,8 @@ ACROSS = ("crosses-*", "first-order-unaffected")
 LABELS = ("labels-*",)
 OPTIMALITY = ("global-*",)
 ALGORITHM1, REGULARITY = ("algorithm1-*",), ("regularity-*",)
+TRACKING, BIASES = ("tracking-[!b]*",), ("tracking-bias-*",)
+ABLATION = ("ablation-*",)
 HOELDER = ("hoelder-*",)
 CALLS = ("calls-p2-*",)
 TUNED = ("tuned-calls-*",)
@@ -170,6 +172,8 @@ AS_CLAIMED: tuple[tuple[tuple[str, ...], Callable[[], Records]], ...] = (
     (ALGORITHM1, mu.algorithm1),
     (REGULARITY, mu.regularity),
     ((*SCHEDULES, *STEPS), mu.schedules),
+    ((*TRACKING, *BIASES), mu.tracking),
+    (ABLATION, mu.ablation),
     (COMPARED, mu.e1),
     (("e1-converges", "e1-lower-level-solved"), mu.e1),
     (("e1-crossing",), mu.crossing),
@@ -245,6 +249,8 @@ TWINS: tuple[Twin, ...] = (
     *(_real(how, COSTS, ex.runtime, how) for how in ("y never refreshed", "all diverged")),
     *(_real(how, SCHEDULES, th.schedules, how) for how in th.SCHEDULES),
     *(_real(how, STEPS, th.steps, how) for how in th.SCHEDULES),
+    *(_real(how, (*TRACKING, *BIASES), th.tracking, how) for how in th.TRACKING),
+    *(_real(how, ABLATION, th.ablation, how) for how in ("y never refreshed", "x never moves", "diverged")),
     *(_real(how, ALGORITHM1, th.algorithm1, how) for how in th.ALGORITHM1),
     _intact(REAL, SYSTEMS, wp.estimators),
     _real("wrong sign", SYSTEMS, wp.estimators, "wrong sign"),
@@ -305,6 +311,14 @@ TWINS: tuple[Twin, ...] = (
     _made("half the exponent", ALGORITHM1, lambda: mu.algorithm1(0.5)),
     _made("a slope just below what is enough", SCHEDULES, lambda: mu.schedules(none=0.8)),
     _made("one epoch is enough", SCHEDULES, lambda: mu.schedules(one_epoch=1.0)),
+    _made("a largest error that falls less than ε", TRACKING, lambda: mu.tracking(late=6.0)),
+    _made("one epoch keeps to ε", TRACKING, lambda: mu.tracking(share=0.1)),
+    _made("a bias that falls less than ε", BIASES, lambda: mu.biased(0.8)),
+    _made("a bias that is the same for every ε", BIASES, lambda: mu.biased(0.0)),
+    _made("one epoch has a bias like ε", BIASES, lambda: mu.tracking(epoch=1.0)),
+    _made("no part has an effect", ABLATION, lambda: mu.ablation(1.0)),
+    _made("every part harms", ABLATION, lambda: mu.ablation(0.8)),
+    _made("every part helps, and harms on one problem", ABLATION, lambda: mu.ablation(1.3, 0.8)),
     _made("every step reaches the same", STEPS, lambda: mu.schedules(step=0.25)),
     _made("half of every exponent, a singular generalised Hessian", REGULARITY, lambda: mu.regularity(claimed=False)),
     _made("three seeds of heavy tails", FIGURE5, _wild(mu.power_laws, "hypergradient_norm_mean")),

@@ -35,16 +35,19 @@ def multirun(arguments: Sequence[str]) -> None:
         raise InputError(f"{groups[0]} belongs to a sweeper that is not named: add hydra/sweeper=NAME")
     if not options.multirun:
         raise InputError(f"{groups[0]} chooses the jobs of a multirun: add -m")
+    if params := [word for word in options.overrides if word.lstrip("+").startswith("hydra.sweeper.params")]:
+        raise InputError(f"{params[0]}: what varies is written as it is: algorithm.upper_step='interval(0.01,0.1)'")
     if any(word.startswith(("launcher=", "experiment=")) for word in options.overrides):
         raise InputError(
             f"{groups[0]} runs one job after the other in this process, and no experiment or launcher; without it, "
             "unibio sweep runs both"
         )
+    from unibio.cli import varied
     from unibio.pipeline.composing import composer, searchpath
     from unibio.pipeline.hydra_internals import parsed, sweepers
     from unibio.pipeline.overrides import read
 
-    with composer():
+    with composer() as compose_one:
         name = chosen[0].partition("=")[2]
         if name not in sweepers():
             raise InputError(
@@ -53,10 +56,13 @@ def multirun(arguments: Sequence[str]) -> None:
             )
         # A sweeper may have signs of its own for what it varies; what is fixed is checked as everywhere.
         ours = [word for word in options.overrides if not word.lstrip("+").startswith("hydra")]
-        read([word for word in ours if not _parsed(parsed, word).is_sweep_override()])
+        given = [_parsed(parsed, word) for word in ours]
+        read([one.input_line or "" for one in given if not one.is_sweep_override()])
+        varied.check(given, compose_one)
     search = _Search(options.objective)
     sys.argv = [sys.argv[0], "--multirun", *searchpath(), *options.overrides]
-    _under_hydra(search.judged)
+    with varied.in_one_line(chosen[0]):
+        _under_hydra(search.judged)
     search.say_best()
     if search.failed:
         raise SystemExit(1)

@@ -6,12 +6,14 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from unibio.cli import searching
 from unibio.cli.entry import Parser
 from unibio.core.parameters import accepted, declared
-from unibio.errors import InputError, unknown
+from unibio.errors import InputError
 from unibio.pipeline.conf import conf_dir, files, groups, options
 from unibio.registry import ALGORITHMS, PROBLEMS, Table
 
@@ -43,8 +45,10 @@ def main(arguments: Sequence[str], about: str) -> None:
         found = ["\n".join(_described(table, what)) for table in _KINDS.values() if what in table]
         found += ["\n".join(_experiment(what, experiments[what]))] if what in experiments else []
         if not found:
-            names = [*_KINDS, "experiments", *ALGORITHMS, *PROBLEMS, *experiments]
-            raise unknown("algorithm, problem or experiment", what, names)
+            names = list(dict.fromkeys([*_KINDS, "experiments", *ALGORITHMS, *PROBLEMS, *experiments]))
+            near = get_close_matches(what, names, n=3)
+            meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise InputError(f"unknown algorithm, problem or experiment {what!r}.{meant} unibio list shows all names")
         print("\n\n".join(found))
 
 
@@ -92,7 +96,7 @@ def _described(table: Table[Any], name: str) -> Iterator[str]:
 
 def _experiment(name: str, path: Path) -> Iterator[str]:
     yield from _paragraph(name, comment(path))
-    yield f"  python -m unibio experiment={name}"
+    yield " ".join(["  python -m unibio", *searching.given(), f"experiment={name}"])
     yield f"  {path}"
 
 

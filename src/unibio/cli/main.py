@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _main(given: list[str]) -> None:
     if not given or given[0] in ("-h", "--help"):
         print("usage: unibio COMMAND [...]\n")
-        print("\n".join(f"  {name:<9}{text}" for name, text in COMMANDS.items()))
+        width = max(map(len, COMMANDS)) + 2
+        print("\n".join(f"  {name:<{width}}{text}" for name, text in COMMANDS.items()))
         print(
             "\nunibio COMMAND --help says more; unibio --version says which it is. In every command, --config-dir DIR"
         )

@@ -75,7 +75,8 @@ def report(options: argparse.Namespace, root: Path) -> None:
     names: list[str] = options.sweeps
     found, notes = sweeps(root, names)
     _note(notes)
-    print(write(found, root, options.out / "sweeps" / file_name(names), notes, _wanted(options)))
+    page = write(found, root, options.out / "sweeps" / file_name(names), notes, _wanted(options))
+    print(page, page.with_name("report.pdf"), sep="\n")
 
 
 def _places(parser: Parser) -> None:

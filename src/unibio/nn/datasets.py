@@ -118,8 +118,8 @@ def _length(data: Any, key: str) -> int:
     indexed = hasattr(data, "__len__") and hasattr(data, "__getitem__")
     if isinstance(data, (Iterator, IterableDataset)) or not indexed:
         raise InputError(
-            f"{key} is a {type(data).__name__}, and must be a map-style data set, with len(data) and data[i]: collect "
-            "what an iterator gives in a list, or in a TensorDataset"
+            f"{key} has the type {type(data).__name__}, and must be a map-style data set, with len(data) and data[i]: "
+            "collect what an iterator gives in a list, or in a TensorDataset"
         )
     try:
         size = len(data)

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
+from unibio.core.forms import failure
 from unibio.errors import InputError
 from unibio.nn.batch import Batch
 from unibio.nn.flat import Flat
@@ -59,9 +60,9 @@ class Pair:
         )
         if buffers is None and matters:
             raise InputError(
-                f"buffers must be said, because {', '.join(matters)} depends on the mode: buffers='frozen' evaluates "
-                "as after .eval(), 'batch' as after .train(), with the minibatch's statistics and with dropout, "
-                "'lower_steps' likewise, and lower steps store the statistics"
+                f"buffers must be said, because {' and '.join(matters)} depend{'s' * (len(matters) == 1)} on the mode: "
+                "buffers='frozen' evaluates as after .eval(), 'batch' as after .train(), with the minibatch's "
+                "statistics and with dropout, 'lower_steps' likewise, and lower steps store the statistics"
             )
         self.random = buffers in ("batch", "lower_steps")
         for one in (upper, lower):
@@ -72,8 +73,16 @@ class Pair:
             # Statistics that nobody stored say nothing.
             part.training = buffers == "batch" and isinstance(part, _NormBase)
 
-    def loss(self, function: Callable[..., Any], role: str) -> Callable[[Tensor, Tensor, Batch], Tensor]:
-        """A loss of modules, (upper, lower, batch) -> scalar, as a function of vectors and one run's batch."""
+    def loss(
+        self, function: Callable[..., Any], role: str, vectorised: bool = False
+    ) -> Callable[[Tensor, Tensor, Batch], Tensor]:
+        """A loss of modules, (upper, lower, batch) -> scalar, as a function of vectors and one run's batch.
+
+        Args:
+            function: the loss.
+            role: "upper" or "lower".
+            vectorised: whether ``torch.func.vmap`` will evaluate it.
+        """
         both = _Both(self.upper.module, self.lower.module, function)
         buffers = [name for name, _ in both.named_buffers()]
 
@@ -85,9 +94,14 @@ class Pair:
                 found = functional_call(both, given, (batch,))
             except InputError:
                 raise
+            except RuntimeError as error:
+                if vectorised or short_of_memory(error):  # torch.func.vmap's own are told where it is called
+                    raise
+                said = " ".join(failure(error, y).split())
+                raise InputError(f"{role}_loss fails: {said}") from error
             except (AttributeError, LookupError, TypeError, ValueError) as error:
-                said = str(error.args[0] if error.args else error).strip().splitlines()[:1]
-                raise InputError(f"{role}_loss fails: {type(error).__name__}: {''.join(said)}") from error
+                said = str(error.args[0] if error.args else error).strip().partition("\n")[0]
+                raise InputError(f"{role}_loss fails: {type(error).__name__}: {said}") from error
             if not isinstance(found, Tensor) or found.numel() != 1:
                 got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
                 raise InputError(

@@ -92,7 +92,7 @@ def module_problem(
     for role, function in (("upper", upper_loss), ("lower", lower_loss)):
         if not callable(function):
             raise InputError(f"{role}_loss must be a function of (upper, lower, batch), got {function!r}")
-        value = pair.loss(with_sample(function, f"{role}_loss"), role)
+        value = pair.loss(with_sample(function, f"{role}_loss"), role, vectorised)
         losses[role] = value if vectorised else _one_by_one(value)
         plain[role] = with_sample(function, f"{role}_loss")
     if metrics is not None and not isinstance(metrics, Mapping):

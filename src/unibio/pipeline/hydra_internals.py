@@ -17,7 +17,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, RangeSweep, ValueType
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep, ValueType
 from hydra.core.override_parser.types import Override as Override
 from omegaconf import DictConfig
 
@@ -50,6 +50,22 @@ def values(override: Override) -> Iterator[Any]:
 def combinations(swept: Sequence[Override]) -> Iterator[tuple[Override, ...]]:
     """The product of overrides that hold several values, as overrides of one value each; the last varies fastest."""
     return product(*(tuple(_elements(override)) for override in swept))
+
+
+def probes(swept: Override) -> Iterator[str]:
+    """Overrides of one value each that a sweeper may ask for: all where they can be listed, an interval's ends.
+
+    Patterns have none.
+
+    Raises:
+        ValueError: a range of no step.
+    """
+    value: Any = swept.value()
+    if isinstance(value, (RangeSweep, IntervalSweep)):
+        found = values(swept) if isinstance(value, RangeSweep) else (value.start, value.end)
+        yield from (f"{swept.get_key_element()}={one}" for one in found)
+    elif listed(swept):
+        yield from (one.input_line or "" for one in _elements(swept))
 
 
 def _elements(swept: Override) -> Iterator[Override]:

@@ -127,6 +127,16 @@ class Job:
         """The configuration as :func:`job_from` takes it."""
         return portable(self.config)
 
+    def join(self, sweep: str) -> None:
+        """Be shown by the tracker among the jobs of a sweep, unless its configuration names another group.
+
+        Args:
+            sweep: by which ``unibio status`` knows it.
+        """
+        tracker = self.config["tracker"]
+        if tracker.get("mode", "none") != "none" and tracker.get("group") is None:
+            self.config["tracker"] = {**tracker, "group": sweep}
+
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per run with the axes' values, in columns named by the parameter alone."""

@@ -4,6 +4,9 @@ What a checkpoint does not hold yet, a job that is killed computes again; it wou
 sent after the checkpoint, and before that it is noted beside it (``tracked-*.json``) up to where. A job that goes on
 from its checkpoint goes on with the same runs of wandb, from there.
 
+A thread of its own opens the runs and sends the rows while the job computes. What it has not come to when the next
+checkpoint is written, it finds there once more.
+
 A search of more curves than are shown is logged at its end, when it is known which those are, and so is what is over
 before its first checkpoint (:mod:`unibio.pipeline.tracking`).
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -57,6 +61,8 @@ class Live:
         self._sent: dict[str, int] = {}
         self._curves: list[Curve] = []
         self._number = pd.Series(dtype=int)
+        self._thread: ThreadPoolExecutor | None = None
+        self._sending: Future[None] | None = None
         self._suited = self._mode != "none" and not has_failed(self._mode) and self._fits()
         if self._suited:
             self._sent = (json_object(self._note, {"sent": {str: int}}) or {"sent": {}})["sent"]
@@ -82,16 +88,27 @@ class Live:
         return self._job.path / f"tracked-{code_hash(self._job.modules)[:12]}.json"
 
     def saved(self, history: Callable[[], pd.DataFrame]) -> None:
-        """Send the rows that a checkpoint holds and that were not sent yet. Raises nothing.
+        """Begin to send the rows that a checkpoint holds and that were not sent yet. Raises nothing and does not wait.
 
         Args:
             history: makes the table of them.
         """
-        if not self._suited:
+        if not self._suited or (self._sending is not None and not self._sending.done()):
             return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "wandb")
         with guarded(self._job.name, self._mode):
-            self._send(medians(history(), self._number, list(range(len(self._curves))), axes_of(self._job.config)))
+            self._sending = self._thread.submit(self._show, history())
+
+    def _show(self, history: pd.DataFrame) -> None:
+        with guarded(self._job.name, self._mode):
+            self._send(medians(history, self._number, list(range(len(self._curves))), axes_of(self._job.config)))
         self._suited = not has_failed(self._mode)
+
+    def _wait(self) -> None:
+        """Let the thread come to its end."""
+        if self._thread is not None:
+            self._thread.shutdown()
 
     def finish(self, record: Record) -> bool:
         """Send what is left, the summary and what the record holds, if anything was sent before it was there.
@@ -99,6 +116,7 @@ class Live:
         Returns:
             Whether this is done; if not, nothing has been sent.
         """
+        self._wait()
         if not self._suited or not (self._runs or self._sent):
             return has_failed(self._mode)
         with guarded(record.name, self._mode):
@@ -115,6 +133,7 @@ class Live:
 
     def close(self) -> None:
         """End what is open, as something that has not come to its end. Raises nothing."""
+        self._wait()
         if self._runs:
             with guarded(self._job.name, self._mode):
                 while self._runs:

@@ -154,6 +154,9 @@ def own(config: DictConfig) -> DictConfig:
     return rest
 
 
+_TRACKER = ("mode", "project", "entity", "group", "max_curves")
+
+
 def check_tracker(tracker: Mapping[str, Any]) -> None:
     """Check a configuration's ``tracker`` section.
 
@@ -164,13 +167,13 @@ def check_tracker(tracker: Mapping[str, Any]) -> None:
     if mode not in TRACKERS:
         raise unknown("tracker.mode", mode, TRACKERS, MEANT)
     for key in tracker:
-        if key not in ("mode", "project", "entity", "max_curves"):
-            raise unknown("key in tracker", key, ("mode", "project", "entity", "max_curves"))
+        if key not in _TRACKER:
+            raise unknown("key in tracker", key, _TRACKER)
     if mode == "none":
         return
-    for key in ("project", "entity"):
+    for key in ("project", "entity", "group"):
         value = tracker.get(key)
-        if not (isinstance(value, str) and value.strip()) and not (key == "entity" and value is None):
+        if not (isinstance(value, str) and value.strip()) and not (key != "project" and value is None):
             raise InputError(f"tracker.{key} must be a name, got {value!r}")
     most = tracker.get("max_curves", 8)
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:

@@ -43,7 +43,7 @@ class Plan:
         missing = self.pending[self.older :]
         trajectories = sum(job.runs for job in missing)
         found = len(self.jobs) - len(self.pending) - len(self.refused)
-        text = f"{len(self.jobs)} jobs, {found} already recorded"
+        text = f"{len(self.jobs)} {'job' if len(self.jobs) == 1 else 'jobs'}, {found} already recorded"
         if self.older:
             text = f"{text}, {self.older} recorded by other code, whose first iterations are replayed"
         if self.refused:
@@ -110,13 +110,16 @@ def announce(jobs: list[Job], command: str, name: str | None = None) -> Plan:
     if name is not None and name in conf.options("experiment"):
         raise InputError(f"--name {name}: an experiment has this name, whose records it would stand for; give another")
     check_writable(jobs[0].root)
-    experiments: dict[str | None, list[str]] = {}
+    experiments: dict[str | None, list[Job]] = {}
     for job in jobs:
-        experiments.setdefault(name or job.config["experiment"], []).append(job.name)
-    for experiment, names in experiments.items():
-        if experiment is None and len(names) == 1:
+        experiments.setdefault(name or job.config["experiment"], []).append(job)
+    for experiment, some in experiments.items():
+        if experiment is None and len(some) == 1:
             continue
+        names = [job.name for job in some]
         label = experiment or "sweep-" + hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:8]
+        for job in some:
+            job.join(label)
         again = command if experiment is None or name is not None else command.replace("*", experiment)
         try:
             records.write_manifest(jobs[0].root, label, names, again)

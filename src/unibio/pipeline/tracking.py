@@ -63,11 +63,13 @@ def track(record: Record, tracker: Mapping[str, Any], root: Path) -> None:
     """Show a finished record to the tracker: one wandb run per curve, at most ``max_curves`` of a grid.
 
     Every run has a deterministic id, so that logging a record again replaces and does not double. Its group is the
-    experiment, its job type the algorithm; its configuration is flat and says both our names and the paper's symbols.
+    sweep or experiment, its job type the algorithm; its configuration is flat and says both our names and the paper's
+    symbols.
 
     Args:
         record: complete.
-        tracker: mode none | offline | online, project, entity, max_curves; see :func:`mode_of` for the environment.
+        tracker: mode none | offline | online, project, entity, group, max_curves; see :func:`mode_of` for the
+            environment.
         root: the records directory; offline files go to its ``wandb`` folder, or to that of WANDB_DIR.
     """
     mode = mode_of(tracker)
@@ -152,7 +154,7 @@ def opened(
         dir=str(root),
         id=run_id(name, curve),
         name=f"{name.rsplit('-', 1)[0]} {curve.label}".strip(),
-        group=config.get("experiment") or "single",
+        group=tracker.get("group") or config.get("experiment") or "single",
         job_type=algorithm["name"],
         tags=tags,
         config=flat(config, curve.values) | {"runs": curve.runs, "record": name},

@@ -126,7 +126,7 @@ def publish(results: Path, studies: Mapping[str, Study], evidence: Evidence, sta
             found = evidence.records(experiment)
             for record in found:
                 if not (root / record.name).exists():
-                    thin(record, root, whole=study.whole)
+                    thin(record, root, study.points)
             records.write_manifest(root, experiment, [one.name for one in found], evidence.command(experiment))
     _check_size(root)
     noted = {name: one for name, one in states(published).items() if name in BY_NAME} | {
@@ -191,5 +191,5 @@ def _check_verdicts(studies: Mapping[str, Study], whole: Evidence, thinned: Evid
         if said.verdict != shown.verdict:
             raise InputError(
                 f"thinned records change a verdict: {claim.id} is {shown.verdict!r} and not {said.verdict!r} "
-                f"({shown.explanation}); give its study whole=True, so that it keeps all rows"
+                f"({shown.explanation}); give its study more points, so that more rows are kept"
             )

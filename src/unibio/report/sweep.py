@@ -17,9 +17,10 @@ import pandas as pd
 from unibio.errors import InputError
 from unibio.report.lines import Line, Source, lines, metric_of, of_record, varying
 from unibio.report.page.html import page
+from unibio.report.paper import pdf
 from unibio.report.plotting import Wanted, drawn, label_of
 from unibio.store.records import Record, manifest
-from unibio.store.writing import write_text
+from unibio.store.writing import write_bytes, write_text
 from unibio.studies.common import methods
 from unibio.studies.common.document import (
     Block,
@@ -27,6 +28,7 @@ from unibio.studies.common.document import (
     Code,
     Folded,
     Heading,
+    PageOnly,
     Paragraph,
     Picture,
     Table,
@@ -34,12 +36,14 @@ from unibio.studies.common.document import (
     markdown,
     shown,
 )
-from unibio.studies.common.drawing import Drawing
+from unibio.studies.common.drawing import Drawing, Drawn
 from unibio.studies.common.evidence import Evidence, scale
 from unibio.studies.common.rates import LEVEL, slopes_by_range, standard_ranges
 
 #: Lines of which a picture can still be read; of more, the best of every method are drawn.
 MOST_LINES = 24
+
+_CURVES = "figures/curves.png"
 
 
 def write(found: Mapping[str, Sequence[Record]], root: Path, out: Path, notes: Sequence[str], wanted: Wanted) -> Path:
@@ -48,7 +52,7 @@ def write(found: Mapping[str, Sequence[Record]], root: Path, out: Path, notes: S
     Args:
         found: their records by name.
         root: directory of the records.
-        out: receives index.html, report.md, and curves, final values and rates as figures and tables.
+        out: receives index.html, report.md, report.pdf, and curves, final values and rates as figures and tables.
         notes: what was found wrong on loading.
         wanted: of the curves.
 
@@ -64,7 +68,13 @@ def write(found: Mapping[str, Sequence[Record]], root: Path, out: Path, notes: S
     keys = varying(every)
     best = wanted.best or len(every) > MOST_LINES
     wanted = replace(wanted, y=y, best=best)
-    Drawing("curves", "", lambda _: drawn(sources, wanted, "curves")).write(Evidence(None), out)
+    shown_: list[Drawn] = []
+
+    def draw(_: Evidence) -> Drawn:
+        shown_.append(drawn(sources, wanted, "curves"))
+        return shown_[0]
+
+    Drawing("curves", "", draw).write(Evidence(None), out)
     ends = final(every, keys, y)
     fits = rates(sources, wanted.x, y)
     for name, table in (("final", ends), ("rates", fits)):
@@ -74,6 +84,9 @@ def write(found: Mapping[str, Sequence[Record]], root: Path, out: Path, notes: S
     blocks = list(_blocks(title, found, root, notes, wanted, every, ends, fits))
     write_text(out / "report.md", markdown(blocks))
     write_text(out / "index.html", page(title, blocks, out))
+    figure = shown_[0].figure
+    assert figure is not None
+    write_bytes(out / "report.pdf", pdf(blocks, {_CURVES: figure}))
     return out / "index.html"
 
 
@@ -177,6 +190,7 @@ def _blocks(
     yield Paragraph(
         f"{len(records)} records with {runs} runs, at scale {scale(records)}. Everything here is made of them."
     )
+    yield PageOnly([Paragraph("The same to print: [report.pdf](report.pdf).")])
     yield from ([Bullets([f"{note}." for note in notes])] if notes else [])
     commands = [noted["command"] for name in found if (noted := manifest(root, name)) is not None]
     if commands:
@@ -184,8 +198,8 @@ def _blocks(
     yield Heading(2, "Settings")
     yield from _setting_blocks(every)
     yield Heading(2, "Curves")
-    yield Picture("figures/curves.png", _caption(every, wanted))
-    yield Paragraph("Files: [PDF](figures/curves.pdf), [curves.csv](tables/curves.csv).")
+    yield Picture(_CURVES, _caption(every, wanted))
+    yield Paragraph("Files: [curves.pdf](figures/curves.pdf), [curves.csv](tables/curves.csv).")
     yield Heading(2, "Where they end")
     yield Paragraph(
         f"Medians and quartiles of the last {label_of(wanted.y)} over the seeds, the lowest first; a run that has "
@@ -212,7 +226,20 @@ def _setting_blocks(every: Sequence[Line]) -> Iterable[Block]:
         yield Paragraph("What differs:")
         yield Table(["Setting", "Values"], [[f"`{key}`", _values(every, key)] for key in differ])
     same = [key for key in dict.fromkeys(key for line in every for key in line.settings) if key not in differ]
-    yield Folded("What is the same", [Table(["Setting", "Value"], [[f"`{key}`", _values(every, key)] for key in same])])
+    yield Folded("What is the same", [Table(["Setting", "Value"], [[f"`{key}`", _own(every, key)] for key in same])])
+
+
+def _own(every: Sequence[Line], key: str) -> str:
+    """A setting's value, or those of several methods or problems, which each have one of their own."""
+    role = key.partition(".")[0]
+    named: dict[str, list[str]] = {}
+    for line in (line for line in every if key in line.settings):
+        some = named.setdefault(_values([line], key), [])
+        owner = str(line.settings.get(role))
+        some += [methods.label(owner)] if methods.label(owner) not in some else []
+    if len(named) == 1:
+        return next(iter(named))
+    return "; ".join(f"{value} ({', '.join(owners)})" for value, owners in named.items())
 
 
 def _values(every: Sequence[Line], key: str) -> str:
@@ -225,7 +252,7 @@ def _values(every: Sequence[Line], key: str) -> str:
 
 
 def _caption(every: Sequence[Line], wanted: Wanted) -> str:
-    bands = ", with quartiles" if wanted.bands else ""
+    bands = ", with quartiles," if wanted.bands else ""
     text = f"Medians over the seeds{bands} of the {label_of(wanted.y)} against {label_of(wanted.x)}."
     return text + (
         f" Of {len(every)} lines those are shown that end lowest, one a colour and panel." if wanted.best else ""
@@ -236,13 +263,16 @@ def _rate_blocks(fits: pd.DataFrame) -> Iterable[Block]:
     if fits.empty:
         yield Paragraph("No curve is positive, finite and long enough for a power law to be fitted.")
         return
+    (of,) = fits["of"].unique()
+    against = " and by ".join(label_of(name) for name in fits["against"].unique())
     yield Paragraph(
-        f"Slopes of log–log fits to the ranges from low to high; intervals are Student's at {LEVEL:.0%} over the "
-        "distinct seeds, and hold for a range that was chosen before looking. A dash stands where there is a single "
-        "seed. Files: "
-        "[rates.csv](tables/rates.csv), [rates.tex](tables/rates.tex)."
+        f"Slopes of log–log fits of the {label_of(of)} to the ranges from low to high, by {against}; intervals are "
+        f"Student's at {LEVEL:.0%} over the distinct seeds, and hold for a range that was chosen before looking. A "
+        "dash stands where there is a single seed, or where all seeds have one slope. “Of mean” is the slope of the "
+        "mean over the seeds, which a bound on an expectation is about. Files: [rates.csv](tables/rates.csv), "
+        "[rates.tex](tables/rates.tex)."
     )
-    yield frame_table(fits)
+    yield frame_table(fits.drop(columns="of").assign(against=fits["against"].map(label_of)))
 
 
 def file_name(names: Sequence[str]) -> str:

@@ -3,10 +3,11 @@
 A thinned record has the files of a record and its name. What differs:
 
 - ``history.parquet``: all columns, but the numbers that are measured (metrics, and ``seconds``) are rounded to
-  :data:`BITS` significant bits, a relative error of at most 2^−13, about 10^−4. Axes and counts are exact. Of a history
-  of more than :data:`ROWS` rows every run keeps at most :data:`POINTS`, spaced by the logarithm of their place, the
-  first and the last among them, unless its study asks for all of them.
-- ``runs.parquet``: as it was, with final values, counts and first hits to the last digit.
+  :data:`BITS` significant bits, a relative error of at most 2^−11, about 5·10^−4; in every run's last row to
+  :data:`END_BITS`, since most verdicts compare where runs end, and some of them by very little. Axes and counts are
+  exact. Of a history of more than :data:`ROWS` rows every run keeps its last :data:`TAIL` rows, and of the others at
+  most as many as its study asks for, :data:`POINTS` if it does not say, spaced by the logarithm of their iteration.
+- ``runs.parquet``: as it was, with counts and first hits to the last digit.
 - ``summary.json``: has a further key ``thinned``: ``{"bits": …, "points": … or null, "of": …}``, the last of them the
   sha256 of the ``done`` of the record that it was made from.
 
@@ -28,28 +29,30 @@ from numpy.typing import NDArray
 from unibio.store import records, replays
 from unibio.store.records import Record
 
-#: Significant bits that are kept of what is measured.
-BITS = 12
+#: Significant bits that are kept of what is measured, and of where runs end.
+BITS, END_BITS = 10, 24
 
-#: Rows of a history that is left whole, and what is kept of every run of a longer one.
-ROWS, POINTS = 20_000, 16
+#: Rows of a history that is left whole, and what is kept of every run of a longer one: its end, and others before.
+ROWS, TAIL, POINTS = 20_000, 8, 12
 
 
-def thin(record: Record, root: Path, whole: bool = False) -> Record:
+def thin(record: Record, root: Path, points: int = POINTS) -> Record:
     """Write a record's thinned copy into ``root``, with how the record stands to today's code; returns it.
 
     Args:
         record: complete. A thinned one is copied as it is.
         root: directory of records.
-        whole: keep all rows.
+        points: rows of every run that are kept of a long history, besides its last ones.
     """
     history, summary = record.history, dict(record.summary)
     if not record.thinned:
-        points = POINTS if len(history) > ROWS and not whole else None
-        summary["thinned"] = {"bits": BITS, "points": points, "of": replays.seal_of(record.path)}
-        history = (spaced(history, points) if points else history).copy()
+        kept = points if len(history) > ROWS else None
+        summary["thinned"] = {"bits": BITS, "points": kept, "of": replays.seal_of(record.path)}
+        history = (spaced(history, kept) if kept else history).copy()
+        ends = ~history["run"].duplicated(keep="last").to_numpy()
         for name in measured(record):
-            history[name] = rounded(history[name].to_numpy(), BITS)
+            values = history[name].to_numpy()
+            history[name] = np.where(ends, rounded(values, END_BITS), rounded(values, BITS))
     made = records.write(root / record.name, record.config, summary, history, record.runs, packing=_packing)
     noted = replays.read(record.path)
     if noted is not None:
@@ -64,13 +67,19 @@ def measured(record: Record) -> list[str]:
 
 
 def spaced(history: pd.DataFrame, points: int) -> pd.DataFrame:
-    """At most so many rows of every run, spaced by the logarithm of their place, the first and the last among them."""
+    """The last ``TAIL`` rows of every run, and at most so many others, spaced by the logarithm of their iteration.
+
+    The first is among them.
+    """
     places = history.groupby("run", sort=False).cumcount().to_numpy()
     lengths = history.groupby("run", sort=False)["run"].transform("size").to_numpy()
-    kept = np.zeros(len(history), dtype=bool)
+    kept = places >= lengths - TAIL
     for length in np.unique(lengths):
-        chosen = np.unique(np.geomspace(1, length, points).round().astype(int)) - 1
-        kept |= (lengths == length) & np.isin(places, chosen)
+        here = lengths == length
+        iterations = history["iteration"].to_numpy()[here][:length].clip(min=1)  # of the first of these runs
+        wanted = np.log(np.geomspace(iterations[0], iterations[-1], points))
+        nearest = np.abs(np.log(iterations)[:, None] - wanted).argmin(axis=0)
+        kept |= here & np.isin(places, np.append(nearest, 0))
     return history[kept].reset_index(drop=True)
 
 

@@ -46,8 +46,10 @@ OURS: tuple[Part, ...] = (
         _studies(
             "algorithm1",
             "regularity",
+            "tracking",
             "schedules",
             "inner_iterations",
+            "ablation",
             "hoelder_figures",
             "rates_strongly_convex",
             "tuned_complexity",

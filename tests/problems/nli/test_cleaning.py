@@ -197,6 +197,7 @@ def test_the_released_noise_is_redrawn_and_touches_validation(spec: NLICleaning)
         *(pytest.param(one, marks=pytest.mark.slow) for one in ("unibio_plain", "stocbio", "bo_rep")),
     ],
 )
+@pytest.mark.slow
 def test_a_frozen_twin_takes_the_same_lower_steps_without_weighting(spec: NLICleaning, algorithm: str) -> None:
     """The twin is what the method does when λ is projected back onto its start."""
     settings = {"steps": 4, "batch_size": 8, "lower_step": 0.2, "upper_step": 1.0, "log_points": 3}

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from unibio.store.records import Record
+from unibio.store.thinning import POINTS
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.document import Block
 from unibio.studies.common.drawing import Drawing
@@ -41,7 +42,7 @@ class Study:
             called where some of ``experiments`` have records and must cope with others missing; an InputError or a
             MissingRecordsError that it raises is printed in its place.
         caveats: what a reader has to keep in mind.
-        whole: whether its figures and rules need every row of long histories, so that none is left out of what is
+        points: rows of every run that its figures and rules need of long histories, besides the last ones: so many are
             published (see :mod:`unibio.store.thinning`).
         touched: of one record, the searched ranges of steps that were too narrow; None where nothing is searched.
     """
@@ -51,7 +52,7 @@ class Study:
     claims: tuple[Claim, ...] = ()
     blocks: Callable[[Evidence], Iterable[Block]] = _nothing
     caveats: tuple[str, ...] = ()
-    whole: bool = False
+    points: int = POINTS
     touched: Callable[[Record], list[Touched]] | None = None
 
     def __post_init__(self) -> None:
