@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -92,9 +93,11 @@ def unknown(
     budget: int = 100_000,
     scale: str = "paper",
     methods: Sequence[str] = ("adaptive", "known", "windows", "told", "ma_soba", "bo_rep"),
+    told_steps: Sequence[float] = (0.1, 0.3, 1.0),
+    flat: bool = False,
 ) -> list[FakeRecord]:
     """Records of unknown_exponent: the metric of a method is (100 · factor/calls)^½ at the best of three steps, the
-    fair baseline's factor 1 and that of a wrong p "told"."""
+    fair baseline's factor 1 and that of a wrong p "told", which has ``told_steps``; ``flat``: it falls from 1 to 1."""
     names = {"adaptive": "unibio_adaptive", "known": "unibio", "windows": "unibio_windows", "told": "unibio_windows"}
     calls = np.unique(np.geomspace(10, budget, 60).round().astype(int))
     found = []
@@ -107,9 +110,11 @@ def unknown(
             def metrics(cell: dict[str, float], own: float = own, metric: str = metric) -> dict[str, np.ndarray]:
                 random = np.random.default_rng(int(cell["seed"]))
                 step = 1.0 if cell.get("lower_step", 0.3) == 0.3 else 4.0
-                return {metric: np.sqrt(100 * own * step * np.exp(0.05 * random.normal()) / calls)}
+                fallen = np.ones(len(calls)) if flat else 100 * own * step * np.exp(0.05 * random.normal()) / calls
+                return {metric: np.sqrt(fallen)}
 
-            steps = {} if method == "adaptive" else {"algorithm.lower_step": [0.1, 0.3, 1.0]}
+            tried = list(told_steps) if method == "told" else [0.1, 0.3, 1.0]
+            steps = {} if method == "adaptive" else {"algorithm.lower_step": tried}
             config = {"name": names.get(method, method), **({} if told is None else {"assumed_exponent": told})}
             sized = {"dimension": 4, "shape": "asymmetric"} if problem == "hoelder" else {}
             made = table(
@@ -118,7 +123,7 @@ def unknown(
                 {**steps, "seed": list(range(seeds))},
                 metrics,
                 list(range(len(calls))),
-                list(calls),
+                [0, *calls[1:]] if flat else list(calls),
                 scale,
                 budget=budget,
                 paper={"method": method, "parts": [0.1, 0.5]},
@@ -127,15 +132,58 @@ def unknown(
     return found
 
 
-def unknown_everywhere(factor: Callable[[str, str], float] | None = None) -> dict[str, list[FakeRecord]]:
-    """Records of all experiments of the study, a few cells of each; ``factor`` as of :func:`unknown`."""
-    given = {} if factor is None else {"factor": factor}
+def wrong_but_cheap(problem: str, method: str) -> float:
+    """A wrong p gets there with half of the calls."""
+    return {"told": 0.5}.get(method, 1.2)
+
+
+def slow_held_out(problem: str, method: str) -> float:
+    """UniBiO without p takes five times the calls where no constant was chosen."""
+    return 5.0 if method == "adaptive" and problem in ("lp_regression", "corrupted_labels") else 1.2
+
+
+def unknown_everywhere(
+    factor: Callable[[str, str], float] | None = None, flat: bool = False
+) -> dict[str, list[FakeRecord]]:
+    """Records of all experiments of the study, a few cells of each; ``factor`` and ``flat`` as of :func:`unknown`."""
+    given: dict[str, Any] = {"flat": flat} if factor is None else {"factor": factor, "flat": flat}
     cells = {"": (("example3",), (4,)), "_hoelder": (("hoelder",), (2,)), "_lp": (("lp_regression",), (3,))}
     cells["_labels"] = (("corrupted_labels",), (2,))
     return {
         f"unknown_exponent{name}": unknown(problems=problems, exponents=exponents, **given)
         for name, (problems, exponents) in cells.items()
     }
+
+
+def parts(
+    factor: Callable[[str], float] = lambda part: {"none": 1.2, "uncut": 1.2, "fixed_upper": 4.0}.get(part, 1e4),
+    seeds: int = 20,
+    scale: str = "paper",
+    names: Sequence[str] = ("uncut", "none", "fixed_upper", "one_step"),
+    exponents: Sequence[int] = (4, 8),
+) -> list[FakeRecord]:
+    """Records of unknown_exponent_parts, whose metric is as of :func:`unknown`: a part costs ``factor`` in calls."""
+    calls = np.unique(np.geomspace(10, 30_000, 60).round().astype(int))
+    found = []
+    for p, part in itertools.product(exponents, names):
+
+        def metrics(cell: dict[str, float], part: str = part) -> dict[str, np.ndarray]:
+            random = np.random.default_rng(int(cell["seed"]))
+            return {"hypergradient_norm": np.sqrt(100 * factor(part) * np.exp(0.05 * random.normal()) / calls)}
+
+        made = table(
+            {"name": "example3", "exponent": p, "noise": 1.0},
+            {"name": "unibio_adaptive", "lower_iterations": 1 if part == "one_step" else 8, "longest": len(part)},
+            {"seed": list(range(seeds))},
+            metrics,
+            list(range(len(calls))),
+            list(calls),
+            scale,
+            budget=30_000,
+            paper={"part": part},
+        )
+        found.append(made)
+    return found
 
 
 def whole(scale: str = "paper") -> Makers:
@@ -156,4 +204,5 @@ def whole(scale: str = "paper") -> Makers:
         "unknown_exponent_labels": lambda: unknown(
             problems=("corrupted_labels",), exponents=(2,), seeds=20 if scale == "paper" else 1, scale=scale
         ),
+        "unknown_exponent_parts": lambda: parts(seeds=20 if scale == "paper" else 1, scale=scale),
     }

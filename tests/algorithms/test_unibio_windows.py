@@ -2,14 +2,58 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from unibio import Coordinatewise, solve
+from references import unibio_numpy, windows_numpy
+from support import iterates, mixing_of, numbers
+from unibio import Coordinatewise, Example3, solve
 from unibio.algorithms.unibio_adaptive import AdaptiveUniBiO
 from unibio.algorithms.unibio_windows import WindowedUniBiO
 
 SPEC = Coordinatewise(exponent=4, dimension=3, noise=1.0, upper_noise=0.25)
+
+
+OTHER = {
+    "momentum": 0.6, "period": 3, "inner_budget": 12, "warm_budget": 30, "first_length": 3.0, "first_radius": 0.7,
+    "lower_step": 0.5, "neumann_terms": 2, "neumann_step": 0.6, "floor": 0.1, "window": 6, "lengthening": 1.6,
+    "agreement": 0.3, "upper_growth": 1.2, "upper_shrink": 0.5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [{}, OTHER], ids=["default", "other"])
+@pytest.mark.parametrize(("p", "d"), [(2, 1), (4, 3), (8, 3)])
+def test_golden_trajectory(p: int, d: int, options: dict[str, float]) -> None:
+    """160 noisy iterations of two runs: every iterate to 1e−9, through windows after which η grew, shrank or stayed."""
+    noise = {"noise": 1.0, "upper_noise": 0.04}
+    spec = Example3(exponent=p, **noise) if d == 1 else Coordinatewise(exponent=p, dimension=d, **noise)
+    problem, seeds, steps = spec.build(), [6, -17], 160
+    a = WindowedUniBiO(**{"inner_budget": 20, **options})  # type: ignore[arg-type]
+    x0, y0 = (start[None].repeat(2, 1) for start in problem.start)
+    ours = iterates(problem, a, x0, y0, steps, seeds)
+    for row, seed in enumerate(seeds):
+        path, etas = windows_numpy.windows(
+            unibio_numpy.Mixed(p, mixing_of(problem, d)), x0[row].numpy(), y0[row].numpy(), steps,
+            eta=a.upper_step, gamma=a.lower_step, beta=a.momentum, I=a.period, K=a.inner_budget,
+            K0=a.warm_budget or a.inner_budget, T1=a.first_length, D1=a.first_radius, Q=a.neumann_terms,
+            c=a.neumann_step, floor=a.floor, window=a.window, lengthening=a.lengthening, agreement=a.agreement,
+            upper=(a.upper_growth, a.upper_shrink), lower_noise=numbers(seed, "lower", d, 1.0),
+            upper_noise=numbers(seed, "upper", d, 0.2),
+        )  # fmt: skip
+        np.testing.assert_allclose(ours["x"][:, row], [x for x, _ in path], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(ours["y"][:, row], [y for _, y in path], rtol=0, atol=1e-9)
+        assert float(ours["state"]["eta"][row]) == pytest.approx(etas[-1])
+        assert len(set(etas)) > 1
+
+
+def test_calls_are_those_of_unibio() -> None:
+    options = {"inner_budget": 20, "neumann_terms": 3, "steps": 50}
+    counts = ["grad_lower", "grad_upper", "hvp", "jvp"]
+    ours = solve(SPEC, "unibio_windows", upper_step=0.05, **options).runs[counts]
+    assert ours.equals(solve(SPEC, "unibio", upper_step=0.05, **options).runs[counts])
+    assert ours["grad_upper"].item() == ours["jvp"].item() == 50
+    assert ours["hvp"].item() == 50 * 2
 
 
 @pytest.mark.parametrize("estimator", ["generalised", "pcg"])

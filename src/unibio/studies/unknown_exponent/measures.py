@@ -21,6 +21,8 @@ from unibio.studies.common.evidence import Evidence, axes, column, dimension, ex
 
 MAIN, HOELDER, LP, LABELS = (f"unknown_exponent{name}" for name in ("", "_hoelder", "_lp", "_labels"))
 EXPERIMENTS = (MAIN, HOELDER, LP, LABELS)
+#: Its parts switched off, and its defaults changed.
+PARTS = "unknown_exponent_parts"
 #: What is to become small, by problem; elsewhere the norm of ∇φ.
 METRICS = {"lp_regression": "value", "corrupted_labels": "upper_loss"}
 OWN, FAIR = "adaptive", "windows"
@@ -41,12 +43,8 @@ class Cell:
 
     @property
     def held_out(self) -> bool:
-        """Whether no constant of the method without p was chosen with it."""
-        return (
-            self.problem == "corrupted_labels"
-            or (self.problem == "lp_regression" and self.p in (3, 6))
-            or (self.problem == "hoelder" and self.d == 4)
-        )
+        """Whether no constant of the method without p was chosen with it, and nobody had looked."""
+        return self.problem == "corrupted_labels" or (self.problem == "lp_regression" and self.p in (3, 6))
 
     @property
     def label(self) -> str:
@@ -122,7 +120,7 @@ class Runs:
     def best(self, accuracy: float) -> int:
         """The setting with the least median calls to an accuracy, over the choosing seeds; of ties the lowest end."""
         keys = [
-            (_median(self.reached(i, range(self.choosing), accuracy)), self.at(i, range(self.choosing), 1.0))
+            (median(self.reached(i, range(self.choosing), accuracy)), self.at(i, range(self.choosing), 1.0))
             for i in range(len(self.settings))
         ]
         return min(range(len(keys)), key=lambda i: keys[i])
@@ -132,7 +130,8 @@ class Runs:
         return self.reached(self.best(accuracy), self.judges, accuracy)
 
 
-def _median(values: Array) -> float:
+def median(values: Array) -> float:
+    """Of (n,) calls: one of them, the upper of two, so that inf is "more than half do not get there"."""
     return float(np.quantile(values, 0.5, method="higher"))
 
 
@@ -144,7 +143,8 @@ def _first(calls: Array, values: Array, accuracy: float) -> float:
     return math.inf
 
 
-def _gather(records: list[Record]) -> Runs:
+def runs_of(records: list[Record]) -> Runs:
+    """Records of one method in one cell, whose settings are theirs together."""
     settings: list[dict[str, float]] = []
     calls, values, seeds = {}, {}, 0
     for record in records:
@@ -179,7 +179,7 @@ def _gathered(evidence: Evidence) -> dict[Cell, dict[str, Runs]]:
     found: dict[Cell, dict[str, list[Record]]] = {}
     for record in (*evidence.require(MAIN), *(one for name in EXPERIMENTS[1:] for one in evidence.records(name))):
         found.setdefault(cell_of(record), {}).setdefault(method_of(record), []).append(record)
-    return {cell: {name: _gather(records) for name, records in found[cell].items()} for cell in sorted(found)}
+    return {cell: {name: runs_of(records) for name, records in found[cell].items()} for cell in sorted(found)}
 
 
 def parts(evidence: Evidence, cell: Cell) -> tuple[float, ...]:
@@ -200,16 +200,21 @@ def accuracies(evidence: Evidence, cell: Cell) -> tuple[float, ...]:
 
 
 def ratio(first: Array, second: Array) -> tuple[float, float, float]:
-    """The ratio of median calls, and its bootstrap interval over the seeds of both; inf where the first fails."""
-    if not math.isfinite(_median(first)):
+    """The ratio of median calls, and its bootstrap interval over the seeds of both; inf where the first fails.
+
+    Where the second is there at the start, without a call, it is 1 if the first is, too, and otherwise inf.
+    """
+    if not math.isfinite(median(first)):
         return math.inf, math.inf, math.inf
-    if not math.isfinite(_median(second)):
+    if not math.isfinite(median(second)):
         return 0.0, 0.0, 0.0
     random = np.random.default_rng(0)
     above, below = (
         np.quantile(random.choice(one, (SAMPLES, len(one))), 0.5, axis=1, method="higher") for one in (first, second)
     )
-    drawn = np.divide(above, below, out=np.full(SAMPLES, np.nan), where=np.isfinite(above) | np.isfinite(below))
-    finite = np.nan_to_num(drawn, nan=1.0, posinf=1e300)
-    low, high = (float(np.quantile(finite, tail, method="nearest")) for tail in TAILS)
-    return _median(first) / _median(second), low, high if high < 1e300 else math.inf
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0/0 and ∞/∞ are as good as one another
+        drawn = above / below
+    drawn[np.isnan(drawn)] = 1.0
+    low, high = (float(np.quantile(drawn, tail, method="nearest")) for tail in TAILS)
+    middle = median(first) / median(second) if median(second) else (math.inf if median(first) else 1.0)
+    return middle, low, high

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
@@ -17,6 +17,8 @@ WITHIN, SHARE = 2.0, 0.8
 SEEDS = 10
 #: A median that is not finite: more than half of the judging seeds do not get there.
 FAILS = math.inf
+#: How methods are called that were told another p than the problem's.
+WRONG = "told "
 
 
 def table(evidence: Evidence) -> pd.DataFrame:
@@ -80,6 +82,8 @@ def _goal(evidence: Evidence, wanted: Callable[[Cell], bool]) -> Outcome:
     fair = found[(found["method"] == FAIR) & found["cell"].isin([cell.label for cell in cells])]
     if not all(map(math.isfinite, fair["calls"])):
         return Outcome(NOT_TESTABLE, "the fair baseline's judging seeds do not reach its own accuracies")
+    if not all(fair["calls"] > 0):
+        return Outcome(NOT_TESTABLE, "the fair baseline's own accuracy is no better than the start")
     own = found[(found["method"] == OWN) & found["cell"].isin(fair["cell"])]
     within, failed = int((fair["ratio"] <= WITHIN).sum()), int((own["calls"] == FAILS).sum())
     sure = int((fair["high"] <= WITHIN).sum())
@@ -105,21 +109,35 @@ def held_out(evidence: Evidence) -> Outcome:
 
 
 def misinformed(evidence: Evidence) -> Outcome:
-    """Whether being told a wrong p costs a method that needs one more than not to need it, in more cells than not.
+    """Whether UniBiO without p needs fewer calls than the fair baseline told a wrong p', in most cases.
 
-    Both sides of a cell are UniBiO with K = 32, told the true p and told the p' that is worst there.
+    A case is a cell, an accuracy and a wrong p'. What is told has the fair baseline's settings to choose from, and the
+    choosing seeds choose them for each p'. A case in which neither gets there counts against the claim.
     """
     found = gathered(evidence)
-    cells = [cell for cell, by in found.items() if any(name.startswith("told ") for name in by)]
-    if why := _why_not(evidence, cells, (OWN, FAIR)):
-        return Outcome(NOT_TESTABLE, why)
-    worse, of = 0, 0
-    rows = table(evidence)
+    cells = [cell for cell, by in found.items() if any(name.startswith(WRONG) for name in by)]
     for cell in cells:
-        for place in (1, 2):
-            here = rows[(rows["cell"] == cell.label) & (rows["accuracy"] == place)]
-            wrong = here[here["method"].str.startswith("told ")]["calls"].max()
-            own = float(here[here["method"] == OWN]["calls"].iloc[0])
-            worse, of = worse + int(own < wrong), of + 1
-    text = f"fewer calls without p than with the worst of the wrong p' in {worse} of {of} cells and accuracies"
-    return Outcome(REPRODUCED if worse > of / 2 else NOT_REPRODUCED, text, {"worse": worse, "of": of})
+        told = sorted(name for name in found[cell] if name.startswith(WRONG))
+        if why := _why_not(evidence, [cell], (OWN, FAIR, *told)):
+            return Outcome(NOT_TESTABLE, why)
+        for name in told:
+            if _settings(found[cell], name) != _settings(found[cell], FAIR):
+                return Outcome(NOT_TESTABLE, f"{name} has other settings than the fair baseline on {cell.label}")
+    rows = table(evidence)
+    wrong = rows[rows["method"].str.startswith(WRONG)]
+    if wrong.empty:
+        return Outcome(NOT_TESTABLE, "nothing that was told a wrong p was run")
+    own = rows[rows["method"] == OWN].set_index(["cell", "accuracy"])["calls"]
+    without = own.loc[pd.MultiIndex.from_frame(wrong[["cell", "accuracy"]])].to_numpy()
+    fewer, of, lost = int((without < wrong["calls"]).sum()), len(wrong), int((wrong["calls"] == FAILS).sum())
+    text = f"fewer calls without p in {fewer} of {of} cells, accuracies and wrong p', of which {lost} are not reached"
+    text += " by what was told it"
+    return Outcome(
+        REPRODUCED if fewer > of / 2 else NOT_REPRODUCED, text, {"fewer": fewer, "of": of, "not_reached": lost}
+    )
+
+
+def _settings(by_method: Mapping[str, Runs], name: str) -> list[list[tuple[str, float]]]:
+    """What a method may choose from, whatever it was told."""
+    every = ({k: v for k, v in one.items() if k != "assumed_exponent"} for one in by_method[name].settings)
+    return sorted(sorted(one.items()) for one in every)
