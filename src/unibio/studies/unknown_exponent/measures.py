@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from unibio.store.records import Record
 from unibio.studies.common.curves import Array, by_cell
@@ -150,18 +149,20 @@ def runs_of(records: list[Record]) -> Runs:
     for record in records:
         metric = METRICS.get(str(record.config["problem"]["name"]), "hypergradient_norm")
         own = {k: v for k, v in record.config["algorithm"].items() if k in ("inner_budget", "assumed_exponent") and v}
-        history, status = record.history, record.runs.reset_index(drop=True)["status"]
-        metrics = pd.Series(column(record, metric).to_numpy(dtype=float), index=history.index)
-        by_run = {int(str(run)): part for run, part in history.groupby("run")}
-        for found, group in by_cell(record.runs.reset_index(drop=True), axes(record)):
+        history, runs = record.history, record.runs.reset_index(drop=True)
+        order = np.argsort(history["run"].to_numpy(), kind="stable")
+        read = column(record, metric).to_numpy(dtype=float)[order]
+        read[~np.isfinite(read)] = np.inf
+        spent = history["oracle_calls"].to_numpy(dtype=float)[order]
+        ends = np.searchsorted(history["run"].to_numpy()[order], np.arange(len(runs) + 1))
+        for found, group in by_cell(runs, axes(record)):
             settings.append(own | found)
             for seed, run in enumerate(group.sort_values("seed").index):
-                part = by_run.get(int(run), history.iloc[:0])
-                read = metrics.loc[part.index].to_numpy()
-                broken = status[run] != "completed"
-                read = np.where(np.isfinite(read), read, np.inf)
-                calls[len(settings) - 1, seed] = part["oracle_calls"].to_numpy(dtype=float)
-                values[len(settings) - 1, seed] = np.append(read[:-1], np.inf) if broken and len(read) else read
+                part = slice(ends[run], ends[run + 1])
+                calls[len(settings) - 1, seed], kept = spent[part], read[part]
+                if runs["status"][run] != "completed":
+                    kept = np.append(kept[:-1], np.inf)[: len(kept)]
+                values[len(settings) - 1, seed] = kept
             seeds = max(seeds, len(group))
     return Runs(settings, calls, values, seeds, min(float(record.config["budget"]) for record in records))
 
