@@ -136,10 +136,7 @@ def test_every_method_on_batches_of_runs(name: str, device: torch.device, quadra
 
 @pytest.mark.parametrize(
     ("noise", "weights"),
-    [
-        ("once", "frozen"),
-        *(pytest.param(noise, "learned", marks=pytest.mark.slow) for noise in ("once", "none", "released")),
-    ],
+    [("once", "frozen"), ("once", "learned"), ("none", "learned"), ("released", "learned")],
 )
 @pytest.mark.slow
 def test_every_noise_and_the_frozen_twin(noise: str, weights: str, device: torch.device, pairs: DataSettings) -> None:
@@ -253,7 +250,7 @@ def interrupted(
     return run(places[0], Settings(steps=6, log_points=4, check=False)), again
 
 
-@pytest.mark.parametrize("name", [pytest.param("unibio", marks=pytest.mark.slow), "saba"])
+@pytest.mark.parametrize("name", ["unibio", "saba"])
 @pytest.mark.slow
 def test_an_interrupted_network_goes_on_to_the_same_numbers(
     name: str, device: torch.device, network: Problem, tmp_path: Path

@@ -81,10 +81,8 @@ def check_complete(name: str, scale: str, *overrides: str) -> list[Job]:
     return jobs
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in ("e1", "nasty") else pytest.param(name, marks=pytest.mark.slow) for name in COMPARING]
-)
 @pytest.mark.slow
+@pytest.mark.parametrize("name", COMPARING)
 def test_an_experiment_composes_and_gives_every_method_the_same(name: str) -> None:
     """As configured: configurations of a method on one problem at one penalty, over all its variants."""
     tried: Counter[str] = Counter()

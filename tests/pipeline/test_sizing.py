@@ -42,7 +42,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "method",
-    ["unibio", "saba", "vrbo", *(pytest.param(one, marks=pytest.mark.slow) for one in ("unibio_plain", "bo_rep"))],
+    ["unibio", "saba", "vrbo", "unibio_plain", "bo_rep"],
 )
 @pytest.mark.slow
 def test_iterations_of_epochs_are_those_that_a_run_takes(method: str, tmp_path: Path, cache: Path) -> None:

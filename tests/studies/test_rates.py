@@ -9,7 +9,6 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinned import some
 from unibio.errors import InputError
 from unibio.studies.common.rates import (
     COLUMNS,
@@ -168,7 +167,7 @@ def test_no_slopes_are_on_no_side_of_a_bound():
         against_bound(pd.DataFrame(columns=COLUMNS), -0.25)
 
 
-@pytest.mark.parametrize("seeds", some([5, 10, 30], lambda seeds: seeds != 10))
+@pytest.mark.parametrize("seeds", [5, 10, 30])
 @pytest.mark.slow
 def test_more_noise_does_not_make_a_slope_below_the_bound_more_likely(seeds):
     """A slope on the bound is called below it in at most one of 40 cases, whatever the noise."""

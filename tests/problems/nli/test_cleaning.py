@@ -190,12 +190,7 @@ def test_the_released_noise_is_redrawn_and_touches_validation(spec: NLICleaning)
 # Controls and metrics -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "algorithm",
-    [
-        "unibio",
-        "saba",
-        "vrbo",
-        *(pytest.param(one, marks=pytest.mark.slow) for one in ("unibio_plain", "stocbio", "bo_rep")),
-    ],
+    ["unibio", "saba", "vrbo", "unibio_plain", "stocbio", "bo_rep"],
 )
 @pytest.mark.slow
 def test_a_frozen_twin_takes_the_same_lower_steps_without_weighting(spec: NLICleaning, algorithm: str) -> None:
