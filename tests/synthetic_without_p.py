@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -83,6 +86,108 @@ def _one(
     return dataclasses.replace(made, runs=runs)
 
 
+@lru_cache(maxsize=32)  # nobody writes into them
+def unknown(
+    factor: Callable[[str, str], float] = lambda problem, method: {"told": 8.0, "ma_soba": 3.0}.get(method, 1.2),
+    problems: Sequence[str] = ("example3", "coordinatewise"),
+    exponents: Sequence[int] = (4, 8),
+    seeds: int = 20,
+    budget: int = 100_000,
+    scale: str = "paper",
+    methods: Sequence[str] = ("adaptive", "known", "windows", "told", "ma_soba", "bo_rep"),
+    told_steps: Sequence[float] = (0.1, 0.3, 1.0),
+    flat: bool = False,
+) -> list[FakeRecord]:
+    """Records of unknown_exponent: the metric of a method is (100 · factor/calls)^½ at the best of three steps, the
+    fair baseline's factor 1 and that of a wrong p "told", which has ``told_steps``; ``flat``: it falls from 1 to 1."""
+    names = {"adaptive": "unibio_adaptive", "known": "unibio", "windows": "unibio_windows", "told": "unibio_windows"}
+    calls = np.unique(np.geomspace(10, budget, 60).round().astype(int))
+    found = []
+    for problem, p, method in itertools.product(problems, exponents, methods):
+        for told in (2.0, 4.0) if method == "told" else (None,):
+            wrong = method == "told" and told != p
+            own = 1.0 if method == "windows" or (method == "told" and not wrong) else factor(problem, method)
+            metric = {"lp_regression": "value", "corrupted_labels": "upper_loss"}.get(problem, "hypergradient_norm")
+
+            def metrics(cell: dict[str, float], own: float = own, metric: str = metric) -> dict[str, np.ndarray]:
+                random = np.random.default_rng(int(cell["seed"]))
+                step = 1.0 if cell.get("lower_step", 0.3) == 0.3 else 4.0
+                fallen = np.ones(len(calls)) if flat else 100 * own * step * np.exp(0.05 * random.normal()) / calls
+                return {metric: np.sqrt(fallen)}
+
+            tried = list(told_steps) if method == "told" else [0.1, 0.3, 1.0]
+            steps = {} if method == "adaptive" else {"algorithm.lower_step": tried}
+            config = {"name": names.get(method, method), **({} if told is None else {"assumed_exponent": told})}
+            sized = {"dimension": 4, "shape": "asymmetric"} if problem == "hoelder" else {}
+            made = table(
+                {"name": problem, "exponent": p, "noise": 1.0, **sized},
+                config,
+                {**steps, "seed": list(range(seeds))},
+                metrics,
+                list(range(len(calls))),
+                [0, *calls[1:]] if flat else list(calls),
+                scale,
+                budget=budget,
+                paper={"method": method, "parts": [0.1, 0.5]},
+            )
+            found.append(made)
+    return found
+
+
+def wrong_but_cheap(problem: str, method: str) -> float:
+    """A wrong p gets there with half of the calls."""
+    return {"told": 0.5}.get(method, 1.2)
+
+
+def slow_held_out(problem: str, method: str) -> float:
+    """UniBiO without p takes five times the calls where no constant was chosen."""
+    return 5.0 if method == "adaptive" and problem in ("lp_regression", "corrupted_labels") else 1.2
+
+
+def unknown_everywhere(
+    factor: Callable[[str, str], float] | None = None, flat: bool = False
+) -> dict[str, list[FakeRecord]]:
+    """Records of all experiments of the study, a few cells of each; ``factor`` and ``flat`` as of :func:`unknown`."""
+    given: dict[str, Any] = {"flat": flat} if factor is None else {"factor": factor, "flat": flat}
+    cells = {"": (("example3",), (4,)), "_hoelder": (("hoelder",), (2,)), "_lp": (("lp_regression",), (3,))}
+    cells["_labels"] = (("corrupted_labels",), (2,))
+    return {
+        f"unknown_exponent{name}": unknown(problems=problems, exponents=exponents, **given)
+        for name, (problems, exponents) in cells.items()
+    }
+
+
+def parts(
+    factor: Callable[[str], float] = lambda part: {"none": 1.2, "uncut": 1.2, "fixed_upper": 4.0}.get(part, 1e4),
+    seeds: int = 20,
+    scale: str = "paper",
+    names: Sequence[str] = ("uncut", "none", "fixed_upper", "one_step"),
+    exponents: Sequence[int] = (4, 8),
+) -> list[FakeRecord]:
+    """Records of unknown_exponent_parts, whose metric is as of :func:`unknown`: a part costs ``factor`` in calls."""
+    calls = np.unique(np.geomspace(10, 30_000, 60).round().astype(int))
+    found = []
+    for p, part in itertools.product(exponents, names):
+
+        def metrics(cell: dict[str, float], part: str = part) -> dict[str, np.ndarray]:
+            random = np.random.default_rng(int(cell["seed"]))
+            return {"hypergradient_norm": np.sqrt(100 * factor(part) * np.exp(0.05 * random.normal()) / calls)}
+
+        made = table(
+            {"name": "example3", "exponent": p, "noise": 1.0},
+            {"name": "unibio_adaptive", "lower_iterations": 1 if part == "one_step" else 8, "longest": len(part)},
+            {"seed": list(range(seeds))},
+            metrics,
+            list(range(len(calls))),
+            list(calls),
+            scale,
+            budget=30_000,
+            paper={"part": part},
+        )
+        found.append(made)
+    return found
+
+
 def whole(scale: str = "paper") -> Makers:
     """Every experiment of these studies."""
     points = 10 if scale == "paper" else 1
@@ -91,4 +196,15 @@ def whole(scale: str = "paper") -> Makers:
         "estimators_network": lambda: estimators(
             points=min(points, 2), scale=scale, exponents=(2, 3), problems=("nli_cleaning",), network=True
         ),
+        "unknown_exponent": lambda: unknown(seeds=20 if scale == "paper" else 1, scale=scale),
+        "unknown_exponent_hoelder": lambda: unknown(
+            problems=("hoelder",), exponents=(2, 4, 6), seeds=20 if scale == "paper" else 1, scale=scale
+        ),
+        "unknown_exponent_lp": lambda: unknown(
+            problems=("lp_regression",), exponents=(2, 3, 4, 6), seeds=20 if scale == "paper" else 1, scale=scale
+        ),
+        "unknown_exponent_labels": lambda: unknown(
+            problems=("corrupted_labels",), exponents=(2,), seeds=20 if scale == "paper" else 1, scale=scale
+        ),
+        "unknown_exponent_parts": lambda: parts(seeds=20 if scale == "paper" else 1, scale=scale),
     }

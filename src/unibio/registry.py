@@ -124,6 +124,7 @@ ALGORITHMS: Table[Algorithm] = Table(
         "unibio": "unibio.algorithms.unibio.UniBiO",
         "unibio_plain": "unibio.algorithms.unibio.PlainUniBiO",
         "unibio_adaptive": "unibio.algorithms.unibio_adaptive.AdaptiveUniBiO",
+        "unibio_windows": "unibio.algorithms.unibio_windows.WindowedUniBiO",
         "unibio_released": "unibio.algorithms.released.ReleasedUniBiO",
         "stocbio": "unibio.algorithms.stocbio.StocBiO",
         "bsa": "unibio.algorithms.stocbio.BSA",

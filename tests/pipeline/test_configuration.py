@@ -47,10 +47,14 @@ def test_every_file_of_a_group_composes() -> None:
 
 
 def first_files(name: str) -> list[str]:
-    """An experiment's sweeps over files, cut to the first of them, or to two where it has no other sweep."""
+    """An experiment's sweeps over files, cut to the first of them, or to two where it has no other sweep.
+
+    What a scale chooses is cut by the scale.
+    """
     content = yaml.safe_load((conf_dir() / "experiment" / f"{name}.yaml").read_text(encoding="utf-8"))
     params = content.get("hydra", {}).get("sweeper", {}).get("params", {})
     over_files = [key for key in params if (conf_dir() / key.lstrip("+").split("@")[0]).is_dir()]
+    over_files = [key for key in over_files if not str(params[key]).startswith("${")]
     few = 1 if len(over_files) < len(params) else 2
     return [f"{key}={','.join(str(params[key]).split(',')[:few])}" for key in over_files]
 
@@ -98,6 +102,32 @@ def test_an_experiment_composes_and_gives_every_method_the_same(name: str) -> No
 def test_every_other_experiment_composes_and_is_a_complete_command(name: str, overrides: list[str]) -> None:
     """The slow test composes every file that is swept over, and all jobs."""
     check_complete(name, "smoke", *overrides)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("unknown_exponent", ["problem=coordinatewise", "problem.exponent=4"]),
+        ("unknown_exponent_hoelder", ["problem.exponent=4.0", "problem.dimension=1", "problem.shape=asymmetric"]),
+        ("unknown_exponent_lp", ["problem.exponent=3"]),
+        ("unknown_exponent_labels", []),
+        ("unknown_exponent_parts", ["problem=example3", "problem.exponent=4"]),
+    ],
+)
+def test_what_runs_at_other_scales_only_composes(name: str, cell: list[str]) -> None:
+    """In one cell; every p' that the fair baseline is told has its settings to choose from, and every file is used."""
+    jobs = check_complete(name, "paper", *cell)
+    tried: Counter[float | None] = Counter()
+    for job in jobs:
+        if job.config["algorithm"]["name"] == "unibio_windows":
+            axes = {key: values for key, values in job.axes.items() if key != "seed"}
+            tried[job.config["algorithm"].get("assumed_exponent")] += math.prod(len(values) for values in axes.values())
+    if name != "unknown_exponent_parts":
+        assert len(tried) > 2
+        assert set(tried.values()) == {9}
+    if name in ("unknown_exponent", "unknown_exponent_parts"):
+        assert len(jobs) == len(list((conf_dir() / "experiment" / name).iterdir()))
 
 
 @pytest.mark.slow

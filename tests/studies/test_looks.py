@@ -96,7 +96,11 @@ def test_other_things_are_told_apart_without_colour(count):
 def test_unibio_looks_the_same_everywhere():
     own = look("unibio")
     assert (own["color"], own["linestyle"], own["marker"]) == (style.BLACK, "-", "*")
-    assert {name for name, one in METHODS.items() if one.colour == style.BLACK} == {"unibio", "unibio_plain"}
+    assert {name for name, one in METHODS.items() if one.colour == style.BLACK} == {
+        "unibio",
+        "unibio_plain",
+        "unibio_windows",
+    }
     plain, second = look("unibio_plain"), look("unibio", setting=1)
     assert plain == second
     assert look("a method of one's own") == methods.OTHERS

@@ -127,6 +127,7 @@ CALLS = ("calls-p2-*",)
 TUNED = ("tuned-calls-*",)
 SYSTEMS = ("estimators-*",)
 D_OF_SYSTEMS = ("estimators-d-*",)
+UNKNOWN = ("unknown-*",)
 OTHERS = (*ACROSS, "first-order-lp", *LABELS, *OPTIMALITY)
 
 #: Claims that no records can confirm, because broken algorithms would confirm them, too; their explanations say so.
@@ -181,6 +182,7 @@ AS_CLAIMED: tuple[tuple[tuple[str, ...], Callable[[], Records]], ...] = (
     (TUNED, sc.tuned),
     (INNER, sc.inner),
     (SYSTEMS, lambda: {"estimators": sw.estimators()}),
+    (UNKNOWN, sw.unknown_everywhere),
     (DEVIATIONS, mu.deviations),
     (LP, mu.lp),
     (NETWORK, mu.network),
@@ -289,6 +291,14 @@ TWINS: tuple[Twin, ...] = (
     *(_real(how, CALLS, co.rates, how) for how in ("y never refreshed", "x never moves")),
     *(_real(how, TUNED, co.tuned, how) for how in ("y never refreshed", "x never moves")),
     _real("steps of zero", INNER, co.inner, "intact", 1e-12),
+    _made("without p nothing gets far", UNKNOWN, lambda: sw.unknown_everywhere(lambda of, method: 100.0)),
+    _made("nothing gets beyond the start", UNKNOWN, lambda: sw.unknown_everywhere(flat=True)),
+    _made("a wrong p costs nothing", ("unknown-misinformed",), lambda: sw.unknown_everywhere(sw.wrong_but_cheap)),
+    _made(
+        "held-out cells take five times the calls",
+        ("unknown-held-out",),
+        lambda: sw.unknown_everywhere(sw.slow_held_out),
+    ),
     _made("p has no effect", INNER[:1], lambda: sc.inner(lambda p, place: -0.5)),
     _made("p costs as much everywhere", INNER[1:], lambda: sc.inner(lambda p, place: sc.flat_at_zero(p, 0.0))),
     _made("p has no effect", HOELDER, lambda: sc.figures(lambda p: -0.25, lambda p: 1.0, lambda p: 0.03)),

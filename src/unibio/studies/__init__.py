@@ -59,6 +59,7 @@ OURS: tuple[Part, ...] = (
         "Without p",
         _studies(
             "estimators",
+            "unknown_exponent",
         ),
     ),
     Part(

@@ -36,6 +36,7 @@ METHODS: dict[str, Method] = {
     "unibio": Method("UniBiO", BLACK, LINES[0], "*"),
     "unibio_plain": Method("UniBiO (plain steps)", BLACK, LINES[1], "X"),
     "unibio_adaptive": Method("UniBiO without p", "#8700ff", LINES[0], "P"),
+    "unibio_windows": Method("UniBiO, η by windows", BLACK, LINES[2], "s"),
     "stocbio": Method("StocBiO", "#752b06", LINES[1], "s"),
     "bsa": Method("BSA", "#857d45", LINES[2], "P"),
     "ttsa": Method("TTSA", "#0a7b6c", LINES[3], "D"),
