@@ -95,9 +95,15 @@ class Pair:
             except InputError:
                 raise
             except RuntimeError as error:
-                if vectorised or short_of_memory(error):  # torch.func.vmap's own are told where it is called
-                    raise
                 said = " ".join(failure(error, y).split())
+                if vectorised and "vmap" in said:
+                    first = said.partition(". ")[0].removeprefix("RuntimeError: ")
+                    raise InputError(
+                        f"{role}_loss cannot be computed for several runs at once by torch.func.vmap: leave "
+                        f"vectorised=True out ({first})"
+                    ) from error
+                if vectorised or short_of_memory(error):
+                    raise
                 raise InputError(f"{role}_loss fails: {said}") from error
             except (AttributeError, LookupError, TypeError, ValueError) as error:
                 said = str(error.args[0] if error.args else error).strip().partition("\n")[0]
