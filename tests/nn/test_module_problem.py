@@ -189,9 +189,7 @@ def test_where_vectorising_cannot_be_one_line_says_why() -> None:
         value = ce(w, net, b)
         return value if value.item() > 0 else -value
 
-    with pytest.raises(
-        InputError, match=r"upper_loss .* at once by torch.func.vmap: leave vectorised=True out"
-    ):
+    with pytest.raises(InputError, match=r"upper_loss .* at once by torch.func.vmap: leave vectorised=True out"):
         run(problem(vectorised=True, upper_loss=branching), seed=[0, 1])
     assert run(problem(upper_loss=branching), seed=[0, 1]).status == ["completed"] * 2
 
