@@ -38,8 +38,9 @@ def draw(evidence: Evidence) -> Drawn:
             panel.plot(middle, y, **look)
             panel.hlines(y, low, high, color=look["color"], linewidth=1.0)
         panel.set(xscale="log", xlim=SHOWN, title="coarse accuracy" if accuracy == 1 else "fine accuracy")
-        panel.set_xlabel("calls without p ÷ calls of")
+        panel.set_xlabel("calls without p ÷ the other's")
     axes[0, 0].set_yticks(range(len(cells)), [f"{cell}{' *' if held[cell] else ''}" for cell in cells])
+    axes[0, 0].set_ylabel("problem (* held out)")
     axes[0, 0].invert_yaxis()
     handles = [
         style.handle(methods.label(known), **methods.look(known) | {"linestyle": ""}) for known in AGAINST.values()

@@ -77,7 +77,7 @@ def draw(evidence: Evidence) -> Drawn:
         panel.plot(middle, y, **look)
         panel.hlines(y, low, high, color=look["color"], linewidth=1.0)
         handles.append(style.handle(cell, **look))
-    panel.set(xscale="log", xlim=SHOWN, xlabel="calls with the change ÷ calls with the defaults")
+    panel.set(xscale="log", xlim=SHOWN, xlabel="calls with the change ÷ calls with the defaults", ylabel="change")
     panel.set_yticks(range(len(parts)), parts)
     panel.invert_yaxis()
     style.legend_above(figure, handles, 2)
