@@ -89,10 +89,7 @@ class LinearSystem(Algorithm):
         exact = Oracle(_exact(system), oracle.streams)
         solved = reference(exact, x, y, self.floor)
         v = solved.inverse(exact.grad_upper_y(x, y))
-        if self.estimator in (
-            "cg",
-            "cg_scaled",
-        ):  # which takes D where a problem says that its Hessian vanishes with it
+        if self.estimator in ("cg", "cg_scaled"):  # D is taken where a problem says that its Hessian vanishes with it
             system = dataclasses.replace(system, vanishing_hessian=self.estimator == "cg_scaled")
         size = torch.linalg.vector_norm(v, dim=-1)
         found: dict[str, Tensor] = {"convex": (solved.trouble == Trouble.NONE).to(v.dtype)}

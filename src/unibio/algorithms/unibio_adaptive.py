@@ -15,6 +15,7 @@ from unibio.core.oracle import Oracle
 from unibio.core.parameters import hyper
 from unibio.core.pcg import check_solve, solve
 from unibio.core.updates import mix, normalised
+from unibio.core.windows import next_window
 
 
 @dataclass(frozen=True)
@@ -156,11 +157,8 @@ class AdaptiveUniBiO(Algorithm):
     def end_window(self, state: State) -> State:
         """The next window, its length, η and γ, by what the last one has shown: (runs, ·) each."""
         early, late, w = state["early"], state["late"], state["w"]
-        cosine = (normalised(early) * normalised(late)).sum(-1, keepdim=True)
-        agree, turned = cosine > self.agreement, cosine < 0
-        ones = torch.ones_like(cosine)
-        eta = state["eta"] * torch.where(agree, self.upper_growth, torch.where(turned, self.upper_shrink, ones))
-        length = state["length"] * torch.where(agree, 1 / self.lengthening, self.lengthening * ones)
+        eta, length = next_window(self, early, late, state["eta"], state["length"])
+        ones = torch.ones_like(eta)
         ways = _norm(state["halfway"] - state["began"]) ** 2 + _norm(w - state["halfway"]) ** 2
         moved = state["squares"] > 0
         roaming = torch.where(moved, ways / state["squares"], torch.full_like(ones, torch.nan))  # NaN: nothing is known
@@ -170,7 +168,7 @@ class AdaptiveUniBiO(Algorithm):
         return {
             "eta": eta,
             "gamma": gamma,
-            "length": length.clamp_min(self.window),
+            "length": length,
             "cap": torch.where(shrinks, torch.minimum(cap, state["cap"]), torch.where(moved, cap, state["cap"])),
             **_fresh_window(early, w),
         }

@@ -14,6 +14,7 @@ from unibio.core.algorithm import State
 from unibio.core.oracle import Oracle
 from unibio.core.parameters import PerRun, hyper
 from unibio.core.updates import mix, normalised
+from unibio.core.windows import next_window
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,4 @@ class WindowedUniBiO(UniBiO):
 
     def end_window(self, early: Tensor, late: Tensor, eta: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """η and the length of the next window, by the sums of ĥ over the halves of the last: (runs, 1) each."""
-        cosine = (normalised(early) * normalised(late)).sum(-1, keepdim=True)
-        agree, turned = cosine > self.agreement, cosine < 0
-        ones = torch.ones_like(cosine)
-        eta = eta * torch.where(agree, self.upper_growth, torch.where(turned, self.upper_shrink, ones))
-        length = length * torch.where(agree, 1 / self.lengthening, self.lengthening * ones)
-        return eta, length.clamp_min(self.window)
+        return next_window(self, early, late, eta, length)

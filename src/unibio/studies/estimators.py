@@ -142,10 +142,9 @@ def measured(evidence: Evidence) -> dict[Cell, dict[str, Measured]]:
 def _measured(evidence: Evidence) -> dict[Cell, dict[str, Measured]]:
     found: dict[Cell, dict[str, Measured]] = {}
     for record in (*evidence.require(EXPERIMENT), *evidence.records(NETWORK)):
-        of_samples = (
-            float(record.config["problem"].get("hessian_noise", 0)) > 0
-        )  # a finite sum's noise is its minibatch
-        sampled = of_samples or record.config["algorithm"].get("batch_size") is not None
+        noisy = float(record.config["problem"].get("hessian_noise", 0)) > 0
+        # A finite sum's noise is its minibatch.
+        sampled = noisy or record.config["algorithm"].get("batch_size") is not None
         cell = Cell(str(record.config["problem"]["name"]), exponent(record), sampled)
         name, by_name = str(record.config["algorithm"]["estimator"]), found.setdefault(cell, {})
         if name in by_name:
