@@ -117,7 +117,10 @@ def test_figures_section_and_verdicts(root: Path) -> None:
 
 def test_configured_steps_are_those_that_the_published_search_chose() -> None:
     root = Path(__file__).parents[2]
-    table = pd.read_csv(root / "results" / "published" / "tables" / "nli_tuning.csv")
+    published = root / "results" / "published" / "tables" / "nli_tuning.csv"
+    if not published.exists():
+        pytest.skip("nli_tuning is not published: make publish STUDIES=nli_tuning RECORDS=...")
+    table = pd.read_csv(published)
     chosen = table[table["chosen"]].set_index("method")
     labels = {name: methods.label(name) for name in nli.COMPARED_METHODS} | {"plain": nli_studies.PLAIN}
     assert set(chosen.index) == set(labels.values())

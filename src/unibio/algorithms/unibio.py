@@ -53,12 +53,7 @@ class Normalised(Algorithm):
         move = self.moves(oracle, state, t)
         if t > 0 and t % self.period == 0:
             y = self.update_lower(oracle, x, y, move)
-        remembered: State = {}
-        if self.estimator == "pcg":
-            solved = self.solve_system(oracle, x, y, state.get("diagonal"))
-            h, remembered = solved.estimate, {} if solved.diagonal is None else {"diagonal": solved.diagonal}
-        else:
-            h = self.hypergradient(oracle, x, y)
+        h, remembered = self.estimate(oracle, x, y, state)
         m = mix(state["momentum"], h, self.momentum)
         x = oracle.project_upper(move.upper(x, self.upper_step, normalised(m)))
         return {"x": x, "y": y, "momentum": m, "t": t + 1, **remembered, **move.carried}
@@ -66,6 +61,13 @@ class Normalised(Algorithm):
     def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor, move: Moves) -> Tensor:
         """y of the next period: (runs, d_y)."""
         raise NotImplementedError
+
+    def estimate(self, oracle: Oracle, x: Tensor, y: Tensor, state: State) -> tuple[Tensor, State]:
+        """ĥ(x, y), (runs, d_x), as ``estimator`` says, and what the next iteration's estimate asks of this one."""
+        if self.estimator != "pcg":
+            return self.hypergradient(oracle, x, y), {}
+        solved = self.solve_system(oracle, x, y, state.get("diagonal"))
+        return solved.estimate, {} if solved.diagonal is None else {"diagonal": solved.diagonal}
 
     def hypergradient(self, oracle: Oracle, x: Tensor, y: Tensor) -> Tensor:
         """ĥ by a sum: Theorem 4.1's, or for comparison the classical one, which ignores the change of variables."""

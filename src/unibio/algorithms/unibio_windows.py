@@ -62,12 +62,7 @@ class WindowedUniBiO(UniBiO):
         x, y, t, eta, length = state["x"], state["y"], state["t"], state["eta"], state["length"]
         if t > 0 and t % self.period == 0:
             y = self.solve_lower(oracle, x, y, self.inner_budget)
-        remembered: State = {}
-        if self.estimator == "pcg":
-            solved = self.solve_system(oracle, x, y, state.get("diagonal"))
-            h, remembered = solved.estimate, {} if solved.diagonal is None else {"diagonal": solved.diagonal}
-        else:
-            h = self.hypergradient(oracle, x, y)
+        h, remembered = self.estimate(oracle, x, y, state)
         m = mix(state["momentum"], h, self.momentum)
         late = state["place"] >= (length.floor() / 2).floor()
         early_sum = torch.where(late, state["early"], state["early"] + h)

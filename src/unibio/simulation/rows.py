@@ -95,16 +95,14 @@ def history_table(outcome: Trajectories, grid: pd.DataFrame) -> pd.DataFrame:
 
 def runs_table(outcome: Trajectories, grid: pd.DataFrame) -> pd.DataFrame:
     """One row per run: axes, status, stopped_at, oracle counts, diagnosed numbers, first hits (NaN where never)."""
-    table = grid.copy()
-    table["status"] = outcome.status
-    table["stopped_at"] = outcome.stopped_at
-    for kind, count in outcome.counts.items():
-        table[kind] = count.numpy()
-    for name, value in outcome.diagnosis.values.items():
-        table[name] = value.cpu().numpy()
+    columns: dict[str, Any] = {"status": outcome.status, "stopped_at": outcome.stopped_at}
+    columns |= {kind: count.numpy() for kind, count in outcome.counts.items()}
+    columns |= {name: value.cpu().numpy() for name, value in outcome.diagnosis.values.items()}
     for key, hit in outcome.first_below.items():
         found = hit.to(torch.float64)
         found[found < 0] = torch.nan
-        table[f"iterations_to {key}"] = found[:, 0].numpy()
-        table[f"oracle_calls_to {key}"] = found[:, 1].numpy()
-    return table
+        columns |= {
+            f"iterations_to {key}": found[:, 0].numpy(),
+            f"oracle_calls_to {key}": found[:, 1].numpy(),
+        }
+    return pd.concat([grid, pd.DataFrame(columns, index=grid.index)], axis=1)
