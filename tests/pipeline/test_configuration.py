@@ -98,10 +98,10 @@ def test_an_experiment_composes_and_gives_every_method_the_same(name: str) -> No
     assert len(set(tried.values())) == 1, tried
 
 
-@pytest.mark.parametrize(("name", "overrides"), shortened().items(), ids=shortened())
-def test_every_other_experiment_composes_and_is_a_complete_command(name: str, overrides: list[str]) -> None:
-    """The slow test composes every file that is swept over, and all jobs."""
-    check_complete(name, "smoke", *overrides)
+@pytest.mark.parametrize("name", sorted(shortened())[::6])
+def test_an_experiment_is_a_complete_command(name: str) -> None:
+    """Of some; a long test composes all of them, every file that is swept over, and all jobs."""
+    check_complete(name, "smoke", *shortened()[name])
 
 
 @pytest.mark.slow

@@ -25,12 +25,17 @@ from unibio.pipeline.proving import representatives
 from unibio.pipeline.sweep import announce
 from unibio.report import publishing
 from unibio.report.page.html import linked
-from unibio.store import records
+from unibio.store import records, thinning
 from unibio.store.records import Record, write
-from unibio.store.thinning import BITS, END_BITS, POINTS, ROWS, TAIL, rounded, spaced, thin
+from unibio.store.thinning import BITS, END_BITS, LATE, POINTS, ROWS, TAIL, rounded, spaced, thin
+from unibio.studies import BY_NAME
 from unibio.studies.common.evidence import Evidence
+from unibio.studies.common.verdicts import TAIL as TAIL_OF_RULES
 
 ROOT = Path(__file__).parents[2]
+
+#: Numbers that tell the rows of a table apart.
+KEYS = ("d", "p", "noise", "upper_noise", "upper_step", "lower_step", "cap", "iteration", "oracle_calls")
 
 
 def publish(where: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -289,6 +294,52 @@ def test_rows_that_are_kept(lengths: list[int], points: int) -> None:
         assert set(range(max(0, n - TAIL), n)) <= set(mine)
         before = mine[(mine > 10) & (mine < n - TAIL)]
         assert (before[1:] / before[:-1] <= (n + 1) ** (1 / (points - 1)) * 1.5).all(), "a gap on a logarithmic axis"
+
+
+@given(st.lists(st.tuples(st.integers(1, 400), st.booleans()), min_size=1, max_size=5), st.integers(2, 40))
+@settings(max_examples=30, deadline=None)
+def test_of_runs_that_no_figure_shows_the_ends_are_kept(runs: list[tuple[int, bool]], points: int) -> None:
+    history = pd.concat(pd.DataFrame({"run": k, "iteration": range(n)}) for k, (n, _) in enumerate(runs))
+    history = history.reset_index(drop=True)
+    shown = np.array([one for _, one in runs])
+    kept, whole = spaced(history, points, shown), spaced(history, points)
+    last = history["iteration"].max()
+    for k, (n, seen) in enumerate(runs):
+        mine = kept.loc[kept["run"] == k, "iteration"].tolist()
+        if seen:
+            assert mine == whole.loc[whole["run"] == k, "iteration"].tolist()
+        else:
+            assert mine[0] == 0
+            assert mine[-1] == n - 1
+            assert all(at >= (1 - TAIL_OF_RULES) * last for at in mine[1:-1])
+    assert LATE >= TAIL_OF_RULES, "rules look at no more than is kept"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("study", "experiments"), [("fig1", ("fig1", "fig1_equal")), ("e1", ("e1_noise",))])
+def test_figures_do_not_see_what_is_left_out(
+    study: str, experiments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every row of every table from thinned records stands in the table from the whole ones, but for rounding."""
+    monkeypatch.setattr(thinning, "ROWS", 0)
+    of = BY_NAME[study]
+    write_study(tmp_path / "runs", {name: whole_study()[name] for name in experiments})
+    whole, less = Evidence(tmp_path / "runs"), Evidence(tmp_path / "thinned")
+    for name in experiments:
+        for record in whole.records(name):
+            thin(record, tmp_path / "thinned", of.points, of.shown(name, record))
+    drawn = [one for one in of.drawings if set(one.experiments) <= set(experiments)]
+    assert drawn
+    for one in drawn:
+        full, seen = one.draw(whole).tables, one.draw(less).tables
+        assert full.keys() == seen.keys()
+        for name, table in seen.items():
+            keys = [column for column in table if table[column].dtype == object or column in KEYS]
+            both = table.merge(full[name], on=keys, how="left", suffixes=("", " of all"))
+            assert len(both) == len(table) > 0, name
+            for column in table.columns.difference(keys):
+                if pd.api.types.is_float_dtype(table[column]):
+                    np.testing.assert_allclose(table[column], both[f"{column} of all"], rtol=2.0**-BITS, err_msg=name)
 
 
 def test_a_thinned_record(tmp_path: Path) -> None:

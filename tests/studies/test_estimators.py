@@ -15,7 +15,9 @@ from unibio.studies import CLAIMS
 from unibio.studies.common import verdicts as rules
 from unibio.studies.common.claim import judge
 from unibio.studies.common.evidence import Evidence
-from unibio.studies.estimators import Cell, effect, measured, needs, table
+from unibio.studies.estimators.figures import needs
+from unibio.studies.estimators.measures import Cell, measured, table
+from unibio.studies.estimators.rules import effect
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 CLAIMED = [name for name in BY_ID if name.startswith("estimators-")]

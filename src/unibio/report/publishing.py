@@ -126,7 +126,7 @@ def publish(results: Path, studies: Mapping[str, Study], evidence: Evidence, sta
             found = evidence.records(experiment)
             for record in found:
                 if not (root / record.name).exists():
-                    thin(record, root, study.points)
+                    thin(record, root, study.points, study.shown(experiment, record))
             records.write_manifest(root, experiment, [one.name for one in found], evidence.command(experiment))
     _check_size(root)
     noted = {name: one for name, one in states(published).items() if name in BY_NAME} | {

@@ -7,6 +7,7 @@ A thinned record has the files of a record and its name. What differs:
   :data:`END_BITS`, since most verdicts compare where runs end, and some of them by very little. Axes and counts are
   exact. Of a history of more than :data:`ROWS` rows every run keeps its last :data:`TAIL` rows, and of the others at
   most as many as its study asks for, :data:`POINTS` if it does not say, spaced by the logarithm of their iteration.
+  Runs whose curves a study never shows keep the first row and those of the last :data:`LATE` of the iterations.
 - ``runs.parquet``: as it was, with counts and first hits to the last digit.
 - ``summary.json``: has a further key ``thinned``: ``{"bits": …, "points": … or null, "of": …}``, the last of them the
   sha256 of the ``done`` of the record that it was made from.
@@ -35,20 +36,24 @@ BITS, END_BITS = 10, 24
 #: Rows of a history that is left whole, and what is kept of every run of a longer one: its end, and others before.
 ROWS, TAIL, POINTS = 20_000, 8, 12
 
+#: The part of the iterations at the end that rules look at.
+LATE = 0.2
 
-def thin(record: Record, root: Path, points: int = POINTS) -> Record:
+
+def thin(record: Record, root: Path, points: int = POINTS, shown: NDArray[np.bool_] | None = None) -> Record:
     """Write a record's thinned copy into ``root``, with how the record stands to today's code; returns it.
 
     Args:
         record: complete. A thinned one is copied as it is.
         root: directory of records.
         points: rows of every run that are kept of a long history, besides its last ones.
+        shown: (runs,) whose curves are shown; of others less is kept of a long history. None for all.
     """
     history, summary = record.history, dict(record.summary)
     if not record.thinned:
         kept = points if len(history) > ROWS else None
         summary["thinned"] = {"bits": BITS, "points": kept, "of": replays.seal_of(record.path)}
-        history = (spaced(history, kept) if kept else history).copy()
+        history = (spaced(history, kept, shown) if kept else history).copy()
         ends = ~history["run"].duplicated(keep="last").to_numpy()
         for name in measured(record):
             values = history[name].to_numpy()
@@ -66,10 +71,11 @@ def measured(record: Record) -> list[str]:
     return [str(name) for name, kind in record.history.dtypes.items() if kind.kind == "f" and name not in axes]
 
 
-def spaced(history: pd.DataFrame, points: int) -> pd.DataFrame:
+def spaced(history: pd.DataFrame, points: int, shown: NDArray[np.bool_] | None = None) -> pd.DataFrame:
     """The last ``TAIL`` rows of every run, and at most so many others, spaced by the logarithm of their iteration.
 
-    The first is among them.
+    The first is among them. Of a run that is not shown: the first, the last, and those of the last ``LATE`` of the
+    iterations.
     """
     places = history.groupby("run", sort=False).cumcount().to_numpy()
     lengths = history.groupby("run", sort=False)["run"].transform("size").to_numpy()
@@ -80,6 +86,10 @@ def spaced(history: pd.DataFrame, points: int) -> pd.DataFrame:
         wanted = np.log(np.geomspace(iterations[0], iterations[-1], points))
         nearest = np.abs(np.log(iterations)[:, None] - wanted).argmin(axis=0)
         kept |= here & np.isin(places, np.append(nearest, 0))
+    if shown is not None:
+        iterations = history["iteration"].to_numpy()
+        late = iterations >= (1 - LATE) * iterations.max()
+        kept &= shown[history["run"].to_numpy()] | late | (places == 0) | (places == lengths - 1)
     return history[kept].reset_index(drop=True)
 
 

@@ -17,6 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unibio.store.records import Record
 from unibio.store.thinning import POINTS
 from unibio.studies.common.claim import Claim
@@ -28,6 +31,10 @@ from unibio.studies.common.widening import Touched
 
 def _nothing(evidence: Evidence) -> Iterable[Block]:
     return ()
+
+
+def _all_runs(experiment: str, record: Record) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class Study:
         caveats: what a reader has to keep in mind.
         points: rows of every run that its figures and rules need of long histories, besides the last ones: so many are
             published (see :mod:`unibio.store.thinning`).
+        shown: of one experiment's record, the runs whose curves a figure shows or a rule reads; None for all of them. Of the others
+            only where they begin and how they end is published.
         touched: of one record, the searched ranges of steps that were too narrow; None where nothing is searched.
     """
 
@@ -53,6 +62,7 @@ class Study:
     blocks: Callable[[Evidence], Iterable[Block]] = _nothing
     caveats: tuple[str, ...] = ()
     points: int = POINTS
+    shown: Callable[[str, Record], NDArray[np.bool_] | None] = _all_runs
     touched: Callable[[Record], list[Touched]] | None = None
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from unibio.studies.e1.rules import (
     trouble_at_zero,
     tuned_converges,
 )
-from unibio.studies.e1.search import NOISY, PAPER_METHODS, SMALL_CAP, touched
+from unibio.studies.e1.search import NOISY, PAPER_METHODS, SMALL_CAP, shown, touched
 from unibio.studies.e1.section import WHERE, blocks
 
 _ALL = tuple(WHERE)
@@ -159,5 +159,6 @@ STUDY = Study(
         ),
     ),
     blocks=blocks,
+    shown=shown,
     touched=touched,
 )

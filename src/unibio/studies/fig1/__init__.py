@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from unibio.store.records import Record
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.comparisons import first_hits
+from unibio.studies.common.curves import cells
 from unibio.studies.common.document import Block, Heading, Paragraph, Table, shown
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.kinds import Kind
@@ -118,8 +122,16 @@ def _suffix(reading: Reading) -> str:
 
 _NOISES = dict(zip("abcd", (0.0, 0.01, 1.0, 10.0), strict=True))
 
+
+def _in_a_reading(experiment: str, record: Record) -> NDArray[np.bool_]:
+    """(runs,) those whose noises belong to one of the two readings; the tables look at how the others end."""
+    levels = cells(record).filter(["noise", "upper_noise"]).to_dict("records")
+    return np.array([any(reading.holds(cell) for reading in READINGS) for cell in levels], dtype=bool)
+
+
 STUDY = Study(
     experiments=("fig1", "fig1_released", "fig1_equal", *_COORDINATEWISE),
+    shown=_in_a_reading,
     points=100,  # its curves are drawn on linear axes, where fewer show corners
     drawings=DRAWINGS,
     claims=(
