@@ -249,7 +249,7 @@ def test_thinned_records_that_change_a_verdict_are_refused(clone: Path, monkeypa
     evidence = Evidence(clone / "runs")
     studies = publishing.chosen([], evidence)
 
-    def broken(record: Record, root: Path, whole: bool = False) -> Record:
+    def broken(record: Record, root: Path, *asked: object) -> Record:
         runs = record.runs.assign(seconds=0.0, grad_lower=0)
         return write(root / record.name, record.config, dict(record.summary), record.history.assign(grad_lower=0), runs)
 
@@ -327,14 +327,15 @@ def test_figures_do_not_see_what_is_left_out(
     whole, less = Evidence(tmp_path / "runs"), Evidence(tmp_path / "thinned")
     for name in experiments:
         for record in whole.records(name):
-            thin(record, tmp_path / "thinned", of.points, of.shown(name, record))
+            thin(record, less.root, of.points, of.shown(name, record))
+        records.write_manifest(less.root, name, [one.name for one in whole.records(name)], whole.command(name))
     drawn = [one for one in of.drawings if set(one.experiments) <= set(experiments)]
     assert drawn
     for one in drawn:
         full, seen = one.draw(whole).tables, one.draw(less).tables
         assert full.keys() == seen.keys()
         for name, table in seen.items():
-            keys = [column for column in table if table[column].dtype == object or column in KEYS]
+            keys = [one for one in table if one in KEYS or not pd.api.types.is_numeric_dtype(table[one])]
             both = table.merge(full[name], on=keys, how="left", suffixes=("", " of all"))
             assert len(both) == len(table) > 0, name
             for column in table.columns.difference(keys):

@@ -51,8 +51,8 @@ class Study:
         caveats: what a reader has to keep in mind.
         points: rows of every run that its figures and rules need of long histories, besides the last ones: so many are
             published (see :mod:`unibio.store.thinning`).
-        shown: of one experiment's record, the runs whose curves a figure shows or a rule reads; None for all of them. Of the others
-            only where they begin and how they end is published.
+        shown: of one experiment's record, the runs whose curves a figure shows or a rule reads; None for all of them.
+            Of the others only where they begin and how they end is published.
         touched: of one record, the searched ranges of steps that were too narrow; None where nothing is searched.
     """
 
