@@ -6,6 +6,7 @@ import copy
 import gc
 import os
 import sys
+import zlib
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,23 @@ settings.load_profile("unibio")
 
 #: The project's own configuration.
 CONF = Path(__file__).parents[1] / "conf"
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Move most cases of a function marked ``one_in(n)`` to the long tests: all but every n-th in an order that no axis
+    of its grid has a part in, so that the others are spread over all axes."""
+    grids: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("one_in") is not None:
+            grids.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for grid in grids.values():
+        marker = grid[0].get_closest_marker("one_in")
+        assert marker is not None
+        (n,) = marker.args
+        for place, item in enumerate(sorted(grid, key=lambda one: zlib.crc32(one.nodeid.encode()))):
+            if place % n:
+                item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_finish() -> None:

@@ -118,11 +118,13 @@ def one_of_each_kind(names: Iterable[str], kept: Collection[str]) -> list[Any]:
 
 
 # Every method, every problem ------------------------------------------------------------------------------------------
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", one_of_each_kind(set(ALGORITHMS) - {"unibio_released"}, {"unibio", "saba", "f2sa"}))
 def test_every_method_on_the_network(name: str, device: torch.device, network: Problem) -> None:
     compared(network, name, device, seed=0, **few(name))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     "name",
     one_of_each_kind(
@@ -144,6 +146,7 @@ def test_every_noise_and_the_frozen_twin(noise: str, weights: str, device: torch
     compared(spec.build(), "unibio_plain", device, seed=0, batch_size=10, epochs=1.0, steps=None, dtype=torch.float32)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     "name",
     one_of_each_kind(set(PROBLEMS) - {"nli_cleaning"}, {"example3", "hoelder", "lp_regression", "representation"}),
@@ -193,6 +196,7 @@ def test_derivatives_by_autograd(algorithm: str, device: torch.device) -> None:
     compared(OWN_LOSSES, algorithm, device, x0=[0.5, 1.0], y0=[0.8, 1.1], seed=0)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_an_estimate_of_the_hypergradient(estimator: str, device: torch.device) -> None:
     for problem, dimension in ((OWN_LOSSES, 2), (small_quadratic(), 3)):

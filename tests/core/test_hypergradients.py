@@ -60,6 +60,7 @@ def shared(
     return known, known.gradient(h)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("estimator", CONVERGED)
 @pytest.mark.parametrize("p", EXPONENTS)
 @pytest.mark.parametrize("make", [regular_problem, vanishing_problem])
@@ -73,6 +74,7 @@ def test_finite_differences(make, p, estimator):
         np.testing.assert_allclose(estimate, gradient, rtol=0, atol=1e-9)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("estimator", CONVERGED)
 @pytest.mark.parametrize("p", EXPONENTS)
 @pytest.mark.parametrize("zeros", [(1,), (0, 2)])
@@ -325,6 +327,7 @@ def test_truncated_sum_against_matrices(p, vanishing, preconditioned, shared):
             }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.filterwarnings("ignore:neumann_step")
 @pytest.mark.parametrize("estimator", ["exact", "cg", "pcg", "generalised_neumann", "neumann"])
 def test_rows_do_not_see_each_other(estimator):
@@ -421,6 +424,7 @@ def test_dense_hessian_is_the_hessian():
 # Steps beyond 2/λ_max ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("estimator", ["generalised_neumann", "neumann"])
 @pytest.mark.parametrize("p", [2, 3, 6])
 def test_a_step_beyond_the_limit_is_said(p, estimator):

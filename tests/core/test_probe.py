@@ -75,6 +75,7 @@ OWN: dict[str, Callable[..., Any]] = {
 }
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("runs", [1, 3])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("form", FORMS)
@@ -146,6 +147,7 @@ LOSSES: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], str]] = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", LOSSES)
@@ -313,6 +315,7 @@ BENT: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("form", "dtype"),
     some(itertools.product(FORMS, DTYPES), lambda form, dtype: form == "rows" or dtype == torch.float64),
@@ -454,6 +457,7 @@ def fitted(x: Tensor, y: Tensor, s: Any) -> Tensor:
     return lower(x, y) + ((X @ y[..., None])[..., 0] ** 2).mean(-1)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("runs", some([1, 2, 4], lambda runs: runs != 2))
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("nest", NESTS)
@@ -665,6 +669,7 @@ RIGHT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }  # fmt: skip
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("start", "dtype"),
     some(
@@ -716,6 +721,7 @@ def test_a_function_that_saturates_passes_and_one_that_is_flat_is_said():
 SINGLE = {"example3", "lp_regression", "quadratic", "nli_cleaning"}
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("name", "dtype"),
     some(itertools.product(PROBLEMS, DTYPES), lambda name, dtype: dtype == torch.float64 or name in SINGLE),

@@ -93,6 +93,7 @@ def named(pairs: list[tuple[str, str]]) -> dict[str, Any]:
     return {"argnames": ("name", "level"), "argvalues": pairs, "ids": [" ".join(pair) for pair in pairs]}
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(**named(TAKES))
 def test_the_plain_rule_is_the_plain_step_and_another_is_another(name: str, level: str) -> None:
     plain, ruled = run(name), run(name, **{f"{level}_update": SGD()})
@@ -123,6 +124,7 @@ def test_memory_is_every_runs_own_and_goes_into_checkpoints(tmp_path: Path) -> N
         run("unibio_plain", **given | {"lower_update": Adam(0.2)})
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(**named(TAKES))
 def test_a_rules_own_step_decides_and_is_given_once(name: str, level: str) -> None:
     """Whatever parameter of the algorithm says the same, of whatever sequence of iterates, is refused beside it."""

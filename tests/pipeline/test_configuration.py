@@ -36,6 +36,7 @@ def files(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
+@pytest.mark.slow
 def test_every_file_of_a_group_composes() -> None:
     """The first of every group together, the second of every group, and so on."""
     groups = {group: files(group) for group in ("problem", "algorithm", "tracker", "scale", "launcher")}
@@ -340,6 +341,7 @@ FAULTY = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("content", FAULTY)
 def test_a_file_of_conf_that_is_wrong_is_named(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / "conf"

@@ -237,6 +237,7 @@ def noise_of(spec, which: str) -> np.ndarray:
     return torch.stack(rows).numpy()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("spec", "which", "std"),
     [

@@ -76,6 +76,7 @@ def test_pieces_are_what_their_slopes_integrate_to() -> None:
     assert bool((fine.diff() >= 0).all()), "a maximum of s would be a place to rest at"
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("p", EXPONENTS)
 def test_solution_value_and_gradient_against_their_definitions(p: float, shape: str) -> None:
@@ -319,6 +320,7 @@ def test_rows_of_one_seed_share_their_numbers_whatever_their_levels() -> None:
 # Algorithms and input -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"unibio_released"}))
 def test_every_algorithm_runs(name: str) -> None:

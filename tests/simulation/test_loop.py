@@ -413,6 +413,7 @@ STUDIES = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.filterwarnings("ignore:neumann_step")
 @pytest.mark.parametrize("study", STUDIES)
 def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(study, tmp_path):

@@ -478,6 +478,7 @@ def test_what_is_not_the_papers_is_said_whatever_the_scale_is_called(section, ke
 
 
 # Figures and section -------------------------------------------------------------------------------------------------
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", [drawing.name for drawing in STUDY.drawings])
 def test_figures_and_tables(name: str) -> None:
     drawn = DRAWINGS[name].draw(whole())

@@ -46,6 +46,7 @@ def test_nothing_run(claim):
     assert f"experiment={claim.experiments[0]}" in outcome.explanation
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("claim", [c for c in CLAIMS if len(c.exponents) > 1], ids=lambda claim: claim.id)
 def test_some_exponents_not_run(claim):
     last = max(claim.exponents)
@@ -64,6 +65,7 @@ def test_reduced_scale_is_passed_on():
 # Convergence ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("id", "noise", "upper"),
     [
@@ -161,6 +163,7 @@ SLOWER = [
 ]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("id", "published", "equal", "settings"), SLOWER)
 def test_slower(id, published, equal, settings):  # noqa: A002
     steps = [eta * settings.get("dimension", 1) ** 0.5 for eta in PAPER.values()]
@@ -256,6 +259,7 @@ def rises_then_falls(cell, seed, t):
     return np.where(t < 50, t / 50, 50 / t)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("p", EXPONENTS)
 @pytest.mark.parametrize(
     ("mean", "expected"),
