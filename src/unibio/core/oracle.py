@@ -94,21 +94,23 @@ class Oracle:
         purpose = _purpose("lower", batch_size)
         self._drawn[purpose] = self._drawn.get(purpose, 0) + count
 
-    @property
-    def next_lower(self) -> int:
-        """The index of the next sample of the lower level."""
-        return self._drawn.get("lower", 0)
+    def next(self, purpose: str) -> int:
+        """The index of the next sample of a purpose: "lower" or "upper" of the levels."""
+        return self._drawn.get(purpose, 0)
 
-    def take(self, kind: str, count: int = 1, samples: int | None = None) -> None:
+    def take(self, kind: str, count: int = 1, samples: int | None = None, upper: int = 0) -> None:
         """Count calls on samples of one point that are computed elsewhere.
 
         Args:
             kind: of ``KINDS``.
             count: how many.
             samples: fresh ones of the lower level that they use; None for one each.
+            upper: fresh ones of the upper level.
         """
         if self.before_call is not None:
             self.before_call()
+        if upper and self.problem.sample_upper is not None:
+            self._drawn["upper"] = self.next("upper") + upper
         if self.problem.sample_lower is not None:
             self.pass_over_lower(count if samples is None else samples)
         for total in (kind, "samples", *(("lower_samples",) if kind == "grad_lower" else ())):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unibio.core.oracle import KINDS, POINTS, Oracle
@@ -103,6 +105,27 @@ class Recorder:
     def due(self, iteration: int) -> bool:
         """Whether this iteration is logged, with all metrics; averaged ones are wanted at every iteration."""
         return iteration in self._due
+
+    def next_due(self, iteration: int) -> int:
+        """The first logged iteration after this one; there is one until the end."""
+        return self.iterations[bisect_right(self.iterations, iteration)]
+
+    def sums(self, name: str) -> NDArray[np.float64]:
+        """An averaged metric's sum over the iterates so far, (runs,), which those that are not added are added to."""
+        return self._sums[name].numpy()
+
+    def alarms(self, name: str, frozen: Tensor) -> Tensor:
+        """The highest target of an averaged metric that a run has not hit, (runs,) float64; −∞ where there is none.
+
+        Args:
+            name: the metric.
+            frozen: bool (runs,), those that have ended.
+        """
+        highest = torch.full((self._runs,), -torch.inf, dtype=torch.float64)
+        for level in self.targets.get(name, []):
+            waiting = (self._hits[label(name, level)][:, 0] < 0) & ~frozen.cpu()
+            highest[waiting] = highest[waiting].clamp_min(float(level))
+        return highest
 
     def mark(self, iteration: int) -> None:
         """Log this iteration too, the latest so far."""
