@@ -103,10 +103,10 @@ class Iterations:
     ):
         self._loops, self._oracle, self._plan, self._shape = loops, oracle, plan, x.shape
         self.t = t
-        self._work = torch.zeros((loops.ROWS, x.numel()), dtype=x.dtype)
-        a = self._work.numpy()
+        self._work = torch.zeros((loops.ROWS, *x.shape), dtype=x.dtype)
         for row, part in ((loops.X, x), (loops.Y, y), (loops.MOMENTUM, momentum)):
-            self._work[row] = part.reshape(-1)
+            self._work[row] = part
+        self._flat = a = self._work.view(loops.ROWS, -1).numpy()
         self._place = np.zeros(5, dtype=np.int64)
         (runs, d), kind, lower = x.shape, a.dtype, oracle.problem.separable
         assert lower is not None  # iterations has looked
@@ -180,7 +180,7 @@ class Iterations:
         while True:
             lower, upper = self._numbers["lower"], self._numbers["upper"]
             came = loops.advance(
-                self._work.numpy(), self._shape[1], place, until, look, lower, self._first["lower"], upper,
+                self._flat, self._shape[1], place, until, look, lower, self._first["lower"], upper,
                 self._first["upper"], *self._settings, *watch,
             )  # fmt: skip
             if came not in (loops.NUMBERS_LOWER, loops.NUMBERS_UPPER):
@@ -224,7 +224,7 @@ class Iterations:
         return self.point() | self._copied(momentum=self._loops.MOMENTUM) | {"t": self.t}
 
     def _copied(self, **rows: int) -> dict[str, Tensor]:
-        return {name: self._work[row].clone().view(self._shape) for name, row in rows.items()}
+        return {name: self._work[row].clone() for name, row in rows.items()}
 
 
 @cache

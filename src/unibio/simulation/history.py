@@ -139,6 +139,8 @@ class Recorder:
         Raises:
             InputError: it is none, or has not.
         """
+        if isinstance(metrics, Mapping) and self._names == metrics.keys():
+            return
         if not isinstance(metrics, Mapping) or not all(isinstance(name, str) for name in metrics):
             names = list(metrics) if isinstance(metrics, Mapping) else type(metrics).__name__
             raise InputError(f"metrics must return {{name: tensor of shape ({self._runs},)}}, got {names}")

@@ -317,7 +317,7 @@ class Loop:
         self.oracle.iteration = self.iteration - 1
         self.seconds += clock(self.streams.device) - began
         if within is not None:
-            self.observe(compiled.before(), {self.problem.averaged[0]: compiled.metric()}, within)
+            self.observe({} if within else compiled.before(), {self.problem.averaged[0]: compiled.metric()}, within)
             self.watching = None if self.settings.targets else self.watching  # an alarm may have been for a hit
 
     def point(self) -> dict[str, Tensor]:
@@ -346,9 +346,9 @@ class Loop:
         Each row for itself: where random lengths make rows cost differently, a row's end must not depend on others.
 
         Args:
-            before: the iterate before, which rows that have diverged end at.
+            before: the iterate before, which rows that have diverged end at; None at the start.
             known: metrics that have been computed.
-            within: whether no row can have diverged.
+            within: whether no row can have diverged, so that ``before`` may be empty.
         """
         here = self.point()
         x, y = here["x"], here["y"]
