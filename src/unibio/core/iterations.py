@@ -106,6 +106,7 @@ class Iterations:
         self._work = torch.zeros((loops.ROWS, *x.shape), dtype=x.dtype)
         for row, part in ((loops.X, x), (loops.Y, y), (loops.MOMENTUM, momentum)):
             self._work[row] = part
+        self._iterate = self._work[loops.X : loops.Y + 1]
         self._flat = a = self._work.view(loops.ROWS, -1).numpy()
         self._place = np.zeros(5, dtype=np.int64)
         (runs, d), kind, lower = x.shape, a.dtype, oracle.problem.separable
@@ -145,8 +146,9 @@ class Iterations:
             found.cosine,
             MODE,
         )
-        self._hessians = hessians
-        self._values = np.empty(runs)
+        self._passed = hessians + 1
+        self._metric = torch.empty(runs, dtype=torch.float64)
+        self._values = self._metric.numpy()
         loops.waves(found.sine, found.cosine, MODE, a)
         loops.aim(found.cosine, MODE, plan.floor, int(lower.exponent), plan.neumann_terms, each(plan.neumann_step), a)
 
@@ -199,32 +201,25 @@ class Iterations:
 
     def _count(self, estimates: int, solves: int) -> None:
         """Calls of so many estimates and solves, and the samples that they used."""
-        oracle, terms = self._oracle, self._plan.neumann_terms
-        if solves:
-            oracle.take("grad_lower", solves * self._plan.schedule.total)
-        oracle.take("grad_upper", estimates, samples=0, upper=estimates)
-        if terms > 1:
-            oracle.take("hvp", estimates * (terms - 1), samples=estimates * self._hessians)
-        oracle.take("jvp", estimates)
+        steps, products = solves * self._plan.schedule.total, estimates * (self._plan.neumann_terms - 1)
+        counts = {"grad_lower": steps, "grad_upper": estimates, "hvp": products, "jvp": estimates}
+        self._oracle.take_all(counts, lower=steps + estimates * self._passed, upper=estimates)
 
     def point(self) -> dict[str, Tensor]:
         """x and y, (runs, d)."""
-        return self._copied(x=self._loops.X, y=self._loops.Y)
+        return dict(zip(("x", "y"), self._iterate.clone().unbind(), strict=True))
 
     def before(self) -> dict[str, Tensor]:
         """x and y of the iterate before."""
-        return self._copied(x=self._loops.OLD_X, y=self._loops.OLD_Y)
+        return {"x": self._work[self._loops.OLD_X].clone(), "y": self._work[self._loops.OLD_Y].clone()}
 
     def metric(self) -> Tensor:
-        """That of the last iterate, (runs,) float64."""
-        return torch.from_numpy(self._values.copy())
+        """‖∇φ‖ at the iterate, (runs,) float64."""
+        return self._metric.clone()
 
     def state(self) -> dict[str, Any]:
         """That of the algorithm."""
-        return self.point() | self._copied(momentum=self._loops.MOMENTUM) | {"t": self.t}
-
-    def _copied(self, **rows: int) -> dict[str, Tensor]:
-        return {name: self._work[row].clone() for name, row in rows.items()}
+        return self.point() | {"momentum": self._work[self._loops.MOMENTUM].clone(), "t": self.t}
 
 
 @cache

@@ -65,6 +65,13 @@ def label(name: str, level: float) -> str:
     return f"{name}<{short if float(short) == level else repr(float(level))}"
 
 
+def _kept(value: Tensor) -> Tensor:
+    """Numbers as a history has them; asking is faster than converting what is right."""
+    if value.is_cpu and value.dtype is torch.float64 and not value.requires_grad:
+        return value
+    return value.detach().to("cpu", torch.float64)
+
+
 def _column(parts: Sequence[Any], runs: int) -> np.ndarray:
     """One value per logged iteration, a number or (runs,), as a column with a run's values side by side."""
     if not any(isinstance(part, Tensor) for part in parts):
@@ -185,7 +192,7 @@ class Recorder:
         (bool, (runs,)) says which runs those are.
         """
         due = last or iteration in self._due
-        values = {name: value.detach().to("cpu", torch.float64) for name, value in metrics.items()}
+        values = {name: _kept(value) for name, value in metrics.items()}
         means: dict[str, Tensor] = {}
         for name in self.averaged:
             if due:
@@ -207,7 +214,7 @@ class Recorder:
 
         Nothing can be added after it.
         """
-        values = {name: value.detach().to("cpu", torch.float64) for name, value in metrics.items()}
+        values = {name: _kept(value) for name, value in metrics.items()}
         means = {
             f"{name}_mean": (self._sums[name] - values[name]) / iteration if iteration else values[name]
             for name in self.averaged

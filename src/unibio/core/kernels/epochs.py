@@ -57,7 +57,7 @@ def run(
         first, count: which steps.
     """
     runs, d = y.shape
-    rows = max(1, TOGETHER // d)
+    rows = min(runs, max(1, TOGETHER // d))
     z, g, gamma = np.empty(rows * d, y.dtype), np.empty(rows * d, y.dtype), np.empty(rows * d, y.dtype)
     low, high = np.empty(rows * d, y.dtype), np.empty(rows * d, y.dtype)
     room = np.empty(d + 8, y.dtype)

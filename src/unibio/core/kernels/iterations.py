@@ -21,7 +21,7 @@ from unibio.core.kernels.neumann import direction, moved
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
-#: Rows of the array that an iteration works in, (ROWS, runs · d).
+#: Rows of the array that an iteration works in, (ROWS, runs · d); x and y are next to each other.
 X, Y, MOMENTUM, SINE, COSINE, SLOPE, V, OLD_X, OLD_Y, W, TOTAL, POINT, SCALE, Z, F_Y = range(15)
 ROWS = 15
 #: Where things stand: the iteration, steps taken of a solve, the next draws of either level, solves begun.
