@@ -118,13 +118,16 @@ class Iterations:
         }
         self._first = dict.fromkeys(self._numbers, 0)
         streams = oracle.streams
-        levels = [np.empty((0, 0), kind) if level is None else level.to(x.dtype).numpy() for level in (lower.level, sines.level)]
+        levels = [
+            np.empty((0, 0), kind) if level is None else level.to(x.dtype).numpy()
+            for level in (lower.level, sines.level)
+        ]
 
         def each(value: PerRun) -> NDArray[np.floating]:
             return value.expand(runs, d).reshape(-1).numpy() if isinstance(value, Tensor) else np.asarray([value], kind)
 
         hessians = 0 if plan.neumann_terms == 1 else 1 if plan.neumann_samples == "shared" else plan.neumann_terms - 1
-        self._neumann = (int(lower.exponent), each(plan.neumann_step))
+        exponent, terms, c = int(lower.exponent), plan.neumann_terms, each(plan.neumann_step)
         self._settings = (
             np.empty(0, dtype=np.int64) if streams.distinct else streams.columns,
             *levels,
@@ -133,12 +136,12 @@ class Iterations:
             not isinstance(plan.first_radius, Tensor),
             plan.schedule.ends,
             plan.average == "last",
-            int(lower.exponent),
+            exponent,
             plan.period,
-            plan.neumann_terms,
+            terms,
             hessians + 1,
             plan.floor,
-            each(plan.neumann_step),
+            c,
             each(plan.momentum),
             each(plan.upper_step),
             math.sqrt(torch.finfo(x.dtype).tiny),
@@ -150,7 +153,7 @@ class Iterations:
         self._metric = torch.empty(runs, dtype=torch.float64)
         self._values = self._metric.numpy()
         loops.waves(found.sine, found.cosine, MODE, a)
-        loops.aim(found.cosine, MODE, plan.floor, int(lower.exponent), plan.neumann_terms, each(plan.neumann_step), a)
+        loops.aim(found.cosine, MODE, plan.floor, exponent, terms, c, a)
 
     def advance(
         self,
@@ -175,7 +178,7 @@ class Iterations:
         Returns:
             None where nobody has to look; else whether all is well, so that it was only asked for.
         """
-        loops, oracle, place, plan = self._loops, self._oracle, self._place, self._plan
+        loops, oracle, place = self._loops, self._oracle, self._place
         before = self.t
         place[:] = before, 0, oracle.next("lower"), oracle.next("upper"), 0
         watch = (largest / self._shape[1] ** 0.5, running, alarms, self._values, sums)

@@ -235,9 +235,9 @@ def _build(spec: Example3 | Coordinatewise, mixing: Dense | Hadamard | None, u0:
         level=lower_std.reshape(-1, 1) if noisy else None,
         others=others,
         linear_noise=True,
-        sines=None if mixing is not None else Sines(
-            None if sample_upper is None else upper_std.reshape(-1, 1), sample_upper, metrics
-        ),
+        sines=None
+        if mixing is not None
+        else Sines(None if sample_upper is None else upper_std.reshape(-1, 1), sample_upper, metrics),
     )
 
     def grad_lower(x: Tensor, y: Tensor, sample: Tensor | None) -> Tensor:

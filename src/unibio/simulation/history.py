@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,18 @@ def log_iterations(steps: int, points: int) -> list[int]:
         steps: T ≥ 0.
         points: ≥ 2.
     """
+    return list(_log_iterations(steps, points))
+
+
+@lru_cache(maxsize=16)
+def _log_iterations(steps: int, points: int) -> tuple[int, ...]:
     if steps < points:
-        return list(range(steps + 1))
+        return tuple(range(steps + 1))
     wanted, chosen = points, np.array([0, steps])
     while len(chosen) < points:  # rounding merges the early ones
         chosen = np.unique(np.concatenate([[0], np.geomspace(1, steps, wanted).round().astype(int)]))
         wanted += max(1, points - len(chosen))
-    return [int(i) for i in chosen]
+    return tuple(int(i) for i in chosen)
 
 
 def check_names(metrics: Metrics | None, x: Tensor, y: Tensor, axes: Sequence[str]) -> None:
@@ -74,7 +80,7 @@ def _kept(value: Tensor) -> Tensor:
 
 def _column(parts: Sequence[Any], runs: int) -> np.ndarray:
     """One value per logged iteration, a number or (runs,), as a column with a run's values side by side."""
-    if not any(isinstance(part, Tensor) for part in parts):
+    if not any(issubclass(kind, Tensor) for kind in set(map(type, parts))):
         return np.tile(np.asarray(parts), runs)
     rows = torch.stack([part if isinstance(part, Tensor) else torch.tensor(part).expand(runs) for part in parts])
     return rows.t().reshape(-1).numpy()
@@ -146,7 +152,7 @@ class Recorder:
         Raises:
             InputError: it is none, or has not.
         """
-        if isinstance(metrics, Mapping) and self._names == metrics.keys():
+        if isinstance(metrics, Mapping) and self._names is not None and metrics.keys() == self._names:
             return
         if not isinstance(metrics, Mapping) or not all(isinstance(name, str) for name in metrics):
             names = list(metrics) if isinstance(metrics, Mapping) else type(metrics).__name__

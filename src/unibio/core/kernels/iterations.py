@@ -1,4 +1,4 @@
-"""Whole iterations of Algorithm 2 where s = sin and f = sin of the clipped z: the numbers of the plain path, to the bit.
+"""Whole iterations of Algorithm 2 where both levels are made of sines: the numbers of ``UniBiO.step``, to the bit.
 
 Sines and cosines are computed by the very functions that torch calls, whose addresses are handed in.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
+from numba.core.funcdesc import ExternalFunctionDescriptor
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -33,15 +33,14 @@ DONE, NUMBERS_LOWER, NUMBERS_UPPER, DUE, LOOK = range(5)
 
 @intrinsic
 def _vector_function(typing: Any, address: Any, size: Any, source: Any, target: Any, mode: Any) -> Any:
-    """Call void f(int64 n, const T *source, T *target, int64 mode) by its address."""
+    """Call f(int64 n, const T *source, T *target, int64 mode) by its address; what it returns means nothing."""
+    word = numba.types.int64
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        word = ir.IntType(64)
-        function = builder.inttoptr(values[0], ir.FunctionType(ir.VoidType(), [word] * 4).as_pointer())
-        builder.call(function, values[1:])
-        return context.get_dummy_value()
+        kind = context.get_external_function_type(ExternalFunctionDescriptor("vector function", word, (word,) * 4))
+        return builder.call(builder.inttoptr(values[0], kind.as_pointer()), values[1:])
 
-    return numba.types.none(*(numba.types.int64,) * 5), generate
+    return word(*(word,) * 5), generate
 
 
 @jit
@@ -143,7 +142,12 @@ def _upwards(a: Floats, d: int, noise: Floats, weight: Floats, step: Floats, lea
 
 @jit
 def _taken_in(
-    a: Floats, d: int, limit: float, running: NDArray[np.bool_], alarms: NDArray[np.float64], values: NDArray[np.float64]
+    a: Floats,
+    d: int,
+    limit: float,
+    running: NDArray[np.bool_],
+    alarms: NDArray[np.float64],
+    values: NDArray[np.float64],
 ) -> bool:
     """‖∇φ‖ of every run; whether nobody has to look: all that run are within bounds and above their alarm.
 
@@ -207,7 +211,7 @@ def advance(
         a: the working array at iterate ``place[T]``, with :func:`waves` of its x and :func:`aim` of its y.
         d, place: coordinates of a run; where things stand, (5,).
         until: the iteration to stop at; ``look`` says that somebody looks at its iterate, whatever it is.
-        lower, lower_first: (draws, seeds, d) standard normal numbers and the index of the first; (steps, 0, 0) for none.
+        lower, lower_first: (draws, seeds, d) standard normal and the index of the first; (steps, 0, 0) for none.
         upper, upper_first: likewise.
         columns: (runs,) each row's among the seeds; (0,) where rows are seeds.
         level, upper_level: (1 or runs, 1) what they are multiplied with.
@@ -225,7 +229,12 @@ def advance(
     size = a.shape[1]
     runs, total = size // d, ends[-1]
     noise = np.empty(size if upper.shape[2] else 0, a.dtype)
-    y, w, sum_w, target = (a[Y].reshape(runs, d), a[W].reshape(runs, d), a[TOTAL].reshape(runs, d), a[SINE].reshape(runs, d))
+    y, w, sum_w, target = (
+        a[Y].reshape(runs, d),
+        a[W].reshape(runs, d),
+        a[TOTAL].reshape(runs, d),
+        a[SINE].reshape(runs, d),
+    )
     while place[T] < until:
         t = place[T]
         if len(noise) and not 0 <= place[UPPER] - upper_first < len(upper):
