@@ -47,7 +47,7 @@ def steps_taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def per_run(data: st.DataObject, low: float, high: float, runs: int, dtype: torch.dtype) -> float | torch.Tensor:
-    numbers = st.floats(low, high, width=32)
+    numbers = st.floats(low, high)
     if data.draw(st.booleans()):
         return data.draw(numbers)
     return torch.tensor(data.draw(st.lists(numbers, min_size=runs, max_size=runs)), dtype=dtype)[:, None]

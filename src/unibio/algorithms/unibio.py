@@ -137,13 +137,12 @@ class UniBiO(Normalised):
         return self.solve_lower(oracle, x, y, self.inner_budget)
 
     def iterations(self, oracle: Oracle, state: State) -> Iterations | None:
-        p = oracle.problem.exponent
+        p, declared = oracle.problem.exponent, oracle.problem.separable
         plain = type(self) is UniBiO and self.estimator == "generalised" and self.upper_update is None
-        if not plain or self.assumed_exponent not in (None, p):
+        if not plain or self.assumed_exponent not in (None, p) or declared is None or declared.sines is None:
             return None
-        plan = Plan(schedule=schedule_of(self.inner_budget, self.first_length, p), **{
-            name: getattr(self, name) for name in _PLANNED
-        })  # fmt: skip
+        planned = {name: getattr(self, name) for name in _PLANNED}
+        plan = Plan(schedule=schedule_of(self.inner_budget, self.first_length, p), **planned)
         return iterations(oracle, plan, state["x"], state["y"], state["momentum"], state["t"])
 
     def solve_lower(self, oracle: Oracle, x: Tensor, y: Tensor, budget: int) -> Tensor:
