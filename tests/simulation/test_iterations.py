@@ -17,9 +17,11 @@ from unibio import Coordinatewise, Example3, InputError, Problem
 from unibio.algorithms.ablated import UnaveragedUniBiO
 from unibio.algorithms.unibio import UniBiO
 from unibio.core import compiled, vectors
+from unibio.core.iterations import Iterations
 from unibio.core.rules import SGD
 from unibio.problems.hoelder import Hoelder
-from unibio.simulation.loop import Loop, simulate
+from unibio.simulation.history import log_iterations
+from unibio.simulation.loop import simulate
 from unibio.simulation.settings import Settings
 from unibio.simulation.trajectories import Interrupted, Trajectories
 
@@ -38,12 +40,18 @@ def both(*given: Any, **asked: Any) -> Trajectories:
     return fast
 
 
-def steps_taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The iterations that :meth:`UniBiO.step` does from now on."""
-    taken: list[int] = []
-    step = UniBiO.step
-    monkeypatch.setattr(UniBiO, "step", lambda a, o, state: taken.append(state["t"]) or step(a, o, state))
-    return taken
+def compiled_ones(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The iterations that compiled loops come to from now on."""
+    reached: list[int] = []
+    advance = Iterations.advance
+
+    def noted(self: Iterations, until: int, **asked: Any) -> bool | None:
+        came = advance(self, until, **asked)
+        reached.append(self.t)
+        return came
+
+    monkeypatch.setattr(Iterations, "advance", noted)
+    return reached
 
 
 def per_run(data: st.DataObject, low: float, high: float, runs: int, dtype: torch.dtype) -> float | torch.Tensor:
@@ -100,14 +108,14 @@ def test_any_setting(
 
 
 @pytest.mark.parametrize("watched", [False, True])
-def test_no_iteration_is_left_to_step(watched, monkeypatch):
-    """Beside those whose random numbers run out in the middle of a solve, and of more runs than fit into a portion."""
-    taken = steps_taken(monkeypatch)
+def test_from_row_to_row_or_one_by_one(watched, monkeypatch):
+    """No iteration is left to ``step``, whose random numbers run out in the middle of solves, of many runs."""
+    reached = compiled_ones(monkeypatch)
     problem = Example3(noise=1.0, upper_noise=0.2).build()
     s = Settings(steps=40, log_points=5)
     told: list[int] = []
     run(True, problem, UniBiO(), list(range(600)), s, progress=told.append if watched else None)
-    assert not taken
+    assert reached == (list(range(1, 41)) if watched else log_iterations(40, 5)[1:])
     assert told == (list(range(1, 41)) if watched else [])
 
 
@@ -129,10 +137,19 @@ NOT_PLAIN = {
 def test_whoever_replaces_a_part_is_solved_without(changed, monkeypatch):
     """A replaced part must not be ignored."""
     problem, algorithm = NOT_PLAIN[changed](Example3(noise=1.0).build(), UniBiO(inner_budget=20))
-    seen: list[Any] = []
-    monkeypatch.setattr(Loop, "advance_compiled", lambda *given: seen.append(given))
+    reached = compiled_ones(monkeypatch)
     run(True, problem, algorithm, [0, 1], Settings(steps=3))
-    assert not seen
+    assert not reached
+
+
+def test_a_method_that_is_changed_is_called(monkeypatch):
+    """Also in a process that has loaded the loops."""
+    reached = compiled_ones(monkeypatch)
+    step, taken = UniBiO.step, []
+    monkeypatch.setattr(UniBiO, "step", lambda *given: taken.append(1) or step(*given))
+    run(True, Example3(noise=1.0).build(), UniBiO(inner_budget=20), [0, 1], Settings(steps=3))
+    assert len(taken) == 3
+    assert not reached
 
 
 @pytest.mark.parametrize("missing", ["library", "function", "other numbers"])
@@ -145,9 +162,10 @@ def test_without_the_functions_of_torch_there_are_none(missing, monkeypatch):
         monkeypatch.setattr(vectors, "_LETTERS", {torch.float64: "x"})
     else:
         monkeypatch.setattr(vectors, "_agree", lambda *given: False)
-    taken = steps_taken(monkeypatch)
-    run(True, Example3(noise=1.0).build(), UniBiO(inner_budget=20), [0, 1], Settings(steps=3))
-    assert taken == [0, 1, 2]
+    reached = compiled_ones(monkeypatch)
+    outcome = run(True, Example3(noise=1.0).build(), UniBiO(inner_budget=20), [0, 1], Settings(steps=3))
+    assert outcome.stopped_at == [3, 3]
+    assert not reached
     vectors.functions.cache_clear()
 
 

@@ -138,7 +138,8 @@ class UniBiO(Normalised):
 
     def iterations(self, oracle: Oracle, state: State) -> Iterations | None:
         p, declared = oracle.problem.exponent, oracle.problem.separable
-        plain = type(self) is UniBiO and self.estimator == "generalised" and self.upper_update is None
+        own = [getattr(type(self), name) for name in _METHODS] == _OWN  # whoever replaces one is somebody else
+        plain = own and self.estimator == "generalised" and self.upper_update is None
         if not plain or self.assumed_exponent not in (None, p) or declared is None or declared.sines is None:
             return None
         planned = {name: getattr(self, name) for name in _PLANNED}
@@ -161,6 +162,9 @@ class UniBiO(Normalised):
 
 #: What compiled iterations have to know beside a solve's epochs.
 _PLANNED = tuple(spec.name for spec in fields(Plan) if spec.name != "schedule")
+#: What they do in the place of.
+_METHODS = ("step", "moves", "update_lower", "solve_lower", "estimate", "hypergradient")
+_OWN = [getattr(UniBiO, name) for name in _METHODS]
 
 
 @dataclass(frozen=True)
