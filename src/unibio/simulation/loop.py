@@ -319,9 +319,17 @@ class Loop:
         self.iteration, self._state = compiled.t, None
         self.oracle.iteration = self.iteration - 1
         self.seconds += clock(self.streams.device) - began
-        if within is not None:
-            self.observe({} if within else compiled.before(), {averaged: compiled.metric()}, within)
-            self.watching = None if self.settings.targets else self.watching  # an alarm may have been for a hit
+        if within is None:
+            return
+        known = {averaged: compiled.metric()}
+        if within and budget is None:  # nothing has happened but that a row is due
+            here = compiled.point()
+            metrics = self.evaluate(here["x"], here["y"], True, known)
+            self.recorder.add(self.iteration, metrics, self.oracle, self.seconds, self.frozen)
+            self.tell()
+        else:
+            self.observe(compiled.before(), known)
+        self.watching = None if self.settings.targets else self.watching  # an alarm may have been for a hit
 
     def point(self) -> dict[str, Tensor]:
         """Where the runs are: x, y, and what is stored along with y."""
@@ -341,12 +349,13 @@ class Loop:
                     "and per-run parameters must keep to (runs, d), (runs,) and (runs, 1), and to the start's dtype"
                 )
 
-    def observe(
-        self,
-        before: Mapping[str, Tensor] | None = None,
-        known: Mapping[str, Tensor] | None = None,
-        within: bool = False,
-    ) -> None:
+    def tell(self) -> None:
+        """Tell whoever watches of the row that has been logged."""
+        if self.on_log is not None:
+            said = self.on_log(self.recorder.latest(self.frozen))
+            self.told_to_stop |= isinstance(said, (bool, np.bool_)) and not said
+
+    def observe(self, before: Mapping[str, Tensor] | None = None, known: Mapping[str, Tensor] | None = None) -> None:
         """Log the current iterate; freeze rows that have diverged at it or have spent their budget on it.
 
         Each row for itself: where random lengths make rows cost differently, a row's end must not depend on others.
@@ -354,12 +363,11 @@ class Loop:
         Args:
             before: the iterate before, which rows that have diverged end at; None at the start.
             known: metrics that have been computed.
-            within: whether no row can have diverged, so that ``before`` may be empty.
         """
         here = self.point()
         x, y = here["x"], here["y"]
         with torch.no_grad():
-            ok = None if within or (_surely_within(x) and _surely_within(y)) else _within(x) & _within(y)
+            ok = None if _surely_within(x) and _surely_within(y) else _within(x) & _within(y)
             if self.passes_mark():
                 self.recorder.mark(self.iteration)
             due = self.recorder.due(self.iteration) or not self.unfinished()
@@ -379,9 +387,8 @@ class Loop:
                 metrics = self.evaluate(x, y, last, known)
         if metrics or due or last:  # a problem may have no metrics at all
             self.recorder.add(self.iteration, metrics, self.oracle, self.seconds, self.frozen, last)
-        if self.on_log is not None and (due or last):
-            said = self.on_log(self.recorder.latest(self.frozen))
-            self.told_to_stop |= isinstance(said, (bool, np.bool_)) and not said
+        if due or last:
+            self.tell()
         if spent is not None and _some(spent):
             self.freeze(spent, here)
 

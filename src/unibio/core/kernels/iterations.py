@@ -48,7 +48,7 @@ def apply(address: int, mode: int, source: Floats, target: Floats) -> None:
     """A function of MKL's vector library, of every number.
 
     Args:
-        address: of vdSin, say.
+        address: of vmdSin, say.
         mode: of accuracy and errors.
         source, target: (size,), not overlapping.
     """
@@ -277,4 +277,4 @@ def advance(
 
 def trial() -> None:
     """Raise whatever keeps a loop from being compiled."""
-    mixed(np.ones(1), np.ones(1), np.ones(1), np.ones(1))
+    apply.compile("(int64, int64, float64[::1], float64[::1])")
