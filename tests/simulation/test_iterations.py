@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,7 +156,7 @@ def test_without_the_functions_of_torch_there_are_none(missing, monkeypatch):
     """Other builds of torch: the numbers are the same, from ``step``."""
     vectors.functions.cache_clear()
     if missing == "library":
-        monkeypatch.setattr(vectors, "_LIBRARY", Path("nowhere.so"))
+        monkeypatch.setattr(vectors, "_LIBRARY", "nowhere.so")
     elif missing == "function":
         monkeypatch.setattr(vectors, "_LETTERS", {torch.float64: "x"})
     else:

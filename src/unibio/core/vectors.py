@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ import torch
 #: VML_HA | VML_FTZDAZ_OFF | VML_ERRMODE_IGNORE, with which torch calls them.
 MODE = 0x2 | 0x140000 | 0x100
 #: Where torch keeps its own code.
-_LIBRARY = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+_LIBRARY = f"{torch.__path__[0]}/lib/libtorch_cpu.so"
 _LETTERS = {torch.float32: "s", torch.float64: "d"}
 
 
@@ -40,7 +39,7 @@ def functions(loops: ModuleType, dtype: torch.dtype) -> Functions | None:
     """
     letter = _LETTERS[dtype]
     try:
-        library = ctypes.CDLL(str(_LIBRARY))
+        library = ctypes.CDLL(_LIBRARY)
         found = [getattr(library, f"vm{letter}{name}") for name in ("Sin", "Cos")]
     except (OSError, AttributeError):
         return None
