@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from support import assert_same
 from unibio import Coordinatewise, Example3, InputError, Problem
@@ -17,7 +19,10 @@ from unibio.algorithms.ablated import UnaveragedUniBiO
 from unibio.algorithms.unibio import UniBiO
 from unibio.core import compiled, vectors
 from unibio.core.iterations import Iterations
+from unibio.core.powers import abs_power, scale, signed_power
 from unibio.core.rules import SGD
+from unibio.core.separable import Separable, Sines
+from unibio.core.streams import Draw
 from unibio.problems.hoelder import Hoelder
 from unibio.simulation.history import log_iterations
 from unibio.simulation.loop import simulate
@@ -191,6 +196,60 @@ def test_stopped_and_continued(stop, tmp_path):
     cut = [run(on, problem, algorithm, [4, 1, 4], s, until=stop) for on in (False, True)]
     assert_same(*cut)
     assert cut[0].stopped_at == [stop] * 3
+
+
+def sines(d: int, exponent: int, noise: float, upper_noise: float) -> Problem:
+    """Coordinate by coordinate, unmixed, what Example 3 is."""
+
+    def added(sample: Tensor | None, t: Tensor) -> Tensor | float:
+        return 0.0 if sample is None else (sample * t).sum(-1)
+
+    def upper(x: Tensor, y: Tensor, sample: Tensor | None) -> Tensor:
+        return torch.sin(signed_power(y, exponent - 1).clamp(-math.pi / 2, math.pi / 2)).sum(-1) + added(sample, x)
+
+    def lower(x: Tensor, y: Tensor, sample: Tensor | None) -> Tensor:
+        return (abs_power(y, exponent) / exponent - y * torch.sin(x)).sum(-1) + added(sample, y)
+
+    def grad_upper(x: Tensor, y: Tensor, sample: Tensor | None) -> tuple[Tensor, Tensor]:
+        z = signed_power(y, exponent - 1)
+        f_y = torch.where(z.abs() <= math.pi / 2, torch.cos(z) * scale(y, exponent), torch.zeros_like(z))
+        return torch.zeros_like(x) if sample is None else sample, f_y
+
+    def metrics(x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        return {"hypergradient_norm": torch.linalg.vector_norm(torch.cos(x) * torch.cos(torch.sin(x)), dim=-1)}
+
+    def sample(draw: Draw) -> Tensor:
+        return upper_noise * draw.normal(d)
+
+    others = {
+        "grad_upper": grad_upper,
+        "hvp": lambda x, y, v, sample: scale(y, exponent) * v,
+        "jvp": lambda x, y, v, sample: -torch.cos(x) * v,
+    }
+    levels = [torch.tensor([[one]], dtype=torch.float64) for one in (noise, upper_noise)]
+    declared = Separable(
+        exponent, d, torch.sin, levels[0], others=others, linear_noise=True, sines=Sines(levels[1], sample, metrics)
+    )
+    return Problem(
+        upper=upper, lower=lower, exponent=exponent, sample_upper=sample, sample_lower=declared.sample, metrics=metrics,
+        averaged=("hypergradient_norm",), derivatives=declared.derivatives, vanishing_hessian=True, separable=declared,
+        batched=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("d", [2, 9])
+def test_several_coordinates(d, monkeypatch):
+    """Norms are summed as torch sums them."""
+    reached = compiled_ones(monkeypatch)
+    problem, algorithm = sines(d, 4, 0.5, 0.1), UniBiO(inner_budget=40, momentum=0.3)
+    start = torch.linspace(-1, 2, 3 * d, dtype=torch.float64).reshape(3, d)
+    found = []
+    for on in (False, True):
+        with compiled.forced(on):
+            s = Settings(steps=20, log_points=4)
+            found.append(simulate(problem, algorithm, start, start.flip(0), seeds=[0, 1, 0], settings=s))
+    assert_same(*found)
+    assert reached[-1] == 20
 
 
 def test_a_run_that_diverges_leaves_the_others_alone():

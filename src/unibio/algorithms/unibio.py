@@ -136,7 +136,7 @@ class UniBiO(Normalised):
     def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor, move: Moves) -> Tensor:
         return self.solve_lower(oracle, x, y, self.inner_budget)
 
-    def iterations(self, oracle: Oracle, state: State) -> Iterations | None:
+    def compiled_iterations(self, oracle: Oracle, state: State) -> Iterations | None:
         p, declared = oracle.problem.exponent, oracle.problem.separable
         own = [getattr(type(self), name) for name in _METHODS] == _OWN  # whoever replaces one is somebody else
         plain = own and self.estimator == "generalised" and self.upper_update is None

@@ -129,7 +129,7 @@ class Algorithm(Configured):
         """One outer iteration."""
         raise NotImplementedError
 
-    def iterations(self, oracle: Oracle, state: State) -> Iterations | None:
+    def compiled_iterations(self, oracle: Oracle, state: State) -> Iterations | None:
         """Iterations by compiled loops that go on from a state, to the numbers of :meth:`step`; None for none."""
         return None
 

@@ -278,7 +278,7 @@ class Loop:
         """One iteration, or up to ``most`` where compiled loops do them, and the look at where they led."""
         began = clock(self.streams.device)
         if self.iteration > self.resumed_from or not self.iteration:  # a state that may not be this algorithm's
-            self.compiled = self.compiled or self.algorithm.iterations(self.oracle, self.state)
+            self.compiled = self.compiled or self.algorithm.compiled_iterations(self.oracle, self.state)
         if self.compiled is not None:
             self.advance_compiled(self.compiled, most, began)
             return
