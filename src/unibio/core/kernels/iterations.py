@@ -277,4 +277,5 @@ def advance(
 
 def trial() -> None:
     """Raise whatever keeps a loop from being compiled."""
-    apply.compile("(int64, int64, float64[::1], float64[::1])")
+    loop: Any = apply  # calling it takes an address
+    loop.compile("(int64, int64, float64[::1], float64[::1])")
