@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from unibio.core.oracle import Oracle
 from unibio.core.powers import abs_power, signed_power
 from unibio.core.problem import Problem
 from unibio.core.streams import Draw, Streams
+from unibio.simulation.trajectories import Trajectories
 
 Array = np.ndarray
 
@@ -184,3 +186,17 @@ def mixing_of(problem: Problem, d: int) -> np.ndarray:
     """R, from ∇²_xy g · e_i = −Rᵀ cos(0) e_i at x = 0."""
     zero, eye = torch.zeros(d, d, dtype=torch.float64), torch.eye(d, dtype=torch.float64)
     return -problem.derivatives["jvp"](zero, zero, eye, None).numpy()
+
+
+def assert_same(one: Trajectories, other: Trajectories) -> None:
+    """Two batches have the same history, results, first hits and counts, to the bit."""
+    pd.testing.assert_frame_equal(
+        one.history.drop(columns="seconds"), other.history.drop(columns="seconds"), check_exact=True
+    )
+    for name in ("x", "y"):
+        assert torch.equal(getattr(one, name).nan_to_num(), getattr(other, name).nan_to_num())
+    assert (one.status, one.stopped_at) == (other.status, other.stopped_at)
+    for key, hits in one.first_below.items():
+        assert torch.equal(hits, other.first_below[key])
+    for kind, count in one.counts.items():
+        assert torch.equal(count, other.counts[kind])

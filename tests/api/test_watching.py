@@ -134,8 +134,8 @@ def test_ctrl_c_ends_a_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
 
     advance = Loop.advance
 
-    def advance_and_kill(loop: Loop) -> None:
-        advance(loop)
+    def advance_and_kill(loop: Loop, most: int) -> None:
+        advance(loop, most)
         if loop.iteration == 3:
             os.kill(os.getpid(), signal.SIGINT)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 
+from support import assert_same
 from unibio import Coordinatewise, Example3
 from unibio.algorithms.bo_rep import BOREP
 from unibio.algorithms.unibio import UniBiO
@@ -39,19 +39,6 @@ def run(problem: ProblemSpec, algorithm: Algorithm, runs: int = 4, **asked) -> T
     )
     x, y = (start.to(dtype).expand(runs, -1).clone() for start in built.start)
     return simulate(built, algorithm, x, y, seeds=asked.pop("seeds", range(runs)), settings=settings, **asked)
-
-
-def assert_same(one: Trajectories, other: Trajectories) -> None:
-    pd.testing.assert_frame_equal(
-        one.history.drop(columns="seconds"), other.history.drop(columns="seconds"), check_exact=True
-    )
-    for name in ("x", "y"):
-        assert torch.equal(getattr(one, name).nan_to_num(), getattr(other, name).nan_to_num())
-    assert (one.status, one.stopped_at) == (other.status, other.stopped_at)
-    for key, hits in one.first_below.items():
-        assert torch.equal(hits, other.first_below[key])
-    for kind, count in one.counts.items():
-        assert torch.equal(count, other.counts[kind])
 
 
 @pytest.mark.filterwarnings("ignore:Epoch-SGD takes no step")

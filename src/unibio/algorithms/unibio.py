@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from torch import Tensor
 
 from unibio.core.algorithm import Algorithm, Diagnosis, State
-from unibio.core.epoch_sgd import epoch_sgd
+from unibio.core.epoch_sgd import epoch_sgd, schedule_of
 from unibio.core.hypergradients import DEFAULT_FLOOR, generalised_neumann, neumann
+from unibio.core.iterations import Iterations, Plan, iterations
 from unibio.core.moves import Moves
 from unibio.core.neumann import check_sum
 from unibio.core.oracle import Oracle
@@ -135,6 +136,16 @@ class UniBiO(Normalised):
     def update_lower(self, oracle: Oracle, x: Tensor, y: Tensor, move: Moves) -> Tensor:
         return self.solve_lower(oracle, x, y, self.inner_budget)
 
+    def compiled_iterations(self, oracle: Oracle, state: State) -> Iterations | None:
+        p, declared = oracle.problem.exponent, oracle.problem.separable
+        own = [getattr(type(self), name) for name in _METHODS] == _OWN  # whoever replaces one is somebody else
+        plain = own and self.estimator == "generalised" and self.upper_update is None
+        if not plain or self.assumed_exponent not in (None, p) or declared is None or declared.sines is None:
+            return None
+        planned = {name: getattr(self, name) for name in _PLANNED}
+        plan = Plan(schedule=schedule_of(self.inner_budget, self.first_length, p), **planned)
+        return iterations(oracle, plan, state["x"], state["y"], state["momentum"], state["t"])
+
     def solve_lower(self, oracle: Oracle, x: Tensor, y: Tensor, budget: int) -> Tensor:
         return epoch_sgd(
             oracle,
@@ -147,6 +158,13 @@ class UniBiO(Normalised):
             average=self.average,
             exponent=self.assumed_exponent,
         )
+
+
+#: What compiled iterations have to know beside a solve's epochs.
+_PLANNED = tuple(spec.name for spec in fields(Plan) if spec.name != "schedule")
+#: What they do in the place of.
+_METHODS = ("step", "moves", "update_lower", "solve_lower", "estimate", "hypergradient")
+_OWN = [getattr(UniBiO, name) for name in _METHODS]
 
 
 @dataclass(frozen=True)

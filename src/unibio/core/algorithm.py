@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
+from unibio.core.iterations import Iterations
 from unibio.core.moves import Moves
 from unibio.core.oracle import Oracle
 from unibio.core.parameters import Configured
@@ -127,6 +128,10 @@ class Algorithm(Configured):
     def step(self, oracle: Oracle, state: State) -> State:
         """One outer iteration."""
         raise NotImplementedError
+
+    def compiled_iterations(self, oracle: Oracle, state: State) -> Iterations | None:
+        """Iterations by compiled loops that go on from a state, to the numbers of :meth:`step`; None for none."""
+        return None
 
     def remembered(
         self, points: tuple[int, int], sizes: tuple[int, int], runs: int, weighted: bool, element_size: int

@@ -88,6 +88,14 @@ def neumann() -> ModuleType:
     return loops
 
 
+@_tried
+def iterations() -> ModuleType:
+    """Whole iterations of Algorithm 2."""
+    from unibio.core.kernels import iterations as loops
+
+    return loops
+
+
 def _say(error: Exception) -> None:
     global _trouble  # noqa: PLW0603
     if _trouble is None:

@@ -46,7 +46,8 @@ def epochs(budget: int, first_length: float, exponent: float) -> Iterator[Epoch]
 
 
 @lru_cache(maxsize=64)
-def _schedule(budget: int, first_length: float, exponent: float) -> Schedule:
+def schedule_of(budget: int, first_length: float, exponent: float) -> Schedule:
+    """All epochs of :func:`epochs`, kept."""
     found = list(epochs(budget, first_length, exponent))
     return Schedule(*(tuple(getattr(e, name) for e in found) for name in ("length", "step_factor", "radius_factor")))
 
@@ -117,7 +118,7 @@ def epoch_sgd(
         warnings.warn(
             f"Epoch-SGD takes no step: first_length T₁ = {first_length} exceeds the budget K = {budget}", stacklevel=2
         )
-    schedule = _schedule(budget, first_length, oracle.problem.exponent if exponent is None else exponent)
+    schedule = schedule_of(budget, first_length, oracle.problem.exponent if exponent is None else exponent)
     if not schedule.lengths:
         return y
     loops = loops_for(oracle, x, y, (step, first_radius), schedule.total)

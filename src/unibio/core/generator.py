@@ -109,7 +109,8 @@ class Generator:
         loops.radii_and_angles(np.uint64(key), seeds, first, size, radius, t)
         np.log(radius, out=radius)
         np.tan(t, out=t)
-        loops.finish(radius, t, out.dtype.type(1), out)
+        loops.finish(radius, t, out.dtype.type(1))
+        out[:, : width // 2], out[:, width // 2 :] = radius, t
 
     def _plain(self, key: int, kind: str, first: int, streams: slice, size: int, out: NDArray[np.floating]) -> None:
         transform, words = (_normal, out.shape[1] // 2) if kind == "normal" else (_uniform, out.shape[1])

@@ -8,7 +8,7 @@ data points (or noise realisations) that the calls used, and ``lower_samples`` t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -67,7 +67,8 @@ class Oracle:
         self._total = dict.fromkeys((*KINDS, *POINTS), 0)
         self._spared: dict[str, Tensor] = {}  # calls made for the batch that some rows did not ask for
         self._frozen = torch.zeros(streams.runs, dtype=torch.bool)
-        self._at_freeze = {kind: torch.zeros(streams.runs, dtype=torch.int64) for kind in self._total}
+        zeros = torch.zeros(len(self._total), streams.runs, dtype=torch.int64)
+        self._at_freeze = dict(zip(self._total, zeros.unbind(), strict=True))
 
     # Samples ---------------------------------------------------------------------------------------------------
 
@@ -94,10 +95,25 @@ class Oracle:
         purpose = _purpose("lower", batch_size)
         self._drawn[purpose] = self._drawn.get(purpose, 0) + count
 
-    @property
-    def next_lower(self) -> int:
-        """The index of the next sample of the lower level."""
-        return self._drawn.get("lower", 0)
+    def next(self, purpose: str) -> int:
+        """The index of the next sample of a purpose: "lower" or "upper" of the levels."""
+        return self._drawn.get(purpose, 0)
+
+    def take_all(self, counts: Mapping[str, int], lower: int, upper: int) -> None:
+        """Count calls of several kinds on samples of one point that are computed elsewhere.
+
+        Args:
+            counts: how many, by kind.
+            lower, upper: fresh samples of either level that they use.
+        """
+        problem, total = self.problem, self._total
+        for purpose, sampler, count in (("lower", problem.sample_lower, lower), ("upper", problem.sample_upper, upper)):
+            if sampler is not None:
+                self._drawn[purpose] = self.next(purpose) + count
+        for kind, count in counts.items():
+            total[kind] += count
+            total["samples"] += count
+        total["lower_samples"] += counts.get("grad_lower", 0)
 
     def take(self, kind: str, count: int = 1, samples: int | None = None) -> None:
         """Count calls on samples of one point that are computed elsewhere.

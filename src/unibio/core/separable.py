@@ -11,6 +11,7 @@ where s̄ is :func:`saturating`. ζ are independent Gaussian numbers, one a coor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,6 +37,29 @@ def saturating(u: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
+class Sines:
+    """That both levels are made of sines, so that compiled loops may compute whole iterations:
+
+        s(x) = sin x,        f(x, y) = Σ_i  sin(clip([y_i]^{p−1}, ±π/2)) + ξ_i x_i
+
+    and hence, coordinate by coordinate, ∇²_xy g = −cos x and ∇φ = cos x · cos(sin x).
+
+    A problem whose ``sample_upper`` or ``metrics`` are not these is solved without.
+
+    Attributes:
+        level: what standard normal numbers are multiplied with to be ξ, (1 or runs, 1) float64; None for no noise.
+        sample: the problem's ``sample_upper``, which does so.
+        metrics: the problem's own, among which is ``averaged``, ‖∇φ(x)‖.
+        averaged: its name, the only one of the problem's averaged metrics.
+    """
+
+    level: Tensor | None
+    sample: Callable[[Draw], Tensor] | None
+    metrics: Callable[[Tensor, Tensor], Mapping[str, Tensor]]
+    averaged: str = "hypergradient_norm"
+
+
+@dataclass(frozen=True, eq=False)
 class Separable:
     """A separable lower level: its gradient in y, and its noise.
 
@@ -53,6 +77,7 @@ class Separable:
         linear_noise: whether f is a function of y alone but for noise ⟨ξ, x⟩, and ζ is of one kind. Then f_y and all
             second derivatives are without noise, f_x is ξ or 0, and what depends on y alone can be kept while y stays.
             It takes ``others`` with ``grad_upper``, ``hvp`` and ``jvp``, and is checked at the start of a run.
+        sines: that all is made of sines, and how; it takes ``linear_noise``, and is checked likewise.
     """
 
     exponent: float
@@ -62,6 +87,7 @@ class Separable:
     kinds: int = 1
     others: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     linear_noise: bool = False
+    sines: Sines | None = None
     #: What a solver keeps between calls, of its own making.
     kept: Any = field(default=None, init=False, repr=False)
     _levels: dict[tuple[torch.device, torch.dtype], Tensor] = field(default_factory=dict, init=False, repr=False)
@@ -117,8 +143,27 @@ class Separable:
             "∇²_xy g has no noise": not torch.equal(own["jvp"](x, y, y, lower), own["jvp"](x, y, y, None)),
             "noise on ∇_y g is of one kind": self.kinds != 1,
         }
-        for said, found in wrong.items():
-            if found:
-                raise InputError(
-                    f"separable: linear_noise=True says that {said}, but the derivatives do not; leave it out"
-                )
+        _refuse("linear_noise=True", wrong)
+        if self.sines is None:
+            return
+        cosine, z = torch.cos(x), signed_power(y, self.exponent - 1)
+        inside = torch.where(z.abs() <= math.pi / 2, torch.cos(z), torch.zeros_like(z))
+        norm = torch.linalg.vector_norm(cosine * torch.cos(torch.sin(x)), dim=-1)
+        wrong = {
+            "s is the sine": not torch.equal(self.target(x), torch.sin(x)),
+            "f_y is the cosine of the clipped z, times D(y)": not torch.allclose(
+                f_y, inside * scale(y, self.exponent), equal_nan=True
+            ),
+            "∇²_xy g is −cos x": not torch.equal(own["jvp"](x, y, y, None), -cosine * y),
+            f"{self.sines.averaged} is ‖cos x · cos(sin x)‖": not torch.equal(
+                self.sines.metrics(x, y)[self.sines.averaged], norm
+            ),
+        }
+        _refuse("sines", wrong)
+
+
+def _refuse(declared: str, wrong: Mapping[str, bool]) -> None:
+    """Raise an error that names the first of a declaration's parts that is wrong."""
+    for said, found in wrong.items():
+        if found:
+            raise InputError(f"separable: {declared} says that {said}, but the derivatives do not; leave it out")

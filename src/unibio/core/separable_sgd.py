@@ -143,7 +143,7 @@ def solve(
     while taken < total_steps:
         left = total_steps - taken
         if noisy:
-            noise = streams.ahead("lower", oracle.next_lower, lower.kinds * lower.dimension).numpy()
+            noise = streams.ahead("lower", oracle.next("lower"), lower.kinds * lower.dimension).numpy()
         else:
             noise = np.empty((left, 0, 0), dtype=kind)
         count = min(left, len(noise))

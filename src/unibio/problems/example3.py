@@ -33,7 +33,7 @@ from torch import Tensor
 from unibio.core.parameters import PerRun, hyper
 from unibio.core.powers import abs_power, scale, signed_power, signed_root
 from unibio.core.problem import ClosedForm, LazyMetrics, Problem, ProblemSpec, Sampler
-from unibio.core.separable import Separable, saturating
+from unibio.core.separable import Separable, Sines, saturating
 from unibio.core.streams import Draw
 from unibio.problems.mixings import MIXINGS, Dense, Hadamard
 from unibio.problems.saturation import saturated, saturating_slope
@@ -220,7 +220,7 @@ def _build(spec: Example3 | Coordinatewise, mixing: Dense | Hadamard | None, u0:
             lower_error=lambda: torch.linalg.vector_norm(y - solution(x), dim=-1),
         )
 
-    noisy = bool((lower_std > 0).any())
+    noisy, sample_upper = bool((lower_std > 0).any()), sampler(upper_std, "upper_std")
     others: dict[str, Callable[..., Any]] = {
         "grad_upper": grad_upper,
         "grad_lower_x": grad_lower_x,
@@ -235,6 +235,9 @@ def _build(spec: Example3 | Coordinatewise, mixing: Dense | Hadamard | None, u0:
         level=lower_std.reshape(-1, 1) if noisy else None,
         others=others,
         linear_noise=True,
+        sines=None
+        if mixing is not None
+        else Sines(None if sample_upper is None else upper_std.reshape(-1, 1), sample_upper, metrics),
     )
 
     def grad_lower(x: Tensor, y: Tensor, sample: Tensor | None) -> Tensor:
@@ -259,7 +262,7 @@ def _build(spec: Example3 | Coordinatewise, mixing: Dense | Hadamard | None, u0:
         upper=upper,
         lower=lower,
         exponent=p,
-        sample_upper=sampler(upper_std, "upper_std"),
+        sample_upper=sample_upper,
         sample_lower=sample_three if second else (separable.sample if noisy else None),
         metrics=metrics,
         averaged=spec.averaged,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unibio.core.oracle import KINDS, POINTS, Oracle
@@ -25,13 +28,18 @@ def log_iterations(steps: int, points: int) -> list[int]:
         steps: T ≥ 0.
         points: ≥ 2.
     """
+    return list(_log_iterations(steps, points))
+
+
+@lru_cache(maxsize=16)
+def _log_iterations(steps: int, points: int) -> tuple[int, ...]:
     if steps < points:
-        return list(range(steps + 1))
+        return tuple(range(steps + 1))
     wanted, chosen = points, np.array([0, steps])
     while len(chosen) < points:  # rounding merges the early ones
         chosen = np.unique(np.concatenate([[0], np.geomspace(1, steps, wanted).round().astype(int)]))
         wanted += max(1, points - len(chosen))
-    return [int(i) for i in chosen]
+    return tuple(int(i) for i in chosen)
 
 
 def check_names(metrics: Metrics | None, x: Tensor, y: Tensor, axes: Sequence[str]) -> None:
@@ -63,9 +71,16 @@ def label(name: str, level: float) -> str:
     return f"{name}<{short if float(short) == level else repr(float(level))}"
 
 
+def _kept(value: Tensor) -> Tensor:
+    """Numbers as a history has them; asking is faster than converting what is right."""
+    if value.is_cpu and value.dtype is torch.float64 and not value.requires_grad:
+        return value
+    return value.detach().to("cpu", torch.float64)
+
+
 def _column(parts: Sequence[Any], runs: int) -> np.ndarray:
     """One value per logged iteration, a number or (runs,), as a column with a run's values side by side."""
-    if not any(isinstance(part, Tensor) for part in parts):
+    if not any(issubclass(kind, Tensor) for kind in set(map(type, parts))):
         return np.tile(np.asarray(parts), runs)
     rows = torch.stack([part if isinstance(part, Tensor) else torch.tensor(part).expand(runs) for part in parts])
     return rows.t().reshape(-1).numpy()
@@ -104,6 +119,27 @@ class Recorder:
         """Whether this iteration is logged, with all metrics; averaged ones are wanted at every iteration."""
         return iteration in self._due
 
+    def next_due(self, iteration: int) -> int:
+        """The first logged iteration after this one; there is one until the end."""
+        return self.iterations[bisect_right(self.iterations, iteration)]
+
+    def sums(self, name: str) -> NDArray[np.float64]:
+        """An averaged metric's sum over the iterates so far, (runs,), which those that are not added are added to."""
+        return self._sums[name].numpy()
+
+    def alarms(self, name: str, frozen: Tensor) -> Tensor:
+        """The highest target of an averaged metric that a run has not hit, (runs,) float64; −∞ where there is none.
+
+        Args:
+            name: the metric.
+            frozen: bool (runs,), those that have ended.
+        """
+        highest = torch.full((self._runs,), -torch.inf, dtype=torch.float64)
+        for level in self.targets.get(name, []):
+            waiting = (self._hits[label(name, level)][:, 0] < 0) & ~frozen.cpu()
+            highest[waiting] = highest[waiting].clamp_min(float(level))
+        return highest
+
     def mark(self, iteration: int) -> None:
         """Log this iteration too, the latest so far."""
         if iteration not in self._due:
@@ -116,6 +152,8 @@ class Recorder:
         Raises:
             InputError: it is none, or has not.
         """
+        if isinstance(metrics, Mapping) and self._names is not None and metrics.keys() == self._names:
+            return
         if not isinstance(metrics, Mapping) or not all(isinstance(name, str) for name in metrics):
             names = list(metrics) if isinstance(metrics, Mapping) else type(metrics).__name__
             raise InputError(f"metrics must return {{name: tensor of shape ({self._runs},)}}, got {names}")
@@ -160,7 +198,7 @@ class Recorder:
         (bool, (runs,)) says which runs those are.
         """
         due = last or iteration in self._due
-        values = {name: value.detach().to("cpu", torch.float64) for name, value in metrics.items()}
+        values = {name: _kept(value) for name, value in metrics.items()}
         means: dict[str, Tensor] = {}
         for name in self.averaged:
             if due:
@@ -182,7 +220,7 @@ class Recorder:
 
         Nothing can be added after it.
         """
-        values = {name: value.detach().to("cpu", torch.float64) for name, value in metrics.items()}
+        values = {name: _kept(value) for name, value in metrics.items()}
         means = {
             f"{name}_mean": (self._sums[name] - values[name]) / iteration if iteration else values[name]
             for name in self.averaged

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unibio.core.algorithm import Algorithm, Diagnosis
 from unibio.core.handed import unwritten
 from unibio.core.hypergradients import DEFAULT_FLOOR
+from unibio.core.iterations import Iterations
 from unibio.core.metrics import default_metrics
 from unibio.core.oracle import Oracle
 from unibio.core.probe import prepare
@@ -36,6 +39,8 @@ FEW_POINTS = 1000
 DIVERGED_NORM = 1e10
 #: What is told of every row of history as it is logged: False stops the batch.
 OnLog = Callable[[Mapping[str, Any]], Any]
+#: Iterations that nobody is told of one by one, at most, where compiled loops do several at once.
+TOGETHER = 1000
 #: Between two checkpoints passes at least this many times what the earlier one took to write.
 SAVE_PAUSE = 10
 
@@ -98,13 +103,14 @@ def simulate(
             return loop.finish(interrupted=True)
         raise
     saved, pause = time.monotonic(), settings.checkpoint_seconds
+    watched = progress is not None or should_stop is not None
     while loop.unfinished() and (until is None or loop.iteration < until):
         if loop.told_to_stop or (should_stop is not None and should_stop()):
             save()
             if returning:
                 return loop.finish(interrupted=True)
             raise Interrupted(f"stopped at iteration {loop.iteration}")
-        loop.advance()
+        loop.advance(1 if watched else TOGETHER if until is None else min(TOGETHER, until - loop.iteration))
         if progress is not None:
             progress(loop.iteration)
         if settings.checkpoint is not None and (began := time.monotonic()) - saved > pause:
@@ -168,8 +174,22 @@ class Loop:
             self.final["buffers"] = self.oracle.held.values.clone()
         self.iteration = self.resumed_from = 0
         self.seconds = 0.0
-        self.state: dict[str, Any] = {"x": x, "y": y}
+        self.compiled: Iterations | None = None
+        self._state: dict[str, Any] | None = {"x": x, "y": y}
+        self.watching: tuple[NDArray[np.bool_], NDArray[np.float64]] | None = None
         self.diagnosis = Diagnosis()
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The algorithm's; compiled iterations hold it while they go on."""
+        if self._state is None:
+            assert self.compiled is not None
+            self._state = self.compiled.state()
+        return self._state
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self._state, self.compiled = state, None
 
     def plan(self, s: Settings) -> tuple[float, list[int]]:
         """The most iterations there can be, and those to be logged; with epochs, the latter only turn out."""
@@ -254,9 +274,14 @@ class Loop:
         """Whether another iteration is due for some row."""
         return self.iteration < self.length and not self.all_frozen
 
-    def advance(self) -> None:
-        """One iteration, and the look at where it led."""
+    def advance(self, most: int = 1) -> None:
+        """One iteration, or up to ``most`` where compiled loops do them, and the look at where they led."""
         began = clock(self.streams.device)
+        if self.iteration > self.resumed_from or not self.iteration:  # a state that may not be this algorithm's
+            self.compiled = self.compiled or self.algorithm.compiled_iterations(self.oracle, self.state)
+        if self.compiled is not None:
+            self.advance_compiled(self.compiled, most, began)
+            return
         before = self.point()
         self.oracle.iteration = self.iteration
         with torch.no_grad():
@@ -274,8 +299,42 @@ class Loop:
         self.check_state()
         self.observe(before)
 
+    def advance_compiled(self, compiled: Iterations, most: int, began: float) -> None:
+        """:meth:`advance` by compiled loops, up to an iterate that is to be looked at."""
+        averaged, budget = self.problem.averaged[0], self.settings.budget
+        if self.watching is None:
+            self.watching = (~self.frozen).numpy(), self.recorder.alarms(averaged, self.frozen).numpy()
+        running, alarms = self.watching
+        due = self.recorder.next_due(self.iteration)
+        until = min(self.iteration + (most if budget is None else 1), due)
+        look = until == due or (budget is not None and self.oracle.calls + compiled.next_calls() >= budget)
+        within = compiled.advance(
+            until,
+            look=look,
+            largest=DIVERGED_NORM / 2,
+            running=running,
+            alarms=alarms,
+            sums=self.recorder.sums(averaged),
+        )
+        self.iteration, self._state = compiled.t, None
+        self.oracle.iteration = self.iteration - 1
+        self.seconds += clock(self.streams.device) - began
+        if within is None:
+            return
+        known = {averaged: compiled.metric()}
+        if within and budget is None:  # nothing has happened but that a row is due
+            here = compiled.point()
+            metrics = self.evaluate(here["x"], here["y"], True, known)
+            self.recorder.add(self.iteration, metrics, self.oracle, self.seconds, self.frozen)
+            self.tell()
+        else:
+            self.observe(compiled.before(), known)
+        self.watching = None if self.settings.targets else self.watching  # an alarm may have been for a hit
+
     def point(self) -> dict[str, Tensor]:
         """Where the runs are: x, y, and what is stored along with y."""
+        if self.compiled is not None:
+            return self.compiled.point()
         held = self.oracle.held
         return {"x": self.state["x"], "y": self.state["y"]} | ({} if held is None else {"buffers": held.values})
 
@@ -290,18 +349,29 @@ class Loop:
                     "and per-run parameters must keep to (runs, d), (runs,) and (runs, 1), and to the start's dtype"
                 )
 
-    def observe(self, before: Mapping[str, Tensor] | None = None) -> None:
+    def tell(self) -> None:
+        """Tell whoever watches of the row that has been logged."""
+        if self.on_log is not None:
+            said = self.on_log(self.recorder.latest(self.frozen))
+            self.told_to_stop |= isinstance(said, (bool, np.bool_)) and not said
+
+    def observe(self, before: Mapping[str, Tensor] | None = None, known: Mapping[str, Tensor] | None = None) -> None:
         """Log the current iterate; freeze rows that have diverged at it or have spent their budget on it.
 
         Each row for itself: where random lengths make rows cost differently, a row's end must not depend on others.
+
+        Args:
+            before: the iterate before, which rows that have diverged end at; None at the start.
+            known: metrics that have been computed.
         """
-        x, y = self.state["x"], self.state["y"]
+        here = self.point()
+        x, y = here["x"], here["y"]
         with torch.no_grad():
             ok = None if _surely_within(x) and _surely_within(y) else _within(x) & _within(y)
             if self.passes_mark():
                 self.recorder.mark(self.iteration)
             due = self.recorder.due(self.iteration) or not self.unfinished()
-            metrics = self.evaluate(x, y, due)
+            metrics = self.evaluate(x, y, due, known)
             if before is None:
                 self.recorder.check(metrics)
         diverged = None if ok is None or bool(ok.all()) else ~ok & ~self.frozen
@@ -314,14 +384,13 @@ class Loop:
         last = ends or not self.unfinished()
         if last and not due:
             with torch.no_grad():
-                metrics = self.evaluate(x, y, last)
+                metrics = self.evaluate(x, y, last, known)
         if metrics or due or last:  # a problem may have no metrics at all
             self.recorder.add(self.iteration, metrics, self.oracle, self.seconds, self.frozen, last)
-        if self.on_log is not None and (due or last):
-            said = self.on_log(self.recorder.latest(self.frozen))
-            self.told_to_stop |= isinstance(said, (bool, np.bool_)) and not said
+        if due or last:
+            self.tell()
         if spent is not None and _some(spent):
-            self.freeze(spent, self.point())
+            self.freeze(spent, here)
 
     def out_of_budget(self) -> Tensor:
         """Rows (bool, (runs,)) that may not start another iteration."""
@@ -360,21 +429,26 @@ class Loop:
             values[rows] = point[name][rows]
         self.stopped_at[rows.cpu()] = self.iteration
         self.frozen |= rows
-        self.all_frozen = bool(self.frozen.all())
+        self.all_frozen, self.watching = bool(self.frozen.all()), None
         self.oracle.freeze(rows)
 
-    def evaluate(self, x: Tensor, y: Tensor, due: bool) -> dict[str, Tensor]:
+    def evaluate(self, x: Tensor, y: Tensor, due: bool, known: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """The metrics that are wanted: all where history is due, averaged ones at every iterate. Without autograd."""
         if not due and not self.recorder.averaged:
             return {}
-        with unwritten("metrics", {"x": x, "y": y}, self.iteration == 0):
+        trusted = known is not None  # the problem's metrics are known, or they would not be computed elsewhere
+        with nullcontext() if trusted else unwritten("metrics", {"x": x, "y": y}, self.iteration == 0):
             held = self.oracle.held
             if held is None or self.problem.metrics is None:
                 metrics = self.metrics(x, y)
             else:
                 metrics = self.problem.measured(x, y, held.values)
             self.recorder.check_names(metrics)
-            return {name: metrics[name] for name in (metrics if due else self.recorder.averaged)}
+            found = known or {}
+            return {
+                name: found[name] if name in found else metrics[name]
+                for name in (metrics if due else self.recorder.averaged)
+            }
 
     def history(self) -> pd.DataFrame:
         """The rows so far, as they will stand in the history of the whole."""
@@ -454,7 +528,7 @@ class Loop:
             if name in ("state", "final"):
                 value = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in value.items()}
             setattr(self, name, value.to(device) if name in ("frozen", "diverged") else value)
-        self.all_frozen = bool(self.frozen.all())
+        self.all_frozen, self.watching = bool(self.frozen.all()), None
         self.oracle.restore(content["oracle"])
         self.recorder.restore(content["recorder"])
         self.diagnosis = Diagnosis(content["diagnosed"], tuple(content["warnings"]))

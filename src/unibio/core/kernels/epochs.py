@@ -57,7 +57,7 @@ def run(
         first, count: which steps.
     """
     runs, d = y.shape
-    rows = max(1, TOGETHER // d)
+    rows = min(runs, max(1, TOGETHER // d))
     z, g, gamma = np.empty(rows * d, y.dtype), np.empty(rows * d, y.dtype), np.empty(rows * d, y.dtype)
     low, high = np.empty(rows * d, y.dtype), np.empty(rows * d, y.dtype)
     room = np.empty(d + 8, y.dtype)
@@ -89,7 +89,7 @@ def run(
                 if not last:
                     for i in range(size):
                         ct[i] += cw[i]
-                _signed_power(cw, power, z, g)
+                signed_power(cw, power, z, g)
                 _gradient(z, cs, scaled, kinds, g)
                 for i in range(size):
                     cw[i] = fma(g[i], -gamma[i], cw[i])
@@ -142,7 +142,7 @@ def _bounds(y: Floats, radius: Floats, top: int, end: int, d: int, low: Floats, 
 
 
 @jit
-def _signed_power(y: Floats, q: int, out: Floats, square: Floats) -> None:
+def signed_power(y: Floats, q: int, out: Floats, square: Floats) -> None:
     """[y]^{∘q}, by repeated squaring in the order of ``core.powers``."""
     size = len(y)
     if q == 1:

@@ -33,16 +33,3 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
     if not (a == b == c and isinstance(a, numba.types.Float)):
         raise numba.TypingError(f"fma takes three numbers of one floating type, got {a}, {b}, {c}")
     return a(a, b, c), lambda context, builder, signature, values: builder.fma(*values)
-
-
-@intrinsic
-def multiply_high(typing: Any, a: Any, b: Any) -> Any:
-    """The upper 64 bits of the 128 of a product of two uint64."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        narrow = values[0].type
-        wide = type(narrow)(128)
-        product = builder.mul(*(builder.zext(value, wide) for value in values))
-        return builder.trunc(builder.lshr(product, wide(64)), narrow)
-
-    return numba.types.uint64(numba.types.uint64, numba.types.uint64), generate
