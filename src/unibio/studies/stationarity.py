@@ -1,0 +1,328 @@
+"""ε-stationarity along runs: the slides' three proximal residuals over σ, and the distances to the solution sets.
+
+A triple (x, y, z) is ε-stationary where ρ⁻¹‖y − prox_{ρh_σ}(y)‖, ρ⁻¹‖z − prox_{ρg}(z)‖ and the projected step of x by ρ
+are at most σε. Measured is the least such ε, the largest of the three over σ_k, at logged iterates; its mean over all
+iterates is the trapezoidal rule's in the iteration, which is what a random iterate has in expectation. The slides state
+rates of ‖∇𝓛*_{1/ε}‖; those of ε are ours, at the same exponents.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from unibio.errors import InputError
+from unibio.store.records import Record
+from unibio.studies.common import methods, style
+from unibio.studies.common.claim import Claim
+from unibio.studies.common.comparisons import every
+from unibio.studies.common.curves import Array
+from unibio.studies.common.document import Block, Heading, Table
+from unibio.studies.common.drawing import Drawing, Drawn
+from unibio.studies.common.evidence import Evidence, column
+from unibio.studies.common.kinds import Kind
+from unibio.studies.common.rates import against_bound, fit_power_law, interval_said, slopes_by_start, slopes_by_window
+from unibio.studies.common.study import Study
+from unibio.studies.common.verdicts import CONSISTENT, NOT_RUN, NOT_TESTABLE, VIOLATED, Outcome
+
+EXPERIMENT = "stationarity"
+PROBLEMS = {"point": "not convex, a point", "manifold": "not convex, a manifold", "wells": "several minima of φ"}
+CASES = {"exact": "exact gradients", "upper": "noise on the upper level", "both": "noise on both levels"}
+#: The slides' exponents: of F²SA in iterations, of the proximal methods in oracle calls.
+BOUNDS = {
+    "f2sa": {"exact": -1 / 3, "upper": -1 / 5, "both": -1 / 7},
+    "proximal": {"exact": -1 / 3, "upper": -1 / 5, "both": -1 / 7},
+    "proximal_momentum": {"exact": -1 / 3, "upper": -1 / 4, "both": -1 / 5},
+}
+PROXIMAL = ("proximal", "proximal_momentum")
+RESIDUALS = {"residual_x": "x", "residual_y": "y", "residual_z": "z"}
+
+#: Fits begin after this part of the run: before it the mean is of the way from the start.
+EARLIEST = 0.01
+#: A ratio that falls with σ no faster than like σ to this power is bounded below, as far as a run can tell.
+FLAT = 0.1
+#: Distances below this are rounding and are left out.
+SMALLEST = 1e-11
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method on one problem under one kind of noise.
+
+    Attributes:
+        method, on, case: keys of ``BOUNDS``, ``PROBLEMS``, ``CASES``.
+        iterations: (n,) logged ones, from 1 on.
+        calls: (n,) oracle calls by then.
+        epsilon: (seeds, n) mean over the iterates so far of the ε that they are stationary for.
+        gradient: (seeds, n) the same of ‖∇φ‖.
+    """
+
+    method: str
+    on: str
+    case: str
+    iterations: Array
+    calls: Array
+    epsilon: Array
+    gradient: Array
+
+    @property
+    def unit(self) -> str:
+        """What the slides' rates of the method count."""
+        return "oracle calls" if self.method in PROXIMAL else "iterations"
+
+    @property
+    def t(self) -> Array:
+        """(n,) as its rates count it."""
+        return self.calls if self.method in PROXIMAL else self.iterations
+
+    @property
+    def bound(self) -> float:
+        return BOUNDS[self.method][self.case]
+
+    def slopes(self, values: Array) -> pd.DataFrame:
+        """Fits of values (seeds, n) over ranges from ``EARLIEST`` on: to the end, and over decades.
+
+        Raises:
+            InputError: values that are not positive and finite.
+        """
+        found = pd.concat([slopes_by_start(self.t, values), slopes_by_window(self.t, values)], ignore_index=True)
+        return found[found["low"] >= EARLIEST * self.t[-1]].reset_index(drop=True)
+
+
+def running_mean(t: Array, values: Array) -> Array:
+    """(seeds, n − 1) means over [0, t] by the trapezoidal rule, for t (n,) from 0 on and values (seeds, n)."""
+    areas = np.cumsum(np.diff(t) * (values[:, 1:] + values[:, :-1]) / 2, axis=1)
+    return np.asarray(areas / t[1:])
+
+
+def _wide(record: Record, name: str) -> Array:
+    """(seeds, n) a column of the history by seed and iteration; inf where a run has ended before."""
+    table = record.history.assign(value=column(record, name)).pivot(index="run", columns="iteration", values="value")
+    return np.where(np.isfinite(table.to_numpy(dtype=float)), table.to_numpy(dtype=float), np.inf)
+
+
+def runs(evidence: Evidence) -> list[Run]:
+    """Every record of the experiment, in the order of the tables above.
+
+    Raises:
+        MissingRecordsError: it was not run.
+    """
+    found = []
+    for record in evidence.require(EXPERIMENT):
+        method, case = _method(record), str(record.config["algorithm"]["schedule"])
+        t = np.sort(record.history["iteration"].unique()).astype(float)
+        calls = record.history.groupby("iteration")["oracle_calls"].max().to_numpy(dtype=float)
+        epsilon, gradient = (running_mean(t, _wide(record, name)) for name in ("stationarity", "hypergradient_norm"))
+        found.append(Run(method, str(record.config["paper"]["level"]), case, t[1:], calls[1:], epsilon, gradient))
+    orders = (list(BOUNDS), list(PROBLEMS), list(CASES))
+    return sorted(found, key=lambda one: tuple(order.index(k) for order, k in zip(orders, _key(one), strict=True)))
+
+
+def _method(record: Record) -> str:
+    return str(record.config["algorithm"]["name"]).removesuffix("_followed")
+
+
+def _key(one: Run) -> tuple[str, str, str]:
+    return one.method, one.on, one.case
+
+
+def falls(method: str, of: Callable[[Run], Array]) -> Callable[[Evidence], Outcome]:
+    """Whether means over the iterates fall at least as fast as the slides' exponents, on all problems, in all cases.
+
+    Every fit range must say so, as in ``penalty_rates``: consistent where all upper ends of intervals are at most the
+    exponent, violated where on some problem all lower ends are above it.
+    """
+
+    def rule(evidence: Evidence) -> Outcome:
+        found = {(one.on, one.case): one for one in evidence.once(runs) if one.method == method}
+        absent = [(on, case) for on in PROBLEMS for case in CASES if (on, case) not in found]
+        if absent:
+            return Outcome(
+                NOT_RUN, f"no records of {methods.label(method)} on {absent[0][0]} with {CASES[absent[0][1]]}"
+            )
+        sides, said, numbers = {}, [], {}
+        for (on, case), one in found.items():
+            where = f"{on}, {CASES[case]}"
+            try:
+                slopes = one.slopes(of(one))
+            except InputError as error:
+                return Outcome(NOT_TESTABLE, f"{where}: {error}")
+            if slopes.empty or (case != "exact" and slopes["seeds"].min() < 2):
+                return Outcome(NOT_TESTABLE, f"{where}: runs too short, or a single one, for a slope with an interval")
+            sides[where] = against_bound(slopes, one.bound)
+            said.append(f"{slopes['slope'].min():.3f} to {slopes['slope'].max():.3f} for {one.bound:.3f} ({where})")
+            numbers[where] = [float(slopes["slope"].min()), float(slopes["slope"].max()), one.bound]
+        text = f"slopes over all fit ranges, in {next(iter(found.values())).unit}: " + ", ".join(said)
+        if undecided := [where for where, side in sides.items() if side == 0]:
+            text += f"; the fit range decides on {'; '.join(undecided)}"
+        if max(sides.values()) > 0:
+            return Outcome(VIOLATED, text, numbers)
+        return Outcome(CONSISTENT if max(sides.values()) < 0 else NOT_TESTABLE, text, numbers)
+
+    return rule
+
+
+def moduli(evidence: Evidence) -> pd.DataFrame:
+    """method, on, case, iteration, sigma, and the least ratio over the seeds of residual and distance, of y and of z.
+
+    Iterates that have arrived, up to rounding, have no ratio.
+    """
+    parts = []
+    for record in evidence.require(EXPERIMENT):
+        head = {"method": _method(record), "on": record.config["paper"]["level"]}
+        head |= {"case": record.config["algorithm"]["schedule"]}
+        table = pd.DataFrame({"iteration": record.history["iteration"], "sigma": 1 / column(record, "weight")})
+        for letter in ("y", "z"):
+            far, left = column(record, f"distance_{letter}"), column(record, f"residual_{letter}") * table["sigma"]
+            table[f"modulus_{letter}"] = (left / far).where(far > SMALLEST)
+        least = table.groupby("iteration", as_index=False).min().assign(**head)
+        parts.append(least[least["iteration"] > 0])
+    return pd.concat(parts, ignore_index=True)
+
+
+def bounds_distance(evidence: Evidence) -> Outcome:
+    """Along runs, residual over distance is bounded below as σ falls: its exponent in σ is at most ``FLAT``.
+
+    Fitted to the last half of every run's logged iterates, which are spaced by the logarithm of the iteration.
+    """
+    found, slopes, least = moduli(evidence), {}, {}
+    for (method, on, case), part in found.groupby(["method", "on", "case"]):
+        for letter in ("y", "z"):
+            where = f"{letter} of {methods.label(str(method))}, {on}, {CASES[str(case)]}"
+            values = part[["sigma", f"modulus_{letter}"]].dropna().iloc[len(part) // 2 :]
+            if len(values) < 5:
+                continue  # it has arrived: there is no distance to bound
+            ordered = values.sort_values("sigma")
+            try:
+                slopes[where] = fit_power_law(
+                    ordered["sigma"].to_numpy(), ordered[f"modulus_{letter}"].to_numpy()
+                ).slope
+            except InputError:
+                return Outcome(NOT_TESTABLE, f"a residual is 0 or not defined where there is a distance ({where})")
+            least[where] = float(values[f"modulus_{letter}"].min())
+    if len(slopes) < len(found.groupby(["method", "on", "case"])):
+        return Outcome(NOT_TESTABLE, "too few iterates with a distance to their solutions, or none defined")
+    steepest, smallest = max(slopes, key=lambda w: slopes[w]), min(least, key=lambda w: least[w])
+    text = (
+        f"residual over distance in {len(slopes)} runs: largest exponent of σ {slopes[steepest]:.3f} ({steepest}), "
+        f"least ratio {least[smallest]:.2g} ({smallest})"
+    )
+    ok = every(slope <= FLAT for slope in slopes.values())
+    return Outcome(CONSISTENT if ok else VIOLATED, text, {"exponents": slopes, "least": least})
+
+
+def _blocks(evidence: Evidence) -> list[Block]:
+    rows: list[list[str | float]] = []
+    for one in evidence.once(runs):
+        row: list[str | float] = [methods.label(one.method), PROBLEMS[one.on], CASES[one.case], f"{one.bound:.3f}"]
+        for values in (one.epsilon, one.gradient):
+            try:
+                slopes = slopes_by_start(one.t, values)
+            except InputError:  # diverged
+                slopes = pd.DataFrame()
+            slopes = slopes[slopes["low"] >= EARLIEST * one.t[-1]] if len(slopes) else slopes
+            if slopes.empty:
+                row.append("none")
+                continue
+            last = slopes.iloc[-1]
+            said = interval_said(last["interval_low"], last["interval_high"], last["seeds"])
+            row.append(f"{last['slope']:.3f} ({said})")
+        rows.append([*row, f"{one.epsilon[:, -1].mean():.3g}"])
+    title = ["method", "lower level", "noise", "slides' exponent", "slope of ε", "slope of ‖∇φ‖", "mean ε at the end"]
+    return [Heading(3, "ε-stationarity along runs"), Table(title, rows)]
+
+
+def draw(evidence: Evidence) -> Drawn:
+    """Mean ε against oracle calls, a panel per problem and kind of noise."""
+    found = evidence.once(runs)
+    figure, axes = style.panels(len(CASES), len(PROBLEMS), 6.4, sharex=True, sharey="row")
+    tables = []
+    for i, case in enumerate(CASES):
+        for panel, on in zip(axes[i], PROBLEMS, strict=True):
+            panel.set(xscale="log", yscale="log")
+            if i == 0:
+                panel.set_title(PROBLEMS[on], loc="left")
+            for order, one in enumerate(one for one in found if (one.on, one.case) == (on, case)):
+                mean, look = one.epsilon.mean(axis=0), methods.look(one.method)
+                shown = np.where(np.isfinite(mean), mean, math.nan)
+                panel.plot(one.calls, shown, markevery=style.spread_markers(one.calls, order, log=True), **look)
+                head = {"method": methods.label(one.method), "on": on, "case": case}
+                columns = {"iteration": one.iterations, "oracle_calls": one.calls, "epsilon": shown}
+                gradient = one.gradient.mean(axis=0)
+                tables.append(
+                    pd.DataFrame({**head, **columns, "hypergradient_norm": gradient, "seeds": len(one.epsilon)})
+                )
+        axes[i, 0].set_ylabel(f"mean ε, {CASES[case].removesuffix(' gradients')}")
+    for panel in axes[-1]:
+        panel.set_xlabel("oracle calls")
+    shown_methods = [name for name in BOUNDS if name in {one.method for one in found}]
+    handles = [style.handle(methods.label(name), **methods.look(name)) for name in shown_methods]
+    style.legend_above(figure, handles, 3)
+    return Drawn(
+        figure, {"stationarity": pd.concat(tables, ignore_index=True), "stationarity_moduli": moduli(evidence)}
+    )
+
+
+def _epsilon(one: Run) -> Array:
+    return one.epsilon
+
+
+def _gradient(one: Run) -> Array:
+    return one.gradient
+
+
+_COMPLEXITY = "“Two-Loop Algorithm”, “Single-Loop Algorithm with Momentum”, their “Convergence and Complexity”"
+
+STUDY = Study(
+    experiments=(EXPERIMENT,),
+    drawings=(
+        Drawing(
+            "stationarity",
+            "The ε for which iterates are ε-stationary as the slides define it, the largest of three proximal "
+            "residuals over σ: its mean over the iterates against oracle calls; mean over the seeds.",
+            draw,
+        ),
+    ),
+    claims=(
+        *(
+            Claim(
+                f"stationarity-{method.replace('_', '-')}",
+                f"{methods.label(method)}: iterates are ε-stationary with an ε that on average falls at least as fast "
+                "as the slides' exponents of ‖∇𝓛*_{1/ε}‖, with and without noise.",
+                Kind.EXTENSION,
+                "“Formulation and Approach” defines ε, “Convergence and Complexity” has the exponents",
+                falls(method, _epsilon),
+            )
+            for method in BOUNDS
+        ),
+        *(
+            Claim(
+                f"stationarity-gradient-{method.replace('_', '-')}",
+                f"{methods.label(method)}: the averaged ‖∇φ‖ falls at least as fast as the slides' exponents in oracle "
+                "calls where solutions are a manifold, and where φ is not convex, with and without noise.",
+                Kind.SLIDES,
+                _COMPLEXITY,
+                falls(method, _gradient),
+            )
+            for method in PROXIMAL
+        ),
+        Claim(
+            "stationarity-distance",
+            "Along runs the proximal residuals bound the distances of y to S(x, σ) and of z to S(x, 0), with one μ as "
+            "σ falls.",
+            Kind.SLIDES,
+            "“Locally Approximated Landscape”, (PL-σ)",
+            bounds_distance,
+        ),
+    ),
+    blocks=_blocks,
+    caveats=(
+        "x is not constrained here, so that its residual is ‖∇_x h_σ(x, y) − ∇_x g(x, z)‖. F²SA's theory is for "
+        "strongly convex lower levels; on those that are not convex it is run as an experiment. Of a manifold the "
+        "distance of z is to the point of S(x, 0) whose T is nearest, which is at least the distance.",
+    ),
+)
