@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 import synthetic
-from unibio.studies.lower_bound_calls import POWERS
+from unibio.studies.lower_bound_calls import BLOCK, POWERS
 from unibio.studies.stationarity import BOUNDS, CASES, PROBLEMS
 
 #: (case, seed, iteration) -> V, all of one run.
@@ -69,10 +69,14 @@ def above(method: str, case: str) -> float:
     return BOUNDS[method][case] + 0.05
 
 
+#: What residuals over distances are like, as a power of σ.
+MODULI = {"point": 0.0, "manifold": 1.0, "wells": 0.0}
+
+
 def stationarity(
-    slope: Slope = as_bounded, gradient: Slope = as_bounded, modulus: float = 0.0, scale: str = "paper", **settings
+    slope: Slope = as_bounded, gradient: Slope = as_bounded, modulus=MODULI, scale: str = "paper", **settings
 ):
-    """Records of stationarity: ε and ‖∇φ‖ are power laws; residuals over distances are like σ^``modulus``."""
+    """Records of stationarity: ε and ‖∇φ‖ are power laws; residuals over distances like σ^``modulus``, by problem."""
     found = []
     for method in BOUNDS:
         for on in PROBLEMS:
@@ -89,7 +93,7 @@ def stationarity(
                 history["hypergradient_norm"] = near * at ** gradient(method, case)
                 for letter in ("x", "y", "z"):
                     history[f"residual_{letter}"] = history["stationarity"]
-                    history[f"distance_{letter}"] = history["stationarity"] * history["weight"] ** (modulus - 1)
+                    history[f"distance_{letter}"] = history["stationarity"] * history["weight"] ** (modulus[on] - 1)
                 found.append(made)
     return found
 
@@ -104,7 +108,7 @@ def calls(
     best: int = 1,
     spread: float = 0.05,
     scale: str = "paper",
-    seeds: int = 6,
+    blocks: int = 6,
 ):
     """Records of lower_bound_calls: calls to ε are ∝ ε^−power at the step of place ``best``, twice that beside it."""
     found = []
@@ -113,12 +117,19 @@ def calls(
             steps = [0.01, 0.02, 0.04]
             name = {"name": "f2ba", "difference_samples": "shared" if "shared" in kind else "fresh"}
             made = synthetic.record(
-                2, {"upper_step": steps}, seeds=seeds, steps=6000, points=50, lower_calls=1.0, scale=scale, **name
+                2,
+                {"upper_step": steps},
+                seeds=BLOCK * blocks,
+                steps=6000,
+                points=25,
+                lower_calls=1.0,
+                scale=scale,
+                **name,
             )
             made.config["paper"] = {"kind": kind, "epsilon": epsilon}
             history = made.history
             off = 2.0 ** np.abs(history["upper_step"].map(steps.index) - best)
-            wave = 1 + spread * np.sin(5 * history["seed"] + 3 * place + turn)
+            wave = 1 + spread * np.sin(5 * (history["seed"] // BLOCK) + 3 * place + turn)
             needed = 0.5 * epsilon**-power * off * wave
             history["hypergradient_square_mean"] = epsilon**2 * needed / np.maximum(history["oracle_calls"], 1)
             found.append(made)
@@ -131,5 +142,5 @@ def whole(scale: str = "paper") -> synthetic.Makers:
     return {
         "lyapunov": lambda: lyapunov(**few),
         "stationarity": lambda: stationarity(scale=scale, points=40, seeds=3 if scale == "paper" else 1),
-        "lower_bound_calls": lambda: calls(**few),
+        "lower_bound_calls": lambda: calls(scale=scale, blocks=6 if scale == "paper" else 1),
     }

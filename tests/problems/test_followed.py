@@ -151,6 +151,24 @@ def test_distances_to_the_solution_sets(on: str) -> None:
         assert torch.allclose(found["distance_z"], (z - built.solution(x)).norm(dim=-1))
 
 
+def test_the_error_bound_fails_along_a_manifold() -> None:
+    """At a point of S(x, 0) that is not the limit, residual over distance is like σ; on a point it is not."""
+    for on, power in (("manifold", 1.0), ("point", 0.0)):
+        spec = SPECS[on]
+        problem, built, x = spec.build(), _Built(spec), rows(3, 2)
+        if on == "manifold":
+            null = torch.linalg.svd(built.B, full_matrices=True)[2][2:]
+            y = built.unbent(built.bent(built.solution(x)) + 0.5 * null.sum(0))
+        else:
+            y = built.solution(x) + 0.1
+        ratios = []
+        for penalty in (1e3, 1e5):
+            found = measured(problem, x, y, y, penalty)
+            ratios.append(found["residual_y"] / penalty / found["distance_y"])
+        fallen = torch.log(ratios[0] / ratios[1]) / np.log(100)
+        assert fallen.tolist() == pytest.approx([power] * 3, abs=0.02), on
+
+
 def test_the_lyapunov_function_of_the_wells() -> None:
     """From its definition: y*_λ found by descent, min φ on a grid, L from the Hessian of g."""
     spec = FollowedWells(dimension=2, condition=4.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 
 import numpy as np
@@ -12,10 +13,14 @@ from synthetic_followed import above, stationarity
 from unibio.studies import CLAIMS, DRAWINGS
 from unibio.studies.common import verdicts as rules
 from unibio.studies.common.claim import judge
-from unibio.studies.stationarity import BOUNDS, _blocks, running_mean, runs
+from unibio.studies.stationarity import _blocks, running_mean, runs
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
-FALLING = [f"stationarity-{name.replace('_', '-')}" for name in BOUNDS]
+#: Claims on rates, by method.
+FALLING = {
+    name: [claim for claim in BY_ID if claim.startswith("stationarity") and claim.rpartition("-")[0].endswith(name)]
+    for name in ("f2sa", "proximal", "momentum")
+}
 
 
 @cache
@@ -32,19 +37,22 @@ def verdict(name, found):
 @pytest.mark.slow
 def test_rates():
     high = stationarity(above, above, points=40)
-    for name in (*FALLING, "stationarity-gradient-proximal", "stationarity-gradient-proximal-momentum"):
+    assert [len(names) for names in FALLING.values()] == [3, 6, 6]
+    manifold = ("stationarity-manifold-proximal", "stationarity-manifold-proximal-momentum")
+    for name in (*itertools.chain(*FALLING.values()), *manifold):
         assert verdict(name, as_claimed()) == rules.CONSISTENT
         assert verdict(name, high) == rules.VIOLATED
-        assert verdict(name, as_claimed()[:-1] if "momentum" in name else as_claimed()[1:10]) == rules.NOT_RUN
-    assert verdict(FALLING[0], stationarity(points=40, seeds=1)) == rules.NOT_TESTABLE
+        assert verdict(name, as_claimed()[:1]) == rules.NOT_RUN
+    assert verdict("stationarity-f2sa-both", stationarity(points=40, seeds=1)) == rules.NOT_TESTABLE
     lost = stationarity(points=40, status=lambda cell, seed: "diverged" if seed == 1 else "completed")
-    assert verdict(FALLING[0], lost) == rules.NOT_TESTABLE
-    assert verdict(FALLING[0], []) == rules.NOT_RUN
+    assert verdict("stationarity-f2sa-exact", lost) == rules.NOT_TESTABLE
+    assert verdict("stationarity-f2sa-exact", []) == rules.NOT_RUN
 
 
 def test_residuals_bound_distances():
     assert verdict("stationarity-distance", as_claimed()) == rules.CONSISTENT
-    assert verdict("stationarity-distance", stationarity(modulus=0.5, points=40)) == rules.VIOLATED
+    falling = stationarity(modulus={"point": 0.5, "wells": 0.0, "manifold": 0.0}, points=40)
+    assert verdict("stationarity-distance", falling) == rules.VIOLATED
     arrived = stationarity(points=40)
     for one in arrived:
         one.history[["distance_y", "distance_z"]] = 0.0

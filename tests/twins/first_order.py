@@ -8,7 +8,7 @@ from typing import Any
 from synthetic import FakeRecord
 from twins.methods import Records, job
 
-CASES = {"exact": (0.0, 0.0), "upper": (0.0, 0.3), "both": (0.3, 0.3)}
+CASES = {"exact": (0.0, 0.0), "upper": (0.0, 0.1), "both": (0.1, 0.1)}
 
 
 @cache
@@ -38,7 +38,7 @@ def lyapunov(breaking: str = "intact", longer: float = 1.0, apart: float = 1.0) 
             found.append(
                 job(
                     breaking,
-                    problem | {"noise": noise / 3, "upper_noise": upper_noise},
+                    problem | {"noise": noise, "upper_noise": 3 * upper_noise},
                     algorithm,
                     {"seed": [0], "problem": {"start_seed": [0, 1, 2, 3]}} if exact else {"seed": list(range(12))},
                     steps=240 if exact else 256,
@@ -49,13 +49,13 @@ def lyapunov(breaking: str = "intact", longer: float = 1.0, apart: float = 1.0) 
 
 
 _METHODS: dict[str, dict[str, Any]] = {
-    "f2sa": {"upper_step": 0.0625, "penalised_step": 0.01875},
-    "proximal": {"upper_step": 1.0},
-    "proximal_momentum": {"upper_step": 1.0},
+    "f2sa": {"upper_step": 0.0125, "penalised_step": 0.01875},
+    "proximal": {"upper_step": 0.2},
+    "proximal_momentum": {"upper_step": 0.2},
 }
 _PROBLEMS: dict[str, dict[str, Any]] = {
-    "point": {"name": "followed_pl_nonconvex"},
-    "manifold": {"name": "followed_pl_nonconvex", "dimension_y": 5},
+    "point": {"name": "followed_pl_nonconvex", "bend": 0.5, "condition": 1.0},
+    "manifold": {"name": "followed_pl_nonconvex", "bend": 0.5, "condition": 1.0, "dimension_y": 5},
     "wells": {"name": "followed_wells", "start_scale": 1.0},
 }
 
@@ -71,8 +71,8 @@ def stationarity(breaking: str = "intact") -> Records:
                 {"name": f"{method}_followed", "schedule": case, "lower_step": 0.3, "penalty": 16.0, **own},
                 {"seed": list(range(3))},
                 steps=None,
-                budget=4000,
-                log_points=40,
+                budget=1500,
+                log_points=24,
                 paper={"level": on},
             )
             for method, own in _METHODS.items()
@@ -112,7 +112,7 @@ def lower_calls(breaking: str = "intact", accuracies: tuple[float, ...] = (0.35,
                     breaking,
                     {"name": "known_target", "noise": 0.2, "cross_noise": 0.5, **problem},
                     {"name": "f2ba", "lower_iterations": 1, "penalty": 1 / epsilon, **algorithm},
-                    {"seed": list(range(8)), "algorithm": {"upper_step": [middle * f for f in (0.1, 0.3, 1.0, 3.0)]}},
+                    {"seed": list(range(30)), "algorithm": {"upper_step": [middle * f for f in (0.1, 0.3, 1.0, 3.0)]}},
                     steps=int(0.25 * epsilon**-6 if power == 6 else epsilon**-4),
                     log_points=50,
                     paper={"kind": kind, "epsilon": epsilon},

@@ -374,7 +374,7 @@ TWINS: tuple[Twin, ...] = (
     _made(
         "a residual that vanishes with σ",
         ("stationarity-distance",),
-        lambda: {"stationarity": sf.stationarity(modulus=0.5)},
+        lambda: {"stationarity": sf.stationarity(modulus={"point": 0.5, "wells": 0.5, "manifold": 0.0})},
     ),
     _made(
         "as many calls with one sample",

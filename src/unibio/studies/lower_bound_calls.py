@@ -1,9 +1,9 @@
 """The lower-bound construction: oracle calls until ε-stationarity, with and without a shared sample and a y*-oracle.
 
-A run of constant step η and penalty λ = 1/ε has reached ε where the mean of ‖∇φ‖² over its iterates is at most ε²: that
-is what the theory of stochastic gradients bounds: about (φ(x_0) − min φ)/(ηT) + η·variance. Every kind of run has the
-same number of steps to choose from at every ε, half of the seeds choose, and the others are judged. The exponent of 1/ε
-in the calls is fitted to the judging seeds over all ε.
+Runs of constant step η and penalty λ = 1/ε have reached ε where the mean of ‖∇φ‖² over their iterates, in expectation,
+is at most ε²: the theory of stochastic gradients bounds it by about (φ(x_0) − min φ)/(ηT) + η·variance. Means over
+blocks of runs stand for expectations. Every kind has the same number of steps to choose from at every ε, a third of the
+blocks choose, and the others are judged. The exponent of 1/ε in the calls is fitted to the judging blocks over all ε.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from unibio.errors import InputError
 from unibio.store.records import Record
 from unibio.studies.common import methods, style
 from unibio.studies.common.claim import Claim
-from unibio.studies.common.comparisons import every
 from unibio.studies.common.curves import Array
 from unibio.studies.common.drawing import Drawing, Drawn
 from unibio.studies.common.evidence import Evidence, column
 from unibio.studies.common.kinds import Kind
-from unibio.studies.common.rates import Fit, distinct, fit_sweep, student
+from unibio.studies.common.rates import Fit, fit_sweep, student
 from unibio.studies.common.search import Search, search
 from unibio.studies.common.study import Study
 from unibio.studies.common.verdicts import CONSISTENT, NOT_RUN, NOT_TESTABLE, VIOLATED, Outcome
@@ -47,6 +46,8 @@ _LOOKS = {
 
 #: How far a fitted exponent, or the difference of two, may be from what is claimed.
 OFF = 0.5
+#: Runs whose mean stands for an expectation.
+BLOCK = 10
 #: Accuracies a fit needs.
 LEAST = 4
 
@@ -67,36 +68,43 @@ class Counted:
 
     @property
     def best(self) -> tuple[int, ...] | None:
-        """The step that is chosen; None where no step gets to ε for most of the choosing seeds."""
+        """The step that is chosen; None where no step gets to ε for most of the choosing blocks."""
         return self.found.best()
 
     @property
     def calls(self) -> Array:
-        """(judging seeds,) calls at the chosen step; all inf where there is none."""
+        """(judging blocks,) calls at the chosen step; all inf where there is none."""
         judging = self.found.values[..., self.found.choosing_seeds :] if self.found.split else self.found.values
         return judging[self.best] if self.best is not None else np.full(judging.shape[-1], np.inf)
 
 
-def reached(record: Record, epsilon: float) -> Array:
-    """(runs,) oracle calls until the mean of ‖∇φ‖² is at most ε², interpolated between logged iterations; inf if never.
+def reached(record: Record, epsilon: float) -> pd.DataFrame:
+    """upper_step, seed (which block of them), calls until a block's mean of ‖∇φ‖² is at most ε²; inf if never.
 
-    Both axes are logarithmic for that; a diverged run never gets there.
+    Interpolated between logged iterations, on logarithmic axes. A block with a run that has diverged never gets there.
     """
-    means, calls = column(record, METRIC).to_numpy(dtype=float), record.history["oracle_calls"].to_numpy(dtype=float)
-    run, first = record.history["run"].to_numpy(), np.full(len(record.runs), np.inf)
-    for i in np.flatnonzero((record.runs["status"] == "completed").to_numpy()):
-        mine = (run == i) & (calls > 0)
-        mean, at = means[mine], calls[mine]
-        below = np.flatnonzero(mean <= epsilon**2)
-        if not len(below) or not every(np.isfinite(mean[: below[0] + 1])):
-            continue
-        j = below[0]
-        if j == 0 or mean[j] <= 0:
-            first[i] = at[j]
-            continue
-        share = math.log(mean[j - 1] / epsilon**2) / math.log(mean[j - 1] / mean[j])
-        first[i] = at[j - 1] * (at[j] / at[j - 1]) ** share
-    return first
+    history = record.history[["run", "iteration", "oracle_calls"]].assign(mean=column(record, METRIC))
+    runs = record.runs.reset_index(drop=True)
+    rows = []
+    for (step, block), group in runs.groupby(["upper_step", runs["seed"] // BLOCK]):
+        mine = history[history["run"].isin(group.index) & (history["iteration"] > 0)]
+        means = mine.groupby("iteration").agg({"mean": "mean", "oracle_calls": "max", "run": "size"})
+        sound = (group["status"] == "completed").all() and (means["run"] == len(group)).all()
+        calls = _first(means["mean"].to_numpy(), means["oracle_calls"].to_numpy(), epsilon**2) if sound else math.inf
+        rows.append({"upper_step": step, "seed": block, "calls": calls})
+    return pd.DataFrame(rows)
+
+
+def _first(means: Array, calls: Array, level: float) -> float:
+    """Calls at which means (n,) first are at most a level; inf where they never are, or are not defined before."""
+    below = np.flatnonzero(~(means > level))
+    if not len(below) or not np.isfinite(means[below[0]]):
+        return math.inf
+    j = int(below[0])
+    if j == 0 or means[j] <= 0:
+        return float(calls[j])
+    share = math.log(means[j - 1] / level) / math.log(means[j - 1] / means[j])
+    return float(calls[j - 1] * (calls[j] / calls[j - 1]) ** share)
 
 
 def counted(evidence: Evidence) -> list[Counted]:
@@ -108,15 +116,16 @@ def counted(evidence: Evidence) -> list[Counted]:
     found = []
     for record in evidence.require(EXPERIMENT):
         epsilon = float(record.config["paper"]["epsilon"])
-        runs = record.runs.reset_index(drop=True)
-        one = search(record.name, runs, reached(record, epsilon), ["upper_step"], choosing=_half)
+        found_calls = reached(record, epsilon)
+        values = found_calls["calls"].to_numpy()
+        one = search(record.name, found_calls, values, ["upper_step"], choosing=_choosing)
         found.append(Counted(str(record.config["paper"]["kind"]), epsilon, one))
     return sorted(found, key=lambda one: (list(NAMES).index(one.kind), -one.epsilon))
 
 
-def _half(seeds: int) -> int:
-    """Of so many seeds those that choose; a single one chooses and is judged."""
-    return max(1, seeds // 2)
+def _choosing(blocks: int) -> int:
+    """Of so many blocks those that choose, a third; a single one chooses and is judged."""
+    return max(1, blocks // 3)
 
 
 def exponents(evidence: Evidence) -> dict[str, Fit]:
@@ -192,7 +201,7 @@ def _above(one: tuple[float, float], other: tuple[float, float]) -> int:
 
 
 def oracle_is_idle(evidence: Evidence) -> Outcome:
-    """With fresh samples a y*-oracle leaves the exponent as it is: the seeds' slopes differ by less than ``OFF``."""
+    """With fresh samples a y*-oracle leaves the exponent as it is: the blocks' slopes differ by less than ``OFF``."""
     if missing := _missing(evidence):
         return missing
     try:
@@ -205,7 +214,7 @@ def oracle_is_idle(evidence: Evidence) -> Outcome:
     text = f"exponent of 1/ε without the oracle minus that with it: {difference.mean():.3f} over {_range(evidence)}"
     if interval is None:
         return Outcome(NOT_TESTABLE, f"{text}, no interval")
-    text += f" (95% interval {interval[0]:.3f} to {interval[1]:.3f}, {len(difference)} seeds)"
+    text += f" (95% interval {interval[0]:.3f} to {interval[1]:.3f}, {len(difference)} blocks)"
     numbers = {"difference": float(difference.mean()), "interval": interval}
     if interval[0] >= -OFF and interval[1] <= OFF:
         return Outcome(CONSISTENT, text, numbers)
@@ -213,21 +222,21 @@ def oracle_is_idle(evidence: Evidence) -> Outcome:
 
 
 def _slopes(evidence: Evidence, kind: str) -> Array:
-    """(judging seeds,) of each its own exponent."""
+    """(judging blocks,) of each its own exponent."""
     mine = [one for one in evidence.once(counted) if one.kind == kind]
     inverse, calls = [1 / one.epsilon for one in mine], np.stack([one.calls for one in mine], axis=1)
     return np.array([fit_sweep(inverse, [np.array([value]) for value in row]).slope for row in calls])
 
 
 def table(evidence: Evidence) -> pd.DataFrame:
-    """kind, epsilon, step, its place in the range, median calls and quartiles over the judging seeds."""
+    """kind, epsilon, step, its place in the range, median calls and quartiles over the judging blocks."""
     rows = []
     for one in evidence.once(counted):
         low, middle, high = np.quantile(np.minimum(one.calls, 1e300), [0.25, 0.5, 0.75])
         step = one.found.at(one.best)["upper_step"] if one.best is not None else math.nan
         end = one.found.ends(one.best).get("upper_step", "inside")
         row = {"kind": one.kind, "epsilon": one.epsilon, "upper_step": step, "lies": end}
-        rows.append(row | {"calls": middle, "q25": low, "q75": high, "seeds": len(distinct(one.calls[:, None]))})
+        rows.append(row | {"calls": middle, "q25": low, "q75": high, "blocks": len(one.calls)})
     return pd.DataFrame(rows)
 
 
@@ -259,8 +268,8 @@ STUDY = Study(
         Drawing(
             "lower_bound_calls",
             "The lower-bound construction: oracle calls until the mean of ‖∇φ‖² over the iterates is ε², at λ = 1/ε "
-            "and the best of seven steps, which half of the seeds choose; median and quartiles over the others. "
-            "Dotted: the slides' exponents, from the last point backwards.",
+            "and the best of seven steps, which a third of the blocks of ten runs choose; median and quartiles over "
+            "the others. Dotted: the slides' exponents, from the last point backwards.",
             draw,
         ),
     ),

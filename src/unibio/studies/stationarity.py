@@ -8,6 +8,7 @@ rates of ‖∇𝓛*_{1/ε}‖; those of ε are ours, at the same exponents.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +28,13 @@ from unibio.studies.common.evidence import Evidence, column
 from unibio.studies.common.kinds import Kind
 from unibio.studies.common.rates import against_bound, fit_power_law, interval_said, slopes_by_start, slopes_by_window
 from unibio.studies.common.study import Study
-from unibio.studies.common.verdicts import CONSISTENT, NOT_RUN, NOT_TESTABLE, VIOLATED, Outcome
+from unibio.studies.common.verdicts import (
+    CONSISTENT,
+    NOT_RUN,
+    NOT_TESTABLE,
+    VIOLATED,
+    Outcome,
+)
 
 EXPERIMENT = "stationarity"
 PROBLEMS = {"point": "not convex, a point", "manifold": "not convex, a manifold", "wells": "several minima of φ"}
@@ -39,7 +46,8 @@ BOUNDS = {
     "proximal_momentum": {"exact": -1 / 3, "upper": -1 / 4, "both": -1 / 5},
 }
 PROXIMAL = ("proximal", "proximal_momentum")
-RESIDUALS = {"residual_x": "x", "residual_y": "y", "residual_z": "z"}
+#: Where solutions are points; and (PL-σ) holds. On the manifold f varies along it, and (PL-σ) fails.
+POINTS = ("point", "wells")
 
 #: Fits begin after this part of the run: before it the mean is of the way from the start.
 EARLIEST = 0.01
@@ -130,8 +138,10 @@ def _key(one: Run) -> tuple[str, str, str]:
     return one.method, one.on, one.case
 
 
-def falls(method: str, of: Callable[[Run], Array]) -> Callable[[Evidence], Outcome]:
-    """Whether means over the iterates fall at least as fast as the slides' exponents, on all problems, in all cases.
+def falls(
+    method: str, cases: tuple[str, ...], problems: tuple[str, ...], of: Callable[[Run], Array]
+) -> Callable[[Evidence], Outcome]:
+    """Whether means over the iterates fall at least as fast as the slides' exponents, in all these cases and problems.
 
     Every fit range must say so, as in ``penalty_rates``: consistent where all upper ends of intervals are at most the
     exponent, violated where on some problem all lower ends are above it.
@@ -139,14 +149,12 @@ def falls(method: str, of: Callable[[Run], Array]) -> Callable[[Evidence], Outco
 
     def rule(evidence: Evidence) -> Outcome:
         found = {(one.on, one.case): one for one in evidence.once(runs) if one.method == method}
-        absent = [(on, case) for on in PROBLEMS for case in CASES if (on, case) not in found]
-        if absent:
-            return Outcome(
-                NOT_RUN, f"no records of {methods.label(method)} on {absent[0][0]} with {CASES[absent[0][1]]}"
-            )
         sides, said, numbers = {}, [], {}
-        for (on, case), one in found.items():
-            where = f"{on}, {CASES[case]}"
+        for on, case in itertools.product(problems, cases):
+            where = f"{PROBLEMS[on]}, {CASES[case]}"
+            one = found.get((on, case))
+            if one is None:
+                return Outcome(NOT_RUN, f"no records of {methods.label(method)}: {where}")
             try:
                 slopes = one.slopes(of(one))
             except InputError as error:
@@ -154,11 +162,12 @@ def falls(method: str, of: Callable[[Run], Array]) -> Callable[[Evidence], Outco
             if slopes.empty or (case != "exact" and slopes["seeds"].min() < 2):
                 return Outcome(NOT_TESTABLE, f"{where}: runs too short, or a single one, for a slope with an interval")
             sides[where] = against_bound(slopes, one.bound)
-            said.append(f"{slopes['slope'].min():.3f} to {slopes['slope'].max():.3f} for {one.bound:.3f} ({where})")
-            numbers[where] = [float(slopes["slope"].min()), float(slopes["slope"].max()), one.bound]
-        text = f"slopes over all fit ranges, in {next(iter(found.values())).unit}: " + ", ".join(said)
+            span = [float(slopes["slope"].min()), float(slopes["slope"].max())]
+            said.append(f"{span[0]:.3f} to {span[1]:.3f} in {one.unit} for {one.bound:.3f} ({where})")
+            numbers[where] = [*span, one.bound]
+        text = f"slopes over all fit ranges: {'; '.join(said)}"
         if undecided := [where for where, side in sides.items() if side == 0]:
-            text += f"; the fit range decides on {'; '.join(undecided)}"
+            text += f"; the fit range decides where: {'; '.join(undecided)}"
         if max(sides.values()) > 0:
             return Outcome(VIOLATED, text, numbers)
         return Outcome(CONSISTENT if max(sides.values()) < 0 else NOT_TESTABLE, text, numbers)
@@ -184,35 +193,46 @@ def moduli(evidence: Evidence) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def _in_sigma(evidence: Evidence, letters: str, problems: tuple[str, ...]) -> pd.DataFrame:
+    """where, exponent of σ in residual over distance, and the least ratio: in the last half of every run's rows.
+
+    Logged iterates are spaced by the logarithm of the iteration. Runs that have arrived have no distance to bound and
+    are left out; NaN where a residual is not defined.
+    """
+    rows, found = [], moduli(evidence)
+    for (method, on, case), part in found[found["on"].isin(problems)].groupby(["method", "on", "case"]):
+        for letter in letters:
+            values = part[["sigma", f"modulus_{letter}"]].iloc[len(part) // 2 :]
+            values = values[values[f"modulus_{letter}"].notna()].sort_values("sigma")
+            if len(values) < 5:
+                continue
+            ratio = values[f"modulus_{letter}"].to_numpy()
+            try:
+                slope = fit_power_law(values["sigma"].to_numpy(), ratio).slope
+            except InputError:  # a residual of 0 at a distance
+                slope = math.nan
+            where = f"{letter}, {methods.label(str(method))}, {PROBLEMS[str(on)]}, {CASES[str(case)]}"
+            rows.append({"where": where, "on": on, "slope": slope, "least": ratio.min()})
+    return pd.DataFrame(rows, columns=["where", "on", "slope", "least"])
+
+
 def bounds_distance(evidence: Evidence) -> Outcome:
     """Along runs, residual over distance is bounded below as σ falls: its exponent in σ is at most ``FLAT``.
 
-    Fitted to the last half of every run's logged iterates, which are spaced by the logarithm of the iteration.
+    Asked where (PL-σ) holds: of y and z where solutions are a point.
     """
-    found, slopes, least = moduli(evidence), {}, {}
-    for (method, on, case), part in found.groupby(["method", "on", "case"]):
-        for letter in ("y", "z"):
-            where = f"{letter} of {methods.label(str(method))}, {on}, {CASES[str(case)]}"
-            values = part[["sigma", f"modulus_{letter}"]].dropna().iloc[len(part) // 2 :]
-            if len(values) < 5:
-                continue  # it has arrived: there is no distance to bound
-            ordered = values.sort_values("sigma")
-            try:
-                slopes[where] = fit_power_law(
-                    ordered["sigma"].to_numpy(), ordered[f"modulus_{letter}"].to_numpy()
-                ).slope
-            except InputError:
-                return Outcome(NOT_TESTABLE, f"a residual is 0 or not defined where there is a distance ({where})")
-            least[where] = float(values[f"modulus_{letter}"].min())
-    if len(slopes) < len(found.groupby(["method", "on", "case"])):
-        return Outcome(NOT_TESTABLE, "too few iterates with a distance to their solutions, or none defined")
-    steepest, smallest = max(slopes, key=lambda w: slopes[w]), min(least, key=lambda w: least[w])
+    found = _in_sigma(evidence, "yz", POINTS)
+    if set(found["on"]) != set(POINTS) or found["slope"].isna().any():
+        return Outcome(
+            NOT_TESTABLE, "no iterates with a distance to their solutions, or a residual that is not defined"
+        )
+    worst = found.loc[found["slope"].idxmax()]
     text = (
-        f"residual over distance in {len(slopes)} runs: largest exponent of σ {slopes[steepest]:.3f} ({steepest}), "
-        f"least ratio {least[smallest]:.2g} ({smallest})"
+        f"residual over distance in {len(found)} cases: largest exponent of σ {worst['slope']:.3f} ({worst['where']}), "
+        f"least ratio {found['least'].min():.2g}"
     )
-    ok = every(slope <= FLAT for slope in slopes.values())
-    return Outcome(CONSISTENT if ok else VIOLATED, text, {"exponents": slopes, "least": least})
+    ok = every(found["slope"] <= FLAT)
+    return Outcome(CONSISTENT if ok else VIOLATED, text, dict(zip(found["where"], found["slope"], strict=True)))
 
 
 def _blocks(evidence: Evidence) -> list[Block]:
@@ -277,6 +297,8 @@ def _gradient(one: Run) -> Array:
 
 _COMPLEXITY = "“Two-Loop Algorithm”, “Single-Loop Algorithm with Momentum”, their “Convergence and Complexity”"
 
+_BOUND = "“Locally Approximated Landscape”, (PL-σ)"
+
 STUDY = Study(
     experiments=(EXPERIMENT,),
     drawings=(
@@ -290,32 +312,45 @@ STUDY = Study(
     claims=(
         *(
             Claim(
-                f"stationarity-{method.replace('_', '-')}",
-                f"{methods.label(method)}: iterates are ε-stationary with an ε that on average falls at least as fast "
-                "as the slides' exponents of ‖∇𝓛*_{1/ε}‖, with and without noise.",
+                f"stationarity-{method.replace('_', '-')}-{case}",
+                f"{methods.label(method)} with {CASES[case]}: iterates are ε-stationary with an ε that on average "
+                "falls at least as fast as the slides' exponents of ‖∇𝓛*_{1/ε}‖, where solutions are points.",
                 Kind.EXTENSION,
                 "“Formulation and Approach” defines ε, “Convergence and Complexity” has the exponents",
-                falls(method, _epsilon),
+                falls(method, (case,), POINTS, _epsilon),
             )
             for method in BOUNDS
+            for case in CASES
         ),
         *(
             Claim(
-                f"stationarity-gradient-{method.replace('_', '-')}",
-                f"{methods.label(method)}: the averaged ‖∇φ‖ falls at least as fast as the slides' exponents in oracle "
-                "calls where solutions are a manifold, and where φ is not convex, with and without noise.",
+                f"stationarity-gradient-{method.replace('_', '-')}-{case}",
+                f"{methods.label(method)} with {CASES[case]}: the averaged ‖∇φ‖ falls at least as fast as the slides' "
+                "exponents in oracle calls, where the lower level is not convex and where φ is not.",
                 Kind.SLIDES,
                 _COMPLEXITY,
-                falls(method, _gradient),
+                falls(method, (case,), POINTS, _gradient),
+            )
+            for method in PROXIMAL
+            for case in CASES
+        ),
+        *(
+            Claim(
+                f"stationarity-manifold-{method.replace('_', '-')}",
+                f"{methods.label(method)}: the averaged ‖∇φ‖ falls as fast where solutions are a manifold and (PL-σ) "
+                "fails.",
+                Kind.QUESTION,
+                "the slides ask for (PL-σ); solution sets are Lipschitz here without it",
+                falls(method, tuple(CASES), ("manifold",), _gradient),
             )
             for method in PROXIMAL
         ),
         Claim(
             "stationarity-distance",
             "Along runs the proximal residuals bound the distances of y to S(x, σ) and of z to S(x, 0), with one μ as "
-            "σ falls.",
+            "σ falls, where solutions are points.",
             Kind.SLIDES,
-            "“Locally Approximated Landscape”, (PL-σ)",
+            _BOUND,
             bounds_distance,
         ),
     ),
