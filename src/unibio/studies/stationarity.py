@@ -108,9 +108,11 @@ def running_mean(t: Array, values: Array) -> Array:
 
 
 def _wide(record: Record, name: str) -> Array:
-    """(seeds, n) a column of the history by seed and iteration; inf where a run has ended before."""
+    """(seeds, n) a column of the history by seed and iteration; inf where a run has ended before, or diverged there."""
     table = record.history.assign(value=column(record, name)).pivot(index="run", columns="iteration", values="value")
-    return np.where(np.isfinite(table.to_numpy(dtype=float)), table.to_numpy(dtype=float), np.inf)
+    values = np.where(np.isfinite(table.to_numpy(dtype=float)), table.to_numpy(dtype=float), np.inf)
+    values[(record.runs["status"] != "completed").to_numpy(), -1] = np.inf
+    return values
 
 
 def runs(evidence: Evidence) -> list[Run]:
@@ -221,6 +223,8 @@ def bounds_distance(evidence: Evidence) -> Outcome:
 
     Asked where (PL-σ) holds: of y and z where solutions are a point.
     """
+    if not every((one.runs["status"] == "completed").all() for one in evidence.require(EXPERIMENT)):
+        return Outcome(NOT_TESTABLE, "runs diverged")
     found = _in_sigma(evidence, "yz", POINTS)
     if set(found["on"]) != set(POINTS) or found["slope"].isna().any():
         return Outcome(
