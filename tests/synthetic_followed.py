@@ -108,7 +108,7 @@ def calls(
     best: int = 1,
     spread: float = 0.05,
     scale: str = "paper",
-    blocks: int = 6,
+    blocks: int = 4,
 ):
     """Records of lower_bound_calls: calls to ε are ∝ ε^−power at the step of place ``best``, twice that beside it."""
     found = []
@@ -120,8 +120,8 @@ def calls(
                 2,
                 {"upper_step": steps},
                 seeds=BLOCK * blocks,
-                steps=6000,
-                points=25,
+                steps=3000,
+                points=20,
                 lower_calls=1.0,
                 scale=scale,
                 **name,
@@ -130,7 +130,7 @@ def calls(
             history = made.history
             off = 2.0 ** np.abs(history["upper_step"].map(steps.index) - best)
             wave = 1 + spread * np.sin(5 * (history["seed"] // BLOCK) + 3 * place + turn)
-            needed = 0.5 * epsilon**-power * off * wave
+            needed = 0.25 * epsilon**-power * off * wave
             history["hypergradient_square_mean"] = epsilon**2 * needed / np.maximum(history["oracle_calls"], 1)
             found.append(made)
     return found
@@ -142,5 +142,5 @@ def whole(scale: str = "paper") -> synthetic.Makers:
     return {
         "lyapunov": lambda: lyapunov(**few),
         "stationarity": lambda: stationarity(scale=scale, points=40, seeds=3 if scale == "paper" else 1),
-        "lower_bound_calls": lambda: calls(scale=scale, blocks=6 if scale == "paper" else 1),
+        "lower_bound_calls": lambda: calls(scale=scale, blocks=4 if scale == "paper" else 1),
     }

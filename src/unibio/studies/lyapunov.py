@@ -44,7 +44,7 @@ PARTS = {
 SLACK = 1e-3
 #: Over a run V must fall by this factor at least: one that stays where it is has not decreased.
 FALLS = 0.5
-#: And φ − min φ by this: y and z alone would do for the most of V.
+#: And φ − min φ by this in the mean over the starts: y and z alone would do for the most of V, x being where it was.
 MOVES = 0.95
 #: Gaps of φ below this are rounding.
 SMALLEST = 1e-12
@@ -93,9 +93,9 @@ def falls_exactly(evidence: Evidence) -> Outcome:
         worst.append(float(rises(values).max()))
         shares.append(float((values[:, -1] / values[:, 0]).max()))
         gaps = paths(record, "value_gap")[1]
-        moved.append(float((gaps[:, -1] / gaps[:, 0]).max()))
+        moved.append(float(gaps[:, -1].mean() / gaps[:, 0].mean()))
         said.append(
-            f"largest rise above the least so far {worst[-1]:.2g} of it, V_K/V_0 ≤ {shares[-1]:.2g}, that of φ's part "
+            f"largest rise above the least so far {worst[-1]:.2g} of it, V_K/V_0 ≤ {shares[-1]:.2g}, φ's mean part "
             f"{moved[-1]:.2g}, in {len(t) - 1} steps from {len(values)} starts (κ = {condition:g})"
         )
     text, numbers = "; ".join(said), {"rise": worst, "share": shares, "moved": moved}
