@@ -361,8 +361,8 @@ STUDY = Study(
     blocks=_blocks,
     caveats=(
         "Runs are short: x moves by 0.2σ of its direction, the lower level being slow, and the way from the start is "
-        "not over where fits begin. A slope above its exponent is then one of that way, and of the plateaus between the "
-        "minima of φ, and says of the theorem that its constants are not small here.",
+        "not over where fits begin. A slope above its exponent is then one of that way, and of the plateaus between "
+        "the minima of φ, and says of the theorem that its constants are not small here.",
         "x is not constrained here, so that its residual is ‖∇_x h_σ(x, y) − ∇_x g(x, z)‖. F²SA's theory is for "
         "strongly convex lower levels; on those that are not convex it is run as an experiment. Of a manifold the "
         "distance of z is to the point of S(x, 0) whose T is nearest, which is at least the distance.",
