@@ -170,6 +170,7 @@ def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> Study
     import synthetic_complexity
     import synthetic_e1  # which builds on this module
     import synthetic_first_order
+    import synthetic_followed
     import synthetic_lp
     import synthetic_nli
     import synthetic_parts
@@ -183,6 +184,7 @@ def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> Study
         | synthetic_lp.whole(scale)
         | synthetic_nli.whole(scale)
         | synthetic_first_order.whole(scale, steps)
+        | synthetic_followed.whole(scale)
         | synthetic_theory.whole(scale, steps)
         | synthetic_parts.whole(scale)
         | synthetic_without_p.whole(scale)

@@ -9,6 +9,7 @@ import pytest
 
 from unibio import declarations, registry
 from unibio.algorithms import ablated, variants
+from unibio.algorithms.followed import FOLLOWED
 from unibio.core.parameters import declared, kinds
 from unibio.core.problem import ProblemSpec
 from unibio.registry import ALGORITHMS, PROBLEMS, VARIANTS
@@ -37,7 +38,7 @@ def test_a_declaration_says_what_the_class_says(name: str) -> None:
 
 
 def test_every_variant_is_in_the_table() -> None:
-    assert {VARIANTS[name] for name in VARIANTS} == set(variants.VARIANTS) | set(ablated.ABLATED)
+    assert {VARIANTS[name] for name in VARIANTS} == set(variants.VARIANTS) | set(ablated.ABLATED) | set(FOLLOWED)
 
 
 def test_a_declaration_checks_types_and_ranges_as_the_class_does() -> None:

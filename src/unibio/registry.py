@@ -101,8 +101,8 @@ def _class_of(plugin: Plugin) -> Any:
     return cls
 
 
-#: Deviations of the released code from what is published, and UniBiO without one of its parts: to be run by the studies
-#: of them, not listed as methods.
+#: Deviations of the released code from what is published, UniBiO without one of its parts, and methods that tell of
+#: more than x and y: to be run by the studies of them, not listed as methods.
 VARIANTS: Table[Algorithm] = Table(
     {
         "stocbio_headless": "unibio.algorithms.variants.HeadlessStocBiO",
@@ -117,6 +117,9 @@ VARIANTS: Table[Algorithm] = Table(
         "unibio_unaveraged": "unibio.algorithms.ablated.UnaveragedUniBiO",
         "unibio_cold": "unibio.algorithms.ablated.ColdUniBiO",
         "unibio_unwarmed": "unibio.algorithms.ablated.UnwarmedUniBiO",
+        "f2sa_followed": "unibio.algorithms.followed.FollowedF2SA",
+        "proximal_followed": "unibio.algorithms.followed.FollowedProximal",
+        "proximal_momentum_followed": "unibio.algorithms.followed.FollowedProximalMomentum",
     }
 )
 ALGORITHMS: Table[Algorithm] = Table(
@@ -171,6 +174,9 @@ PROBLEMS: Table[ProblemSpec] = Table(
         "lower_bound": "unibio.problems.lower_bound.LowerBound",
         "pl_nonconvex": "unibio.problems.pl_nonconvex.PLNonconvex",
         "strictly_convex": "unibio.problems.strictly_convex.StrictlyConvex",
+        "followed_pl_nonconvex": "unibio.problems.followed.FollowedPLNonconvex",
+        "followed_wells": "unibio.problems.followed.FollowedWells",
+        "known_target": "unibio.problems.known_target.KnownTarget",
     },
     role="problem",
 )

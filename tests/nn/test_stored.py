@@ -21,8 +21,8 @@ from unibio.nn import SGD, Adam, Batch, module_problem
 from unibio.registry import ALGORITHMS, VARIANTS
 
 N, BATCH = 24, 6
-#: Those whose steps need what a network does not have: a closed form.
-SYNTHETIC = ("unibio_released",)
+#: Those whose steps need what a network does not have, a closed form; and those that refuse what others store.
+SYNTHETIC = ("unibio_released", "proximal_followed", "proximal_momentum_followed")
 CLASSES = {**ALGORITHMS, **VARIANTS}
 SETTLE = [name for name in CLASSES if CLASSES[name]().settles and name not in SYNTHETIC]
 

@@ -17,6 +17,8 @@ from unibio.errors import InputError
 from unibio.problems import images, nasty
 from unibio.problems.corrupted_labels import CorruptedLabels
 from unibio.problems.double_well import DoubleWell
+from unibio.problems.followed import FollowedWells
+from unibio.problems.known_target import KnownTarget
 from unibio.problems.linear_models import LinearCleaning, RepresentationLearning
 from unibio.problems.lower_bound import LowerBound, bowl
 from unibio.problems.nasty import Nasty
@@ -30,6 +32,8 @@ SPECS = {
     "lower_bound": LowerBound(dimension=3, noise=0.5, cross_noise=0.7),
     "noisy_quadratic": NoisyQuadratic(dimension_x=3, dimension_y=4, noise=0.5, upper_noise=0.7),
     "double_well": DoubleWell(),
+    "known_target": KnownTarget(dimension=3, noise=0.5, target_noise=0.7),
+    "followed_wells": FollowedWells(dimension=3, condition=4.0, noise=0.5, upper_noise=0.7),
     "representation": RepresentationLearning(features=5, width=4, outputs=2, size_train=3, size_validation=2),
     "linear_cleaning": LinearCleaning(features=5, outputs=2, size_train=4, size_validation=6),
     "corrupted_labels": SMALL_LABELS,

@@ -18,7 +18,7 @@ PLACES = {
     Kind.PAPER: r"(Section|Theorem|Algorithm) [1-9][\d.]*|Appendix [A-G][\d.]*|Figure \d(\([a-d](–[a-d])?\))?",
     Kind.SUMMARY: r"“(The Breakthrough: A New Map and a New Strategy|The Results: Speed and Accuracy)”",
     Kind.SLIDES: r"“(A Key Result|Complexity of F[²³]SA|\[Chen et al\., 2025\]|Can we get better complexity|"
-    r"Stochastic Smoothness|Lower Bounds|Experiment|Locally Approximated Landscape|"
+    r"Stochastic Smoothness|Lower Bounds|Analysis|Formulation and Approach|Experiment|Locally Approximated Landscape|"
     r"Matching the Penalty Function to the True Objective|Two-Loop Algorithm|Single-Loop Algorithm with Momentum)”",
     Kind.PILOT: r"\babstract\b|\btheorem\b",
 }

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 import synthetic_complexity as sc
+import synthetic_followed as sf
 import synthetic_without_p as sw
 from synthetic import study
 from twins import complexity as co
 from twins import example3 as ex
+from twins import first_order as fo
 from twins import made_up as mu
 from twins import methods as me
 from twins import theory as th
@@ -117,6 +119,9 @@ LANDSCAPE = ("landscape-*",)
 PENALTY = ("landscape-value", "landscape-gradient", "landscape-jacobian")
 RATES = ("rate-f2sa-*", "rate-f3sa-*", "rate-f2ba-*", "rate-proximal*")
 ACROSS = ("crosses-*", "first-order-unaffected")
+LYAPUNOV, V_FALLS = ("lyapunov-*",), ("lyapunov-exact", "lyapunov-noise")
+STATIONARY = ("stationarity-*",)
+TO_EPSILON = ("lower-bound-calls-*",)
 LABELS = ("labels-*",)
 OPTIMALITY = ("global-*",)
 ALGORITHM1, REGULARITY = ("algorithm1-*",), ("regularity-*",)
@@ -162,6 +167,18 @@ def _frozen(one: mu.FakeRecord) -> bool:
     return bool(one.config["problem"]["weights"] == "frozen")
 
 
+def _v() -> Records:
+    return {"lyapunov": sf.lyapunov()}
+
+
+def _stationary() -> Records:
+    return {"stationarity": sf.stationarity()}
+
+
+def _to_epsilon() -> Records:
+    return {"lower_bound_calls": sf.calls()}
+
+
 #: Of everything that is made up: the claims, the records, and which of them are the other side of the comparison.
 AS_CLAIMED: tuple[tuple[tuple[str, ...], Callable[[], Records]], ...] = (
     ((*FIGURE1, *TALL), mu.slower),
@@ -187,6 +204,9 @@ AS_CLAIMED: tuple[tuple[tuple[str, ...], Callable[[], Records]], ...] = (
     (LP, mu.lp),
     (NETWORK, mu.network),
     ((*RATES, "lower-bound", "nasty-reached"), mu.penalties),
+    (LYAPUNOV, _v),
+    (STATIONARY, _stationary),
+    (TO_EPSILON, _to_epsilon),
     ((*ACROSS, "first-order-lp", *LABELS, "global-every-start", "global-log-curve", "global-spurious"), mu.first_order),
 )
 
@@ -273,6 +293,17 @@ TWINS: tuple[Twin, ...] = (
     *(_landscape(*broken) for broken in NO_LANDSCAPE),
     *(_real(how, RATES, me.rates, how) for how in ("y never refreshed", "x never moves", "diverged")),
     *(_real(how, ("lower-bound",), me.lower_bound, how) for how in ("x never moves", "diverged")),
+    _intact(REAL, ("lyapunov-exact", "lyapunov-terms"), fo.lyapunov),
+    *(
+        _real(how, LYAPUNOV, fo.lyapunov, how)
+        for how in ("y never refreshed", "wrong sign", "x never moves", "diverged")
+    ),
+    _real("steps of x ten times as long", LYAPUNOV, lambda: fo.lyapunov("intact", 10.0)),
+    _real("y and z start at y*", ("lyapunov-terms",), lambda: fo.lyapunov("intact", 1.0, 0.0)),
+    *(_real(how, STATIONARY, fo.stationarity, how) for how in ("y never refreshed", "diverged")),
+    _real("x never moves", ("stationarity-[!d]*",), fo.stationarity, "x never moves"),
+    _real("a residual that vanishes with σ", ("stationarity-distance",), fo.vanishing),
+    *(_real(how, TO_EPSILON, fo.lower_calls, how) for how in ("x never moves", "diverged")),
     *(_real(how, ("nasty-reached",), me.nasty, how) for how in ("x never moves", "wrong sign", "diverged")),
     _real("a single start, at the solution", ("nasty-reached",), lambda: me.nasty("intact", (0.0,))),
     *(_real(how, ACROSS, me.across, how) for how in ("y never refreshed", "diverged")),
@@ -333,6 +364,29 @@ TWINS: tuple[Twin, ...] = (
     _made("three seeds of heavy tails", ("lower-bound",), _wild(mu.penalties, "hypergradient_norm")),
     _made("errors that depend on nothing, a Hessian that grows", ACCURACY, mu.accuracy_without_effect),
     _made("NaN", ACCURACY, _all(mu.undefined, mu.penalties)),
+    _made("V rises once", V_FALLS[:1], lambda: {"lyapunov": sf.lyapunov(sf.rising_once)}),
+    _made("V stays where it is", V_FALLS, lambda: {"lyapunov": sf.lyapunov(sf.level)}),
+    _made("φ falls as V does", ("lyapunov-terms",), lambda: {"lyapunov": sf.lyapunov(gap=sf.falling)}),
+    _made(
+        "slopes just above the exponents",
+        ("stationarity-[!d]*",),
+        lambda: {"stationarity": sf.stationarity(sf.above, sf.above)},
+    ),
+    _made(
+        "a residual that vanishes with σ",
+        ("stationarity-distance",),
+        lambda: {"stationarity": sf.stationarity(modulus={"point": 0.5, "wells": 0.5, "manifold": 0.0})},
+    ),
+    _made(
+        "as many calls with one sample",
+        ("lower-bound-calls-fresh", "lower-bound-calls-shared"),
+        lambda: {"lower_bound_calls": sf.calls(sf.ALIKE)},
+    ),
+    _made(
+        "an oracle that costs a power and a half of ε",
+        ("lower-bound-calls-oracle",),
+        lambda: {"lower_bound_calls": sf.calls({**sf.POWERS, "own_fresh": 4.5})},
+    ),
     _made("weights that never move", LP, mu.lp_without_effect),
     _made("K = 100 diverged", ("lp-less-inner-work",), _lost(mu.lp, lambda one: _budget(one) == 100)),
     _made("all but UniBiO diverged", ("lp-lowest-*", "lp-ranking-changes"), _lost(mu.lp, lambda one: not _own(one))),
