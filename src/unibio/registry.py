@@ -171,6 +171,8 @@ PROBLEMS: Table[ProblemSpec] = Table(
         "lower_bound": "unibio.problems.lower_bound.LowerBound",
         "pl_nonconvex": "unibio.problems.pl_nonconvex.PLNonconvex",
         "strictly_convex": "unibio.problems.strictly_convex.StrictlyConvex",
+        "polytope": "unibio.problems.polytope.PolytopeConstrained",
+        "shallow_network": "unibio.problems.shallow_network.ShallowNetwork",
     },
     role="problem",
 )

@@ -33,7 +33,6 @@ from unibio.core.pseudoinverse import by_pseudoinverse
 from unibio.core.streams import Streams
 from unibio.problems.error_bound import proximal_residual
 from unibio.problems.least_squares import descended
-from unibio.problems.pl_nonconvex import normal
 from unibio.problems.randomness import normal_start
 
 #: Weight α of ‖y − y⁰‖²/2 in f, and how large first-layer weights are.
@@ -80,7 +79,7 @@ class _Built:
 
     def __init__(self, spec: ShallowNetwork):
         self.spec, self.n, self.m = spec, spec.points, spec.width
-        numbers = normal(spec.data_seed, 12 * self.n + 4 * self.m + 2)
+        numbers = normal_start(spec.data_seed, 12 * self.n + 4 * self.m + 2, 1.0)
         parts = numbers.split([2 * self.n] * 3 + [self.n] * 2 + [4 * self.n, 4 * self.m, 2])
         self.inputs, self.others, B = (part.reshape(self.n, 2) for part in parts[:3])
         self.B, self.targets, self.trusted = B / 2, parts[3], parts[4]
@@ -200,9 +199,9 @@ class _Built:
         if self.fits:
             return torch.zeros_like(x[:, 0])
         if self._least is None or not torch.equal(self._least[0], x):
-            starts = torch.stack([normal(1 + k, 4 * self.m) for k in range(DESCENTS)]).to(x).repeat(len(x), 1)
+            starts = normal_start(1, DESCENTS * 4 * self.m, SCALE).reshape(DESCENTS, -1).to(x).repeat(len(x), 1)
             every = x.repeat_interleave(DESCENTS, dim=0)
-            ends = descended(lambda y: self.missed(every, y), self.jacobian, SCALE * starts, steps=200)
+            ends = descended(lambda y: self.missed(every, y), self.jacobian, starts, steps=200)
             self._least = x.clone(), self.lower(every, ends).reshape(len(x), -1).amin(-1)
         return self._least[1]
 
@@ -223,14 +222,17 @@ class _Built:
 
     def metrics(self, x: Tensor, y: Tensor) -> Mapping[str, Tensor]:
         x, y = x.double(), y.double()
-        gap = self.lower(x, y) - self.least(x)
-        ratio = self.grad_lower(x, y, None).square().sum(-1) / (2 * gap)
-        own = {"lower_gap": gap, "pl_constant": torch.where(gap > ROUNDING, ratio, torch.nan)}
-        return own if not self.fits else {**own, **self.exact(x, y)}
-
-    def exact(self, x: Tensor, y: Tensor) -> Mapping[str, Tensor]:
-        """What needs the exact solve."""
         sigma = 1 / self.penalty.to(x.device).expand(len(x), 1)
+
+        def gap() -> Tensor:
+            return self.lower(x, y) - self.least(x)
+
+        def ratio() -> Tensor:
+            found = self.grad_lower(x, y, None).square().sum(-1) / (2 * gap())
+            return torch.where(gap() > ROUNDING, found, torch.nan)
+
+        if not self.fits:
+            return LazyMetrics(lower_gap=gap, pl_constant=ratio)
 
         @cache
         def formula() -> Tensor:
@@ -240,6 +242,8 @@ class _Built:
             return torch.where(torch.isfinite(at).all(-1, keepdim=True), found, torch.nan)
 
         return LazyMetrics(
+            lower_gap=gap,
+            pl_constant=ratio,
             value=lambda: self.value(x),
             hypergradient_norm=lambda: self.gradient(x).norm(dim=-1),
             value_error=lambda: torch.abs(self.value(x) - self.value(x, sigma)),
@@ -253,9 +257,9 @@ class _Built:
         spec = self.spec
         away = normal_start(spec.start_seed, 4 * self.m, 1.0).reshape(-1, 4 * self.m)
         far, at = (torch.as_tensor(v, dtype=torch.float64).reshape(-1, 1) for v in (spec.distance, spec.start_x))
-        y, x, *_ = torch.broadcast_tensors(self.y0 + far * away, at[..., :1].expand(-1, 1), self.penalty)
-        x = x[:, :1].expand(-1, 2)
-        return (x[0].clone(), y[0].clone()) if len(y) == 1 else (x.clone(), y.clone())
+        rows = max(len(away), len(far), len(at), len(self.penalty))
+        x, y = at.expand(rows, 2).clone(), (self.y0 + far * away).expand(rows, -1).clone()
+        return (x[0], y[0]) if rows == 1 else (x, y)
 
     def problem(self) -> Problem:
         return Problem(
