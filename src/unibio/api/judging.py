@@ -263,7 +263,7 @@ class Judge:
         return found.value, found.residual, iterations, what
 
     def kkt(self) -> tuple[Tensor, HypergradientInfo]:
-        """By the KKT matrix; what does not hold is said whether or not estimates are judged, beside the NaN it makes."""
+        """By the KKT matrix; that a condition fails is said whether or not estimates are judged."""
         found = kkt.by_kkt(self.oracle(), self.x, self.y)
         bad = found.trouble != kkt.Degenerate.NONE
         said = f"estimator='kkt': {int(bad.sum())} of {len(bad)} runs are NaN: {kkt.reasons(found.trouble)}"

@@ -7,8 +7,9 @@ pseudoinverse of the KKT matrix"; differentiating the conditions of the active s
     ∇φ(x) = f_x − [∇²_xy g  0] K⁺ [f_y; 0],          K = [∇²_yy g  C_Aᵀ; C_A  0].
 
 Nondegenerate means: the rows of C_A are linearly independent (LICQ), and all ν_A > 0 (strict complementarity), so that
-the active set stays as it is around x. Where it does not hold the formula is of one side of φ or of nothing, and no
-number is given for ∇φ without a word: ``value`` is NaN and ``trouble`` says why.
+the active set stays as it is around x. Where K is singular, as it may be, x must not move y along its null space. Where
+one of these does not hold the formula is of one side of φ or of nothing, and no number is given for ∇φ without a word:
+``value`` is NaN and ``trouble`` says why.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Degenerate(IntEnum):
     LICQ = 3
     STRICT = 4
     OUTSIDE = 5
+    TORN = 6
 
 
 _SAID = {
@@ -46,6 +48,7 @@ _SAID = {
     Degenerate.LICQ: "LICQ fails: gradients of active constraints are linearly dependent",
     Degenerate.STRICT: "strict complementarity fails: an active constraint has the multiplier 0, and φ may have a kink",
     Degenerate.OUTSIDE: "∇_y f is not in the range of the KKT matrix",
+    Degenerate.TORN: "the KKT matrix is singular in a direction in which x moves the solution: solutions may tear",
 }
 
 
@@ -63,7 +66,7 @@ class Constrained:
         formula: what the formula gives, also where it does not hold.
         active: the active set, bool (runs, constraints).
         multipliers: ν, 0 off the active set and of least norm where LICQ fails, (runs, constraints).
-        licq, strict: whether the two conditions hold, bool (runs,). Where LICQ fails, ``strict`` is of these multipliers.
+        licq, strict: whether the two conditions hold, bool (runs,); ``strict`` is of these multipliers.
         residual: ‖g_y + C_Aᵀν‖ over ‖g_y‖, (runs,); 0 at a solution.
         outside: the part of [f_y; 0] outside the range of K over the whole, (runs,).
         trouble: codes of :class:`Degenerate`, (runs,) int8.
@@ -81,7 +84,7 @@ class Constrained:
 
 
 def by_kkt(oracle: Oracle, x: Tensor, y: Tensor, tolerance: float | None = None) -> Constrained:
-    """The formula by dense eigendecompositions, in float64: d_y HVPs, a gradient of either level and one JVP.
+    """The formula by dense eigendecompositions, in float64: d_y HVPs, a gradient of either level, three JVPs.
 
     Args:
         oracle: counted derivatives of a problem whose ``project_lower`` is a :class:`Polytope`.
@@ -123,10 +126,21 @@ def by_kkt(oracle: Oracle, x: Tensor, y: Tensor, tolerance: float | None = None)
     rhs = torch.cat([slope, torch.zeros_like(multipliers)], dim=-1)
     solution = (inverse @ rhs[..., None])[..., 0]
     outside = ratio(rhs - (matrix @ solution[..., None])[..., 0], rhs)
-    formula = f_x - oracle.jvp(x, y, solution[:, : y.shape[-1]].to(y.dtype), sample)
+    d = y.shape[-1]
+
+    def pushed(v: Tensor) -> Tensor:
+        return oracle.jvp(x, y, v[:, :d].to(y.dtype), sample)
+
+    formula = f_x - pushed(solution)
+    # A vector of the null space drawn at random sees whatever ∇²_xy g does not map to 0.
+    drawn = oracle.draw("null space").normal(rhs.shape[-1]).double()
+    null = drawn - (inverse @ (matrix @ drawn[..., None]))[..., 0]
+    moved = torch.linalg.vector_norm(pushed(null), dim=-1)
+    still = moved <= tolerance * torch.linalg.vector_norm(pushed(drawn), dim=-1)
 
     trouble = torch.full_like(licq, int(Degenerate.NONE), dtype=torch.int8)
     for holds, code in (  # the last that fails is said: it makes those before it moot
+        (still, Degenerate.TORN),
         (outside <= tolerance, Degenerate.OUTSIDE),
         (strict, Degenerate.STRICT),
         (licq, Degenerate.LICQ),

@@ -10,7 +10,7 @@ of b₄ + u₄/σ on [−1, 1]; 𝓛*_λ and its gradient follow from it, φ and
 - **strict complementarity** where u' enters or leaves the cone that one face collects (u₁ + u₂ = 0 in front of the cut,
   |u₃| = 1 and so on): there y* is Lipschitz and has no derivative, and φ a kink;
 - **LICQ** at y = (1, −1) and (−1, 1), where the cut goes through corners of the box and three constraints meet in two
-  coordinates: for all u' in the open cones in front of these. Constraints do not depend on x, so that y* is smooth there;
+  coordinates: for all u' in the open cones in front of these. Constraints do not depend on x: y* is smooth there;
 - **both, and more**, where u₄ = 0: every y₄ is a solution, and φ jumps.
 
 The box, its cut and the places are ours: the slides that state the theory name no problem.
@@ -61,14 +61,13 @@ class PolytopeConstrained(ProblemSpec):
     Metrics of x, for the σ = 1/λ of ``penalty``: ``value`` φ(x), ``hypergradient_norm`` (NaN on kinks),
     ``value_error`` |φ − 𝓛*_λ|, ``gradient_error`` ‖∇φ − ∇𝓛*_λ‖, ``upper_slope`` ‖f_y‖ at y*(x); ``kkt_error`` and
     ``pseudoinverse_error``, the distance of ∇φ and the formula with the pseudoinverse of the KKT matrix, or of ∇²_yy g
-    alone; ``difference_error``, that of the former and difference quotients of φ; ``licq`` and ``strict``, 1 where these
-    conditions hold as the estimator sees it, and ``said``, 1 where it gives no number for ∇φ. Metrics of x and y:
+    alone; ``difference_error``, that of the former and difference quotients of φ; ``licq`` and ``strict``, 1 where
+    these hold as the estimator sees it, and ``said``, 1 where it gives no number for ∇φ. Metrics of x and y:
     ``stationarity``, the least ε for which (x, y, y*(x)) is ε-stationary as the slides define it, ``lower_gap``
     g(x, y) − g*(x), ``lower_error`` ‖y − y*(x)‖.
     """
 
     name: ClassVar[str] = "polytope"
-    averaged: ClassVar[tuple[str, ...]] = ("hypergradient_norm",)
 
     place: str = hyper("cut", "where the start is and the minimiser of φ", choices=tuple(PLACES))
     modulus: PerRun = hyper(1.0, "strong convexity of g in three coordinates", symbol="μ", above=0)
@@ -176,7 +175,7 @@ class _Built:
     def solution_of(self, u: Tensor, sigma: Tensor | None = None) -> Tensor:
         b = self.b.to(u).expand_as(u)
         if sigma is None:
-            last = torch.where(u[:, 3:] == 0, b[:, 3:], u[:, 3:].sign())
+            last = torch.where(u[:, 3:].abs() <= ON_A_KINK, b[:, 3:], u[:, 3:].sign())
             return torch.cat([projected(u)[:, :3], last], dim=-1)
         mu = self.weight(u)
         return projected(torch.cat([(sigma * b + mu * u)[:, :3] / (sigma + mu), b[:, 3:] + u[:, 3:] / sigma], dim=-1))
@@ -266,7 +265,6 @@ class _Built:
             lower=self.lower,
             project_lower=polytope(),
             metrics=self.metrics,
-            averaged=self.spec.averaged,
             derivatives={
                 name: getattr(self, name) for name in ("grad_upper", "grad_lower", "grad_lower_x", "hvp", "jvp")
             },

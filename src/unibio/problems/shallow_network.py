@@ -17,14 +17,13 @@ least of many descents. The network, its data and the solve are ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.func import grad, hessian, vmap
 
 from unibio.core.oracle import Oracle
 from unibio.core.parameters import PerRun, hyper
@@ -36,11 +35,12 @@ from unibio.problems.least_squares import descended
 from unibio.problems.randomness import normal_start
 
 #: Weight α of ‖y − y⁰‖²/2 in f, and how large first-layer weights are.
-PULL, SCALE = 0.1, 1.5
-#: Newton steps of the exact solve, and the residual up to which it is one.
-STEPS, SOLVED = 60, 1e-10
-#: Descents whose least is g* where the network is too narrow to fit.
-DESCENTS = 64
+PULL, SCALE = 1.0, 1.5
+#: Residual up to which the exact solve is one, its Newton steps, and σ that it goes through on its way to the one asked
+#: for, with as many steps of least squares at each.
+SOLVED, NEWTON, ON_THE_WAY, ALONG = 1e-10, 12, (1.0, 0.1, 1e-2, 1e-3), 20
+#: Descents whose least is g* where the network is too narrow to fit, and their steps.
+DESCENTS, DESCENDED = 64, 200
 #: Step of the difference quotients of φ.
 STEP = 1e-5
 #: A gap below this is rounding, and no ratio is formed with it.
@@ -49,7 +49,7 @@ ROUNDING = 1e-24
 
 @dataclass(frozen=True)
 class ShallowNetwork(ProblemSpec):
-    """d_x = 2, d_y = 4 ``width``; start: x = 0 and y normal around y⁰ at ``distance`` of it, coordinate by coordinate.
+    """d_x = 2, d_y = 4 ``width``; start of y: normal around y⁰, ``distance`` being the deviation of every coordinate.
 
     Metrics: ``lower_gap`` g − g*, ``pl_constant`` ‖∇_y g‖²/(2 (g − g*)), NaN where the gap is rounding. Where ``width``
     is at least ``points`` also, for the σ = 1/λ of ``penalty``, and NaN where the exact solve fails: ``value`` φ(x),
@@ -74,17 +74,70 @@ class ShallowNetwork(ProblemSpec):
         return _Built(self).problem()
 
 
+class _Network:
+    """N at some inputs, and its derivatives; y is (w, c, v) of one unit after the other.
+
+    Args:
+        units: m.
+        inputs: (points, 2).
+    """
+
+    def __init__(self, units: int, inputs: Tensor):
+        self.units = units
+        self.inputs = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=-1)
+
+    def layers(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """tanh(…), (runs, m, points), v/√m, (runs, m, 1), and the inputs with a 1, (points, 3)."""
+        parts, inputs = y.reshape(-1, self.units, 4), self.inputs.to(y)
+        return torch.tanh(parts[..., :3] @ inputs.T), parts[..., 3:] / self.units**0.5, inputs
+
+    def __call__(self, y: Tensor) -> Tensor:
+        """(runs, points)."""
+        hidden, v, _ = self.layers(y)
+        return (v * hidden).sum(-2)
+
+    def pulled_back(self, y: Tensor, e: Tensor) -> Tensor:
+        """Jᵀe, (runs, d_y) of e (runs, points)."""
+        hidden, v, inputs = self.layers(y)
+        inner = (v * (1 - hidden.square()) * e[:, None, :]) @ inputs
+        outer = (hidden * e[:, None, :]).sum(-1, keepdim=True) / self.units**0.5
+        return torch.cat([inner, outer], dim=-1).flatten(1)
+
+    def jacobian(self, y: Tensor) -> Tensor:
+        """J, (runs, points, d_y)."""
+        hidden, v, inputs = self.layers(y)
+        inner = (v * (1 - hidden.square()))[..., None] * inputs
+        whole = torch.cat([inner, hidden[..., None] / self.units**0.5], dim=-1)
+        return whole.transpose(1, 2).flatten(2)
+
+    def curvature(self, y: Tensor, e: Tensor) -> Tensor:
+        """Σ_j e_j ∇²N_j, (runs, d_y, d_y): a block for every unit."""
+        hidden, v, inputs = self.layers(y)
+        rising = 1 - hidden.square()
+        blocks = torch.zeros(len(y), self.units, 4, 4, dtype=y.dtype, device=y.device)
+        bend = -2 * v * hidden * rising * e[:, None, :]
+        blocks[..., :3, :3] = (bend[..., None] * inputs).mT @ inputs
+        blocks[..., :3, 3] = (rising * e[:, None, :]) @ inputs / self.units**0.5
+        blocks[..., 3, :3] = blocks[..., :3, 3]
+        whole = torch.zeros(len(y), self.units, 4, self.units, 4, dtype=y.dtype, device=y.device)
+        at = torch.arange(self.units)
+        whole[:, at, :, at, :] = blocks.transpose(0, 1)
+        return whole.reshape(len(y), 4 * self.units, 4 * self.units)
+
+
 class _Built:
     """The problem's functions, for one set of parameters."""
 
     def __init__(self, spec: ShallowNetwork):
         self.spec, self.n, self.m = spec, spec.points, spec.width
-        numbers = normal_start(spec.data_seed, 12 * self.n + 4 * self.m + 2, 1.0)
-        parts = numbers.split([2 * self.n] * 3 + [self.n] * 2 + [4 * self.n, 4 * self.m, 2])
-        self.inputs, self.others, B = (part.reshape(self.n, 2) for part in parts[:3])
-        self.B, self.targets, self.trusted = B / 2, parts[3], parts[4]
-        self.y0, self.c = parts[6].clone(), parts[7]
-        self.y0[: 2 * self.m] *= SCALE
+        numbers = normal_start(spec.data_seed, 8 * self.n + 4 * self.m + 2, 1.0)
+        inputs, others, B, targets, trusted, y0, self.c = numbers.split(
+            [2 * self.n] * 3 + [self.n] * 2 + [4 * self.m, 2]
+        )
+        self.net, self.other = (_Network(self.m, part.reshape(self.n, 2)) for part in (inputs, others))
+        scale = torch.tensor([SCALE, SCALE, 1.0, 1.0], dtype=torch.float64).repeat(self.m)
+        self.B, self.y0 = B.reshape(self.n, 2) / 2, scale * y0
+        self.targets, self.trusted = targets / 2, trusted / 2
         self.penalty = torch.as_tensor(spec.penalty, dtype=torch.float64).reshape(-1, 1)
         self._least: tuple[Tensor, Tensor] | None = None
 
@@ -93,106 +146,117 @@ class _Built:
         """Whether there are units enough for any targets."""
         return self.m >= self.n
 
-    # The network -----------------------------------------------------------------------------------------------------
-
-    def layers(self, y: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """tanh(…), (runs, m, points), and v/√m, (runs, m, 1)."""
-        w, c, v = y.split([2 * self.m, self.m, self.m], dim=-1)
-        hidden = torch.tanh(w.reshape(-1, self.m, 2) @ inputs.to(y).T + c[..., None])
-        return hidden, v[..., None] / self.m**0.5
-
-    def outputs(self, y: Tensor, inputs: Tensor) -> Tensor:
-        hidden, v = self.layers(y, inputs)
-        return (v * hidden).sum(-2)
-
-    def pulled_back(self, y: Tensor, inputs: Tensor, e: Tensor) -> Tensor:
-        """Jᵀe, (runs, d_y) of e (runs, points)."""
-        hidden, v = self.layers(y, inputs)
-        inner = v * (1 - hidden.square()) * e[:, None, :]
-        parts = ((inner @ inputs.to(y)).flatten(1), inner.sum(-1), (hidden * e[:, None, :]).sum(-1) / self.m**0.5)
-        return torch.cat(parts, dim=-1)
-
-    def jacobian(self, y: Tensor) -> Tensor:
-        """J of N at the lower level's points, (runs, points, d_y)."""
-        units = torch.eye(self.n, dtype=y.dtype, device=y.device)
-        return torch.stack([self.pulled_back(y, self.inputs, unit.expand(len(y), -1)) for unit in units], dim=-2)
-
     # Losses ----------------------------------------------------------------------------------------------------------
 
     def missed(self, x: Tensor, y: Tensor) -> Tensor:
         """N(y) − t(x), (runs, points)."""
-        return self.outputs(y, self.inputs) - self.targets.to(x) - x @ self.B.to(x).T
+        return self.net(y) - self.targets.to(x) - x @ self.B.to(x).T
+
+    def off(self, y: Tensor) -> Tensor:
+        """N at the other points less their targets, (runs, points)."""
+        return self.other(y) - self.trusted.to(y)
 
     def upper(self, x: Tensor, y: Tensor) -> Tensor:
-        off = self.outputs(y, self.others) - self.trusted.to(y)
         away = PULL * (y - self.y0.to(y)).square().sum(-1) + (x - self.c.to(x)).square().sum(-1)
-        return (off.square().mean(-1) + away) / 2
+        return (self.off(y).square().mean(-1) + away) / 2
 
     def lower(self, x: Tensor, y: Tensor) -> Tensor:
         return self.missed(x, y).square().mean(-1) / 2
 
     def grad_upper(self, x: Tensor, y: Tensor, sample: None) -> tuple[Tensor, Tensor]:
-        off = (self.outputs(y, self.others) - self.trusted.to(y)) / self.n
-        return x - self.c.to(x), self.pulled_back(y, self.others, off) + PULL * (y - self.y0.to(y))
+        f_y = self.other.pulled_back(y, self.off(y) / self.n) + PULL * (y - self.y0.to(y))
+        return x - self.c.to(x), f_y
 
     def grad_lower(self, x: Tensor, y: Tensor, sample: None) -> Tensor:
-        return self.pulled_back(y, self.inputs, self.missed(x, y) / self.n)
+        return self.net.pulled_back(y, self.missed(x, y) / self.n)
 
     def grad_lower_x(self, x: Tensor, y: Tensor, sample: None) -> Tensor:
         return -self.missed(x, y) @ self.B.to(x) / self.n
 
+    def hessian_upper(self, y: Tensor) -> Tensor:
+        """∇²_yy f, (runs, d_y, d_y)."""
+        J = self.other.jacobian(y)
+        unit = PULL * torch.eye(y.shape[-1], dtype=y.dtype, device=y.device)
+        return J.mT @ J / self.n + self.other.curvature(y, self.off(y) / self.n) + unit
+
+    def hessian_lower(self, x: Tensor, y: Tensor) -> Tensor:
+        """∇²_yy g, (runs, d_y, d_y)."""
+        J = self.net.jacobian(y)
+        return J.mT @ J / self.n + self.net.curvature(y, self.missed(x, y) / self.n)
+
     # The exact solve -------------------------------------------------------------------------------------------------
 
     def solved(self, x: Tensor, sigma: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-        """S(x, σ) and ν, (runs, d_y) and (runs, points), by Newton's method with halved steps; NaN where it fails."""
-        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1, 1).expand(len(x), 1)
-        size = 4 * self.m
+        """S(x, σ) and ν, (runs, d_y) and (runs, points); NaN where no stationary point is found.
 
-        def saddle(z: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
-            y, nu = z[None, :size], z[size:]
-            own = self.upper(x[None], y)[0] + (nu * self.missed(x[None], y)[0]).sum()
-            return own - self.n / 2 * sigma[0] * nu.square().sum()
+        From y⁰ along S(x, σ) from σ = 1, or the asked one if that is more, to a small σ by least squares, which f + g/σ
+        are; and on to the asked one by Newton's method.
+        """
+        asked = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1, 1).expand(len(x), 1)
+        y = self.y0.to(x).expand(len(x), -1)
+        unit = PULL**0.5 * torch.eye(y.shape[-1], dtype=y.dtype, device=y.device).expand(len(y), -1, -1)
+        for passed in ON_THE_WAY:
+            root = (self.n * asked.clamp_min(passed)).sqrt()
 
-        y = descended(
-            lambda y: self.missed(x, y), self.jacobian, self.y0.to(x).expand(len(x), -1), steps=STEPS
-        )
-        f_y = self.grad_upper(x, y, None)[1]
-        nu = -torch.linalg.lstsq(self.jacobian(y).mT, f_y[..., None]).solution[..., 0]
-        z, slope, curvature = torch.cat([y, nu], dim=-1), vmap(grad(saddle)), vmap(hessian(saddle))
-        left = slope(z, x, sigma)
-        for _ in range(STEPS):
-            if bool((left.norm(dim=-1) <= SOLVED / 100).all()):
+            def residual(y: Tensor, root: Tensor = root) -> Tensor:
+                own = (self.off(y) / self.n**0.5, PULL**0.5 * (y - self.y0.to(y)))
+                return torch.cat([*own, self.missed(x, y) / root], dim=-1)
+
+            def jacobian(y: Tensor, root: Tensor = root) -> Tensor:
+                own = (self.other.jacobian(y) / self.n**0.5, unit)
+                return torch.cat([*own, self.net.jacobian(y) / root[..., None]], dim=-2)
+
+            y = descended(residual, jacobian, y, steps=ALONG)
+        y, nu, _ = self.newton(x, y, self.missed(x, y) / root.square(), asked.clamp_min(ON_THE_WAY[-1]))
+        y, nu, left = self.newton(x, y, nu, asked)
+        found = left <= SOLVED
+        return torch.where(found, y, torch.nan), torch.where(found, nu, torch.nan)
+
+    def newton(self, x: Tensor, y: Tensor, nu: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Newton's method on the stationarity of the saddle in (y, ν), and the norm of what is left, (runs, 1)."""
+        unit = torch.eye(self.n, dtype=x.dtype, device=x.device)
+        for step in range(NEWTON + 1):
+            J = self.net.jacobian(y)
+            slope = self.grad_upper(x, y, None)[1] + (J.mT @ nu[..., None])[..., 0]
+            left = torch.cat([slope, self.missed(x, y) - self.n * sigma * nu], dim=-1)
+            size = left.norm(dim=-1, keepdim=True)
+            if step == NEWTON or bool((size <= SOLVED / 100).all()):
                 break
-            move = torch.linalg.solve_ex(curvature(z, x, sigma), left[..., None])[0][..., 0]
-            share = torch.ones_like(x[:, :1])
-            for _ in range(20):  # halve until the residual falls
-                worse = slope(z - share * move, x, sigma).norm(dim=-1, keepdim=True) > left.norm(dim=-1, keepdim=True)
-                if not bool(worse.any()):
-                    break
-                share = torch.where(worse, share / 2, share)
-            z = z - share * move
-            left = slope(z, x, sigma)
-        z = torch.where((left.norm(dim=-1, keepdim=True) <= SOLVED), z, torch.nan)
-        return z[:, :size], z[:, size:]
+            corner = (-self.n * sigma[..., None] * unit).expand(len(x), -1, -1)
+            top = torch.cat([self.hessian_upper(y) + self.net.curvature(y, nu), J.mT], dim=-1)
+            matrix = torch.cat([top, torch.cat([J, corner], dim=-1)], dim=-2)
+            move = torch.linalg.solve_ex(matrix, left[..., None])[0][..., 0]
+            y, nu = y - move[:, : y.shape[-1]], nu - move[:, y.shape[-1] :]
+        return y, nu, size
+
+    def landscape(self, x: Tensor, sigma: Tensor | float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+        """S(x, σ), 𝓛*_{1/σ}(x) and ∇𝓛*_{1/σ}(x), or S(x, 0⁺), φ(x) and ∇φ(x), of one solve."""
+        y, nu = self.solved(x, sigma)
+        weight = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1, 1)
+        value = self.upper(x, y) + self.n / 2 * (weight * nu.square()).sum(-1)
+        return y, value, x - self.c.to(x) - nu @ self.B.to(x)
 
     def solution(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """S(x, σ), and S(x, 0⁺)."""
-        return self.solved(x, sigma)[0]
+        return self.landscape(x, sigma)[0]
 
     def value(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """𝓛*_{1/σ}(x), and φ(x)."""
-        y, nu = self.solved(x, sigma)
-        weight = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1, 1)
-        return self.upper(x, y) + self.n / 2 * (weight * nu.square()).sum(-1)
+        return self.landscape(x, sigma)[1]
 
     def gradient(self, x: Tensor, sigma: Tensor | float = 0.0) -> Tensor:
         """∇𝓛*_{1/σ}(x), and ∇φ(x)."""
-        return x - self.c.to(x) - self.solved(x, sigma)[1] @ self.B.to(x)
+        return self.landscape(x, sigma)[2]
 
     def quotients(self, x: Tensor) -> Tensor:
         """Central difference quotients of φ, (runs, 2)."""
         moves = STEP * torch.eye(2, dtype=x.dtype, device=x.device)
-        return torch.stack([self.value(x + m) - self.value(x - m) for m in moves], dim=-1) / (2 * STEP)
+        ahead, back = (
+            self.value(torch.cat([x[:, None] + moves, x[:, None] - moves], dim=1).flatten(0, 1))
+            .reshape(-1, 2, 2)
+            .unbind(1)
+        )
+        return (ahead - back) / (2 * STEP)
 
     def least(self, x: Tensor) -> Tensor:
         """g*(x), (runs,): 0 where the network fits everything, else the least of many descents."""
@@ -201,20 +265,18 @@ class _Built:
         if self._least is None or not torch.equal(self._least[0], x):
             starts = normal_start(1, DESCENTS * 4 * self.m, SCALE).reshape(DESCENTS, -1).to(x).repeat(len(x), 1)
             every = x.repeat_interleave(DESCENTS, dim=0)
-            ends = descended(lambda y: self.missed(every, y), self.jacobian, starts, steps=200)
+            ends = descended(lambda y: self.missed(every, y), self.net.jacobian, starts, steps=DESCENDED)
             self._least = x.clone(), self.lower(every, ends).reshape(len(x), -1).amin(-1)
         return self._least[1]
 
     def stationarity(self, x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
         """The larger of the proximal residuals of y and of x over σ; that of z is 0. (runs,)."""
-
-        def weighed(y: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
-            return (sigma * self.upper(x[None], y[None]) + self.lower(x[None], y[None]))[0]
-
-        def of(function: Callable[..., Tensor]) -> Callable[[Tensor], Tensor]:
-            return lambda z: vmap(function(weighed))(z, x, sigma)
-
-        of_y = proximal_residual(y, self.spec.proximal_step, of(grad), of(hessian))
+        of_y = proximal_residual(
+            y,
+            self.spec.proximal_step,
+            lambda z: sigma * self.grad_upper(x, z, None)[1] + self.grad_lower(x, z, None),
+            lambda z: sigma[..., None] * self.hessian_upper(z) + self.hessian_lower(x, z),
+        )
         of_x = (sigma * self.grad_upper(x, y, None)[0] + self.grad_lower_x(x, y, None)).norm(dim=-1)
         return torch.maximum(of_y, of_x) / sigma[:, 0]
 
@@ -224,6 +286,7 @@ class _Built:
         x, y = x.double(), y.double()
         sigma = 1 / self.penalty.to(x.device).expand(len(x), 1)
 
+        @cache
         def gap() -> Tensor:
             return self.lower(x, y) - self.least(x)
 
@@ -234,21 +297,23 @@ class _Built:
         if not self.fits:
             return LazyMetrics(lower_gap=gap, pl_constant=ratio)
 
+        limit, penalised = cache(lambda: self.landscape(x)), cache(lambda: self.landscape(x, sigma))
+
         @cache
         def formula() -> Tensor:
             oracle = Oracle(self.problem(), Streams([0] * len(x), x.device, x.dtype))
-            at = self.solution(x)
-            found = by_pseudoinverse(oracle, x, at).value
-            return torch.where(torch.isfinite(at).all(-1, keepdim=True), found, torch.nan)
+            at = limit()[0]
+            known = torch.isfinite(at).all(-1, keepdim=True)
+            return torch.where(known, by_pseudoinverse(oracle, x, torch.where(known, at, 0.0)).value, torch.nan)
 
         return LazyMetrics(
             lower_gap=gap,
             pl_constant=ratio,
-            value=lambda: self.value(x),
-            hypergradient_norm=lambda: self.gradient(x).norm(dim=-1),
-            value_error=lambda: torch.abs(self.value(x) - self.value(x, sigma)),
-            gradient_error=lambda: (self.gradient(x) - self.gradient(x, sigma)).norm(dim=-1),
-            pseudoinverse_error=lambda: (formula() - self.gradient(x)).norm(dim=-1),
+            value=lambda: limit()[1],
+            hypergradient_norm=lambda: limit()[2].norm(dim=-1),
+            value_error=lambda: torch.abs(limit()[1] - penalised()[1]),
+            gradient_error=lambda: (limit()[2] - penalised()[2]).norm(dim=-1),
+            pseudoinverse_error=lambda: (formula() - limit()[2]).norm(dim=-1),
             difference_error=lambda: (formula() - self.quotients(x)).norm(dim=-1),
             stationarity=lambda: self.stationarity(x, y, sigma),
         )

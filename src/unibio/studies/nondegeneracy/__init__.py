@@ -104,7 +104,7 @@ STUDY = Study(
             "constrained-stationary-f2sa",
             "So does F²SA, with projected steps.",
             Kind.EXTENSION,
-            "“F²SA”, which the slides state for strongly convex lower levels without constraints",
+            "“Complexity of F²SA”, for strongly convex lower levels without constraints",
             stationary(RUNS, "f2sa"),
             (RUNS,),
             "nondegeneracy_runs",
@@ -121,8 +121,8 @@ STUDY = Study(
         ),
         Claim(
             "network-pl",
-            "The training loss of a network with units enough to fit satisfies the PL inequality along gradient descent, "
-            "with one constant; with too few units it does not.",
+            "The training loss of a network with units enough to fit satisfies the PL inequality along gradient "
+            "descent, with one constant; with too few units it does not.",
             Kind.SLIDES,
             f"{_APPROXIMATED}: the error bound “holds for some neural network architectures”",
             pl_holds,

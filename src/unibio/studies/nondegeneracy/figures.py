@@ -96,7 +96,9 @@ def draw_pl(evidence: Evidence) -> Drawn:
     style.log_labels(panel.yaxis)
     fits = dict(zip(table["width"], table["fits"], strict=True))
     handles = [
-        style.handle(f"m = {width}{'' if fits[width] else ', too few'}", **style.of_place(i, len(widths)) | {"marker": ""})
+        style.handle(
+            f"m = {width}{'' if fits[width] else ', too few'}", **style.of_place(i, len(widths)) | {"marker": ""}
+        )
         for i, width in enumerate(widths)
     ]
     style.legend_above(figure, handles, min(4, len(handles)))

@@ -36,7 +36,7 @@ SLACK = 0.15
 IN_MODULUS = {"value_error": 1.0, "gradient_error": 3.0}
 #: Calls grow at most with this power of 1/ε for exact gradients.
 CALLS = 3.0
-#: A PL constant is bounded along a run whose least is at least this part of the first, while the gap falls to that part.
+#: A PL constant is bounded along a run if the least is at least this part of the first, while the gap falls to that.
 KEPT, FELL = 0.01, 1e-6
 
 
@@ -116,7 +116,7 @@ def _known(*spans: dict[str, tuple[float, float]]) -> bool:
 
 
 def proportional(name: str) -> Callable[[Evidence], Outcome]:
-    """Whether an error is proportional to σ around nondegenerate places, and grows with 1/μ at most as the slides say."""
+    """Whether an error is ∝ σ around nondegenerate places, and grows with 1/μ at most as the slides say."""
 
     def rule(evidence: Evidence) -> Outcome:
         spans, slopes = _exponents(evidence, name, NONDEGENERATE), in_modulus(evidence, name)
@@ -134,7 +134,7 @@ def proportional(name: str) -> Callable[[Evidence], Outcome]:
 
 
 def fails(place: str, *names: str, kept: Sequence[str] = ()) -> Callable[[Evidence], Outcome]:
-    """Whether errors do not fall with σ around a degenerate place, while others (``kept``) still are proportional to it.
+    """Whether errors do not fall with σ around a degenerate place, while others (``kept``) still are ∝ σ.
 
     Not testable unless the same errors are proportional to σ around nondegenerate places: nothing would be told apart.
     """
