@@ -323,7 +323,7 @@ TWINS: tuple[Twin, ...] = (
     *(_landscape(*broken) for broken in NO_LANDSCAPE),
     _intact(
         REAL,
-        (*TOLD, *FALL, "degenerate-strict", "degenerate-jump", "network-formula"),
+        (*TOLD, *FALL, "degenerate-strict", "network-formula"),
         me.nondegeneracy,
     ),
     _real("constraints that do not depend on x", LICQ, me.nondegeneracy),
