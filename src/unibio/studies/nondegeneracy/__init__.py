@@ -117,7 +117,7 @@ STUDY = Study(
             "“Two-Loop Algorithm” and “Single-Loop Algorithm with Momentum”, “Convergence and Complexity”",
             stationary(NETWORK_RUNS, *_PROXIMAL),
             (NETWORK_RUNS,),
-            "nondegeneracy_runs",
+            "shallow_network_runs",
         ),
         Claim(
             "network-pl",

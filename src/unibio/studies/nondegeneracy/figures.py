@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from unibio.studies.common import methods, style
 from unibio.studies.common.drawing import Drawing, Drawn
 from unibio.studies.common.evidence import Evidence, column, method
@@ -51,36 +53,36 @@ def draw(evidence: Evidence) -> Drawn:
     return Drawn(figure, {"nondegeneracy": table, "nondegeneracy_in_sigma": in_sigma(evidence)})
 
 
-def draw_runs(evidence: Evidence) -> Drawn:
-    """The median ε of the iterates against oracle calls at the smallest σ, a panel a place."""
-    tables, records = [], []
-    for experiment in (RUNS, NETWORK_RUNS):
-        tables.append(reached(evidence, experiment, METHODS))
-        records += evidence.require(experiment)
-    places = [place for place in ("cut", KINK, CORNER, NETWORK) if any(place in set(t["place"]) for t in tables)]
-    figure, axes = style.panels(1, len(places), 2.7, sharey=True)
-    for panel, place in zip(axes[0], places, strict=True):
-        own = [one for one in records if one.config["problem"].get("place", NETWORK) == place]
-        largest = max(float(one.config["problem"]["penalty"]) for one in own)
-        for one in own:
-            if float(one.config["problem"]["penalty"]) != largest:
-                continue
-            history = one.history.assign(stationarity=column(one, "stationarity"))
-            middle = history.groupby("iteration")[["oracle_calls", "stationarity"]].median()
-            middle = middle[middle["oracle_calls"] > 0]
-            x, i = middle["oracle_calls"].to_numpy(), METHODS.index(method(one))
-            marks = style.spread_markers(x, i, log=True)
-            panel.plot(x, middle["stationarity"], markevery=marks, **methods.look(method(one)))
-        panel.axhline(1 / largest, color=style.GREY, linestyle=":", linewidth=1)
-        panel.set(xscale="log", yscale="log", xlabel="oracle calls")
-        panel.set_title("LICQ fails" if place == CORNER else place, loc="left")
-    axes[0, 0].set_ylabel("ε of the iterate")
-    style.log_labels(axes[0, 0].yaxis)
-    handles = [style.handle(methods.label(name), **methods.look(name)) for name in METHODS]
-    handles.append(style.handle("ε = σ", color=style.GREY, linestyle=":"))
-    style.legend_above(figure, handles, 4)
-    kinds = {"nondegeneracy_runs": tables[0], "shallow_network_runs": tables[1]}
-    return Drawn(figure, {name: methods.labelled(table) for name, table in kinds.items()})
+def draw_runs(experiment: str) -> Callable[[Evidence], Drawn]:
+    """Of the records of an experiment the median ε of the iterates against oracle calls at the smallest σ, by place."""
+
+    def drawn(evidence: Evidence) -> Drawn:
+        table, records = reached(evidence, experiment, METHODS), evidence.require(experiment)
+        places = [place for place in ("cut", KINK, CORNER, NETWORK) if place in set(table["place"])]
+        figure, axes = style.panels(1, len(places), 3.0, width=style.WIDTH if len(places) > 1 else 4.8, sharey=True)
+        for panel, place in zip(axes[0], places, strict=True):
+            own = [one for one in records if one.config["problem"].get("place", NETWORK) == place]
+            largest = max(float(one.config["problem"]["penalty"]) for one in own)
+            for one in own:
+                if float(one.config["problem"]["penalty"]) != largest:
+                    continue
+                history = one.history.assign(stationarity=column(one, "stationarity"))
+                middle = history.groupby("iteration")[["oracle_calls", "stationarity"]].median()
+                middle = middle[middle["oracle_calls"] > 0]
+                x, i = middle["oracle_calls"].to_numpy(), METHODS.index(method(one))
+                marks = style.spread_markers(x, i, log=True)
+                panel.plot(x, middle["stationarity"], markevery=marks, **methods.look(method(one)))
+            panel.axhline(1 / largest, color=style.GREY, linestyle=":", linewidth=1)
+            panel.set(xscale="log", yscale="log", xlabel="oracle calls")
+            panel.set_title("LICQ fails" if place == CORNER else place, loc="left")
+        axes[0, 0].set_ylabel("ε of the iterate")
+        style.log_labels(axes[0, 0].yaxis)
+        handles = [style.handle(methods.label(name), **methods.look(name)) for name in METHODS]
+        handles.append(style.handle("ε = σ", color=style.GREY, linestyle=":"))
+        style.legend_above(figure, handles, 4 if len(places) > 1 else 2)
+        return Drawn(figure, {experiment: methods.labelled(table)})
+
+    return drawn
 
 
 def draw_pl(evidence: Evidence) -> Drawn:
@@ -121,9 +123,15 @@ DRAWINGS = (
         "nondegeneracy_runs",
         "The least ε for which the iterate is ε-stationary as the slides define it, against oracle calls: the median "
         "over the starts, at the smallest σ, whose ε = σ is dotted. Around a nondegenerate minimiser, at a kink of φ, "
-        "where LICQ fails, and with a network as lower level.",
-        draw_runs,
-        (RUNS, NETWORK_RUNS),
+        "and where LICQ fails.",
+        draw_runs(RUNS),
+        (RUNS,),
+    ),
+    Drawing(
+        "shallow_network_runs",
+        "The same with a small network as lower level.",
+        draw_runs(NETWORK_RUNS),
+        (NETWORK_RUNS,),
     ),
     Drawing(
         "shallow_network_pl",
