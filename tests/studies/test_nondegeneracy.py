@@ -70,6 +70,7 @@ def test_errors_around_nondegenerate_places(made, claim, column, bound):
     assert verdict(name, made, **{column: lambda h, place: 0.0 * h["penalty"]}) == rules.NOT_TESTABLE
 
 
+@pytest.mark.slow
 def test_errors_around_degenerate_places(made):
     assert verdict("degenerate-strict", made) == rules.REPRODUCED
     assert verdict("degenerate-jump", made) == rules.REPRODUCED
@@ -92,6 +93,7 @@ def test_errors_with_the_network(made):
     assert verdict("network-errors", without) == rules.NOT_RUN
 
 
+@pytest.mark.slow
 def test_what_methods_reach():
     def of(name, **how):
         experiment = BY_ID[name].experiments[0]

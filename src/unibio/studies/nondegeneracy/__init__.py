@@ -150,7 +150,7 @@ STUDY = Study(
         "The polytope does not depend on x, so that its solutions are Lipschitz wherever g is strongly convex in what "
         "moves; LICQ then is a condition on the multipliers alone. With a network S(x, σ) is followed from one point: "
         "whether f has a lower minimum elsewhere on the manifold is not known.",
-        "The rule of degenerate-jump asks for errors that stay as σ falls. Where solutions tear the gradient's error may "
-        "grow like 1/σ instead, which is no O(σ) either: read the exponents beside the verdict.",
+        "The rule of degenerate-jump asks for errors that stay as σ falls. Where solutions tear the gradient's error "
+        "may grow like 1/σ instead, which is no O(σ) either: read the exponents beside the verdict.",
     ),
 )
