@@ -13,6 +13,7 @@ from unibio.studies import landscape as landscape_study
 from unibio.studies import nasty as nasty_study
 from unibio.studies.corrupted_labels import measures as label_study
 from unibio.studies.first_order.measures import ORDER, SCALED
+from unibio.studies.nondegeneracy import measures as nondegeneracy_study
 from unibio.studies.penalty_rates.measures import BOUNDS, CASES
 
 #: (method, case) -> slope of the averaged norm.
@@ -191,6 +192,81 @@ def landscape(scale: str = "paper"):
     return found
 
 
+def nondegeneracy(scale: str = "paper", corner: float | None = 1.0):
+    """Records of nondegeneracy: errors ∝ σ/μ but where strict complementarity fails or solutions tear.
+
+    Args:
+        scale: its name.
+        corner: the gradient's error where LICQ alone fails; None for that of nondegenerate places.
+    """
+    study, found = nondegeneracy_study, []
+    for place in study.PLACES:
+        axes = {"penalty": list(np.geomspace(1, 1e6, 7)), "modulus": [1.0, 0.25, 0.0625], "distance": [0.0, 0.01]}
+        made = synthetic.record(2, axes, name="lower_only", seeds=1, steps=1, scale=scale)
+        made.config["problem"] = {"name": "polytope", "place": place}
+        error, none = 1 / made.history["penalty"] / made.history["modulus"], 0 * made.history["penalty"]
+        constant = {study.KINK: 1.0, study.JUMP: 1.0, study.CORNER: corner}.get(place)
+        on = (made.history["distance"] == 0) | (place == study.CORNER)
+        degenerate = (on & (place not in study.NONDEGENERATE)).astype(float)
+        made.history = made.history.assign(
+            value_error=none + 1.0 if place == study.JUMP else error,
+            gradient_error=error if constant is None else none + constant,
+            upper_slope=2.0,
+            hypergradient_norm=1.0,
+            kkt_error=1e-15,
+            difference_error=1e-9,
+            pseudoinverse_error=float(place != "interior"),
+            said=degenerate,
+        )
+        found.append(made)
+    axes = {"penalty": list(np.geomspace(1, 1e6, 7)), "start_x": [-0.5, 0.5]}
+    made = synthetic.record(2, axes, name="lower_only", seeds=1, steps=1, scale=scale)
+    made.config["problem"] = {"name": "shallow_network", "width": 8, "points": 4}
+    sigma = 1 / made.history["penalty"]
+    errors = {"value_error": sigma, "gradient_error": sigma, "pseudoinverse_error": 1e-15, "difference_error": 1e-9}
+    made.history = made.history.assign(**errors, hypergradient_norm=1.0)
+    return [*found, made]
+
+
+def stationary(
+    experiment: str,
+    end: Callable[[str, str, float], float] = lambda method, place, epsilon: 0.0,
+    power: float = 1.0,
+    scale: str = "paper",
+):
+    """Records of nondegeneracy_runs or shallow_network_runs, in which ε falls to ``end(method, place, σ)``.
+
+    It reaches σ after calls that grow with σ^(−power).
+    """
+    study, found = nondegeneracy_study, []
+    places = ("cut", study.KINK, study.CORNER) if experiment == study.RUNS else (study.NETWORK,)
+    for name, place, epsilon in itertools.product(study.METHODS, places, (0.1, 0.05, 0.02)):
+        made = synthetic.record(2, {}, name=name, seeds=2, steps=4000, scale=scale)
+        polytope = place != study.NETWORK
+        made.config["problem"] = {"name": "polytope" if polytope else "shallow_network", "penalty": 1 / epsilon}
+        made.config["problem"] |= {"place": place} if polytope else {}
+        falls = epsilon * (1 + made.history["seed"]) * 10 * (1 / epsilon) ** power / (1 + made.history["iteration"])
+        made.history["stationarity"] = falls + end(name, place, epsilon)
+        found.append(made)
+    return found
+
+
+def pl_constants(wide: float = 0.0, narrow: float = -3.0, falls: bool = False, scale: str = "paper"):
+    """Records of shallow_network_pl, whose PL constants go like t to a power, by whether there are units enough.
+
+    The gap falls where there are, and with ``falls`` elsewhere, too.
+    """
+    found = []
+    for width in (1, 8):
+        made = synthetic.record(2, {}, name="lower_only", seeds=2, steps=1000, scale=scale)
+        made.config["problem"] = {"name": "shallow_network", "width": width, "points": 4}
+        t, fits = made.history["iteration"], width >= 4
+        made.history["pl_constant"] = (1.0 + t) ** (wide if fits else narrow)
+        made.history["lower_gap"] = np.exp(-0.1 * t) if fits or falls else 0.1 + 0.1 / (1 + t)
+        found.append(made)
+    return found
+
+
 def nasty(
     distance: Callable[[str, float], float] = lambda name, start: 0.0,
     scale: str = "paper",
@@ -271,6 +347,10 @@ def whole(scale: str = "paper", steps: int = 400) -> synthetic.Makers:
         "global_optimality": lambda: optimality(scale, steps),
         "penalty_accuracy": lambda: accuracy(scale=scale),
         "landscape": lambda: landscape(scale=scale),
+        "nondegeneracy": lambda: nondegeneracy(scale=scale),
+        "nondegeneracy_runs": lambda: stationary("nondegeneracy_runs", scale=scale),
+        "shallow_network_runs": lambda: stationary("shallow_network_runs", scale=scale),
+        "shallow_network_pl": lambda: pl_constants(scale=scale),
         "lower_bound": lambda: bounded(scale=scale),
         "nasty": lambda: nasty(lambda name, start: abs(start), scale),
         "corrupted_labels": lambda: corrupted(

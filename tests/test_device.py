@@ -197,7 +197,7 @@ def test_derivatives_by_autograd(algorithm: str, device: torch.device) -> None:
 
 
 @pytest.mark.one_in(3)
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", [name for name in ESTIMATORS if name != "kkt"])
 def test_an_estimate_of_the_hypergradient(estimator: str, device: torch.device) -> None:
     for problem, dimension in ((OWN_LOSSES, 2), (small_quadratic(), 3)):
         x, y = (
@@ -209,6 +209,14 @@ def test_an_estimate_of_the_hypergradient(estimator: str, device: torch.device) 
             options |= {"neumann_terms": 5, "neumann_step": 0.1}
         here, there = (hypergradient(problem, x, y, device=where, **options) for where in ("cpu", device))
         same(there, here)
+
+
+def test_an_estimate_on_a_polytope(device: torch.device) -> None:
+    problem = PROBLEMS["polytope"]().build()
+    x = problem.start[0]
+    y = problem.closed_form.solution(x[None])[0]
+    here, there = (hypergradient(problem, x, y, estimator="kkt", device=where) for where in ("cpu", device))
+    same(there, here)
 
 
 def test_metrics_that_are_counted_on_the_cpu(device: torch.device) -> None:

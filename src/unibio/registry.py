@@ -177,6 +177,8 @@ PROBLEMS: Table[ProblemSpec] = Table(
         "followed_pl_nonconvex": "unibio.problems.followed.FollowedPLNonconvex",
         "followed_wells": "unibio.problems.followed.FollowedWells",
         "known_target": "unibio.problems.known_target.KnownTarget",
+        "polytope": "unibio.problems.polytope.PolytopeConstrained",
+        "shallow_network": "unibio.problems.shallow_network.ShallowNetwork",
     },
     role="problem",
 )

@@ -24,6 +24,8 @@ from unibio.problems.quadratic import Quadratic
 
 Array = np.ndarray
 
+#: Those for lower levels without constraints; the other one is tested in tests/core/test_kkt.py.
+UNCONSTRAINED = tuple(name for name in ESTIMATORS if name != "kkt")
 #: The relative error that an estimate may have without a word; where the gradient's terms cancel, this part of them.
 RIGHT, CANCELLED = 1e-2, 1e-4
 
@@ -229,7 +231,7 @@ def test_no_wrong_cause_is_named():
         hypergradient(singular, [0.5], [0.5, 0.0], estimator="exact")
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", UNCONSTRAINED)
 def test_an_undeclared_vanishing_hessian_is_asked_about(estimator):
     problem = replace(vanishing_problem(4, 1, zeros=(1,)).problem, vanishing_hessian=False)
     known = vanishing_problem(4, 1, zeros=(1,))
@@ -277,7 +279,7 @@ def test_constraints_leave_the_distance_open():
 # What is known ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", UNCONSTRAINED)
 def test_info_of_one_run_and_of_several(estimator):
     known = regular_problem(4, 0)
     options: dict[str, Any] = {"estimator": estimator, "neumann_terms": 100, "neumann_step": 0.2, "return_info": True}
@@ -320,7 +322,7 @@ def test_conjugate_gradient_is_helped_by_the_dense_solve():
 
 
 @pytest.mark.filterwarnings("ignore:check=False")
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", UNCONSTRAINED)
 def test_unchecked_estimates_cost_what_they_cost(estimator):
     """And are the same where there is nothing to say; what conjugate gradient finds itself is said all the same."""
     known = regular_problem(2, 0)

@@ -299,6 +299,19 @@ def first_order() -> Records:
     }
 
 
+@cache
+def nondegeneracy() -> Records:
+    """What is claimed of constrained lower levels and of the network, LICQ among what is needed."""
+    fo = synthetic_first_order
+    return {"nondegeneracy": fo.nondegeneracy(), "shallow_network_pl": fo.pl_constants(), **stationary()}
+
+
+def stationary(end: Callable[[str, str, float], float] = lambda *of: 0.0, power: float = 1.0) -> Records:
+    """Records of the methods' runs, which end at some ε."""
+    fo = synthetic_first_order
+    return {name: fo.stationary(name, end, power) for name in ("nondegeneracy_runs", "shallow_network_runs")}
+
+
 # Broken --------------------------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from unibio.registry import algorithm_class
 from unibio.studies.discrepancies import PUBLISHED
 from unibio.studies.landscape import CONDITIONS
 from unibio.studies.landscape import EXPONENTS as STRICTLY
+from unibio.studies.nondegeneracy.measures import PLACES
 
 EXPONENTS = (2, 4, 6, 8)
 Records = dict[str, list[FakeRecord]]
@@ -255,6 +256,49 @@ def landscape() -> Records:
                 log_points=2,
             )
             for problem in problems
+        ]
+    }
+
+
+@cache
+def nondegeneracy() -> Records:
+    """Records of nondegeneracy, of which nothing is optimised."""
+    penalties = {"penalty": [1.0, *(float(v) for v in np.geomspace(1e3, 1e6, 7))]}
+    axes = {"modulus": [1.0, 0.25, 0.0625], "distance": [0.0, 1e-8, 1e-6, 1e-4, 0.05], "start_seed": list(range(6))}
+    problems = [({"name": "polytope", "place": place}, penalties | axes) for place in PLACES]
+    problems.append(({"name": "shallow_network"}, penalties | {"start_x": [-0.5, 0.5]}))
+    return {
+        "nondegeneracy": [
+            job("intact", problem, {"name": "lower_only"}, {"seed": [0], "problem": grid}, steps=1, log_points=2)
+            for problem, grid in problems
+        ]
+    }
+
+
+@cache
+def constrained(breaking: str = "intact") -> Records:
+    """Records of nondegeneracy_runs."""
+    fixed: dict[str, Any] = {"penalty_growth": 0.0, "lower_step": 0.5}
+    decays = dict.fromkeys(("upper_decay", "lower_decay", "penalised_decay"), 0.0)
+
+    def steps(name: str, penalty: float) -> dict[str, Any]:
+        if name == "f2sa":
+            return {"penalised_step": 0.5 / penalty, "upper_step": 0.5 / penalty, "lower_iterations": 2, **decays}
+        return {"upper_step": 0.5}
+
+    return {
+        "nondegeneracy_runs": [
+            job(
+                breaking,
+                {"name": "polytope", "place": place, "penalty": penalty},
+                {"name": name, "penalty": penalty, **fixed, **steps(name, penalty)},
+                {"seed": [0], "problem": {"start_seed": [0, 1]}},
+                steps=int(20 * penalty),
+                log_points=10,
+            )
+            for name in ("f2sa", "proximal", "proximal_momentum")
+            for place in ("cut", "kink", "corner")
+            for penalty in (8.0, 16.0, 32.0)  # σ too large lets x leave the place
         ]
     }
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import synthetic_complexity as sc
+import synthetic_first_order as sn
 import synthetic_followed as sf
 import synthetic_without_p as sw
 from synthetic import study
@@ -116,6 +117,10 @@ LP, NETWORK = ("lp-*",), ("nli-*",)
 ACCURACY = ("penalty-*",)
 BOUND, STRICTLY = ("landscape-error-bound",), ("landscape-strict",)
 LANDSCAPE = ("landscape-*",)
+AROUND = ("nondegenerate-*", "degenerate-*", "network-formula", "network-errors")
+TOLD, LICQ = ("nondegenerate-formula", "nondegenerate-said"), ("degenerate-licq",)
+FALL, REST = ("nondegenerate-value", "nondegenerate-gradient", "network-errors"), ("degenerate-*",)
+ENDS, NETWORK_ENDS, PL = ("constrained-*",), ("network-stationary",), ("network-pl",)
 PENALTY = ("landscape-value", "landscape-gradient", "landscape-jacobian")
 RATES = ("rate-f2sa-*", "rate-f3sa-*", "rate-f2ba-*", "rate-proximal*")
 ACROSS = ("crosses-*", "first-order-unaffected")
@@ -207,6 +212,7 @@ AS_CLAIMED: tuple[tuple[tuple[str, ...], Callable[[], Records]], ...] = (
     (LYAPUNOV, _v),
     (STATIONARY, _stationary),
     (TO_EPSILON, _to_epsilon),
+    ((*ENDS, *NETWORK_ENDS, *PL), mu.nondegeneracy),
     ((*ACROSS, "first-order-lp", *LABELS, "global-every-start", "global-log-curve", "global-spurious"), mu.first_order),
 )
 
@@ -236,10 +242,42 @@ NO_LANDSCAPE: tuple[tuple[str, tuple[str, ...], dict[str, Callable[..., Any]]], 
 )
 
 
+#: The same of nondegeneracy.
+NO_CONDITIONS: tuple[tuple[str, tuple[str, ...], dict[str, Callable[..., Any]]], ...] = (
+    (
+        "the formula without the constraints",
+        ("nondegenerate-formula",),
+        {"kkt_error": lambda h: h["pseudoinverse_error"]},
+    ),
+    (
+        "the network's formula without its second term",
+        ("network-formula",),
+        {"pseudoinverse_error": lambda h: h["hypergradient_norm"]},
+    ),
+    ("degenerate places are not said", ("nondegenerate-said",), {"said": lambda h: 0.0 * h["penalty"]}),
+    ("every place is said to be degenerate", ("nondegenerate-said",), {"said": lambda h: 0 * h["penalty"] + 1}),
+    (
+        "errors that depend on nothing",
+        (*FALL, *REST),
+        {name: lambda h: 0 * h["penalty"] + 0.1 for name in ("value_error", "gradient_error")},
+    ),
+    (
+        "errors ∝ σ everywhere",
+        REST,
+        {name: lambda h: 1 / h["penalty"] for name in ("value_error", "gradient_error")},
+    ),
+)
+
+
 #: What its claims rest on.
 LANDSCAPE_METRICS = (
     *("proximal_residual", "solution_slope", "penalty_slope", "lower_residual", "pseudoinverse_error"),
     *ERRORS,
+)
+
+
+NONDEGENERACY_METRICS = (
+    *("value_error", "gradient_error", "kkt_error", "difference_error", "pseudoinverse_error", "said"),
 )
 
 
@@ -249,6 +287,18 @@ def _nan(history: Any) -> Any:
 
 def _landscape(what: str, claims: tuple[str, ...], changes: dict[str, Callable[..., Any]]) -> Twin:
     return _real(what, claims, lambda: mu.landscape_with(me.landscape(), **changes))
+
+
+def _nondegeneracy(what: str, claims: tuple[str, ...], changes: dict[str, Callable[..., Any]]) -> tuple[Twin, Twin]:
+    """Real records, where kinks have no gradient, and made-up ones without a NaN."""
+    return (
+        _real(what, claims, lambda: mu.landscape_with(me.nondegeneracy(), **changes)),
+        _made(what, claims, lambda: mu.landscape_with(mu.nondegeneracy(), **changes)),
+    )
+
+
+def _stuck(method: str, place: str, epsilon: float) -> float:
+    return 2 * epsilon
 
 
 TWINS: tuple[Twin, ...] = (
@@ -291,6 +341,17 @@ TWINS: tuple[Twin, ...] = (
     ),
     _real("a lower level whose solutions tear", STRICTLY, me.landscape),
     *(_landscape(*broken) for broken in NO_LANDSCAPE),
+    _intact(
+        REAL,
+        (*TOLD, *FALL, "degenerate-strict", "network-formula"),
+        me.nondegeneracy,
+    ),
+    _real("constraints that do not depend on x", LICQ, me.nondegeneracy),
+    _made("constraints that do not depend on x", LICQ, lambda: {"nondegeneracy": sn.nondegeneracy(corner=None)}),
+    _intact(MADE_UP, AROUND, mu.nondegeneracy),
+    *(twin for broken in NO_CONDITIONS for twin in _nondegeneracy(*broken)),
+    _intact(REAL, ENDS, me.constrained),
+    *(_real(how, ENDS, me.constrained, how) for how in ("x never moves", "wrong sign", "diverged")),
     *(_real(how, RATES, me.rates, how) for how in ("y never refreshed", "x never moves", "diverged")),
     *(_real(how, ("lower-bound",), me.lower_bound, how) for how in ("x never moves", "diverged")),
     _intact(REAL, ("lyapunov-exact", "lyapunov-terms"), fo.lyapunov),
@@ -313,6 +374,11 @@ TWINS: tuple[Twin, ...] = (
     *(_made("all diverged", claims, _all(mu.diverged, make)) for claims, make in AS_CLAIMED),
     *(_made("NaN", claims, _all(mu.undefined, make)) for claims, make in AS_CLAIMED),
     _made("NaN", LANDSCAPE, lambda: mu.landscape_with(me.landscape(), **dict.fromkeys(LANDSCAPE_METRICS, _nan))),
+    _made("NaN", AROUND, lambda: mu.landscape_with(me.nondegeneracy(), **dict.fromkeys(NONDEGENERACY_METRICS, _nan))),
+    _made("ends at twice ε", (*ENDS, *NETWORK_ENDS), lambda: mu.stationary(_stuck)),
+    _made("calls that grow with ε^(−4)", (*ENDS, *NETWORK_ENDS), lambda: mu.stationary(power=4.0)),
+    _made("a PL constant that vanishes", PL, lambda: {"shallow_network_pl": sn.pl_constants(wide=-1.0)}),
+    _made("PL with too few units, too", PL, lambda: {"shallow_network_pl": sn.pl_constants(narrow=0.0, falls=True)}),
     _intact(
         MADE_UP,
         STRICTLY,

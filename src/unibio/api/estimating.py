@@ -18,7 +18,7 @@ from unibio.core.problem import Problem, ProblemSpec
 from unibio.core.streams import Streams
 from unibio.errors import InputError, unknown
 
-ESTIMATORS = ("generalised_neumann", "neumann", "cg", "pcg", "exact", "pseudoinverse")
+ESTIMATORS = ("generalised_neumann", "neumann", "cg", "pcg", "exact", "pseudoinverse", "kkt")
 
 
 class _Options(TypedDict, total=False):
@@ -77,7 +77,9 @@ def hypergradient(
         x, y: (d_x,), (d_y,), or batches (runs, d_x), (runs, d_y).
         estimator: "generalised_neumann", "neumann" (classical), "cg" (conjugate gradient, preconditioned by D where the
             Hessian vanishes with it), "pcg" (by the Hessian's own diagonal: no exponent), "exact" (dense),
-            "pseudoinverse" (dense, for Hessians that are singular at solutions: :mod:`unibio.core.pseudoinverse`).
+            "pseudoinverse" (dense, for Hessians that are singular at solutions: :mod:`unibio.core.pseudoinverse`),
+            "kkt" (dense, for a lower level on a polytope: :mod:`unibio.core.kkt`; NaN, and a warning that says why,
+            where LICQ or strict complementarity fails or y is no solution).
             Where "cg" or "pcg" does not get there and a dense solve does, its solution is returned.
         neumann_terms, neumann_step, neumann_samples: Q, c and whether HVPs share a sample; Neumann sums only.
         floor: δ, the distance from 0 below which y_i is treated specially (p > 2).

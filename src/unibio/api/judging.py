@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unibio.core import hypergradients, pcg
+from unibio.core import hypergradients, kkt, pcg
 from unibio.core.hypergradients import Preconditioned, classical, precondition
 from unibio.core.oracle import Oracle
 from unibio.core.problem import Problem
@@ -51,11 +51,13 @@ class HypergradientInfo:
             sum.
         lower_gradient_norm: ‖∇_y g‖ at (x, y), which is 0 at y*(x).
         error: ‖estimate − dense solution‖ over the norm of the latter, at the same y. NaN where it is not known: d_y is
-            large, the Hessian is at fault, or a Neumann sum has samples that the dense solve has not.
+            large, the Hessian is at fault, or a Neumann sum has samples that the dense solve has not; and of "kkt".
         lower_error: the same of the hypergradient at y and that at y*(x), by a Newton step. NaN where it is not known:
             no dense solution, or a constraint that may be active.
         assumed: what the estimate takes for granted.
         warnings: what was said.
+        active: constraints of the lower level that count as active, bool (runs, constraints) or (constraints,); None
+            of all estimators but "kkt".
     """
 
     residual: Tensor
@@ -65,6 +67,7 @@ class HypergradientInfo:
     lower_error: Tensor
     assumed: tuple[str, ...]
     warnings: tuple[str, ...]
+    active: Tensor | None = None
 
     def first(self) -> HypergradientInfo:
         """Of the first run alone."""
@@ -89,13 +92,16 @@ def judged(judge: Judge, estimator: str, neumann: Neumann, keep: bool) -> tuple[
 
     Args:
         judge: of the point.
-        estimator: "generalised_neumann", "neumann", "cg", "pcg", "exact" or "pseudoinverse".
+        estimator: "generalised_neumann", "neumann", "cg", "pcg", "exact", "pseudoinverse" or "kkt".
         neumann: for the sums.
         keep: whether rows that conjugate gradient and the dense solve cannot solve keep the former's last iterate.
 
     Raises:
         torch.linalg.LinAlgError: "exact" on a Hessian that is singular or not finite.
+        InputError: "kkt" where the lower level's constraints are not known.
     """
+    if estimator == "kkt":
+        return judge.kkt()
     solve = {"exact": judge.exact, "pseudoinverse": judge.pseudoinverse}
     solve |= {name: partial(judge.conjugate_gradient, name, keep) for name in ("cg", "pcg")}
     estimate, residual, iterations, said = solve.get(estimator, lambda: judge.neumann(estimator, neumann))()
@@ -177,6 +183,12 @@ class Judge:
         problem = self.problem
 
         def found() -> Iterator[str]:
+            if estimator == "kkt":
+                yield "y is y*(x), and constraints with a slack up to the square root of rounding are the active ones"
+                yield "LICQ and strict complementarity hold, as far as this active set and its multipliers show"
+                if not self.repeatable:
+                    yield "samples stand for their means"
+                return
             yield "y is y*(x), where ∇_y g = 0"
             if estimator == "pseudoinverse":
                 yield "y is the limit, for σ ↓ 0, of minimisers of σf + g, and these are Lipschitz in (x, σ)"
@@ -249,6 +261,23 @@ class Judge:
             )
         what = f"estimator='pseudoinverse' of {len(convex)} runs: {'; '.join(said)}" if said else None
         return found.value, found.residual, iterations, what
+
+    def kkt(self) -> tuple[Tensor, HypergradientInfo]:
+        """By the KKT matrix; that a condition fails is said whether or not estimates are judged."""
+        found = kkt.by_kkt(self.oracle(), self.x, self.y)
+        bad = found.trouble != kkt.Degenerate.NONE
+        said = f"estimator='kkt': {int(bad.sum())} of {len(bad)} runs are NaN: {kkt.reasons(found.trouble)}"
+        unknown = torch.full_like(self.x[:, 0], torch.nan)
+        return found.value, HypergradientInfo(
+            residual=found.outside,
+            iterations=torch.full_like(self.x[:, 0], self.y.shape[-1], dtype=torch.int64),
+            lower_gradient_norm=_norm(self.lower_gradient),
+            error=unknown,
+            lower_error=unknown,
+            assumed=self.assumed("kkt"),
+            warnings=(said,) if bool(bad.any()) else (),
+            active=found.active,
+        )
 
     def neumann(self, estimator: str, sum_: Neumann) -> Estimated:
         """By one of the Neumann sums."""

@@ -87,6 +87,7 @@ OURS: tuple[Part, ...] = (
             "penalty_accuracy",
             "nasty",
             "landscape",
+            "nondegeneracy",
             "penalty_rates",
             "stationarity",
             "lyapunov",
