@@ -171,6 +171,13 @@ PROBLEMS: Table[ProblemSpec] = Table(
         "lower_bound": "unibio.problems.lower_bound.LowerBound",
         "pl_nonconvex": "unibio.problems.pl_nonconvex.PLNonconvex",
         "strictly_convex": "unibio.problems.strictly_convex.StrictlyConvex",
+        "weighted_cleaning": "unibio.problems.weighted_cleaning.WeightedCleaning",
+        "representation_conditions": "unibio.problems.conditions.RepresentationConditions",
+        "linear_cleaning_conditions": "unibio.problems.conditions.LinearCleaningConditions",
+        "weighted_cleaning_conditions": "unibio.problems.conditions.WeightedCleaningConditions",
+        "double_well_conditions": "unibio.problems.conditions.DoubleWellConditions",
+        "kernel_ridge": "unibio.problems.kernel_ridge.KernelRidge",
+        "power_attack": "unibio.problems.power_attack.PowerAttack",
     },
     role="problem",
 )
