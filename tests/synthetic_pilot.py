@@ -22,14 +22,15 @@ def conditions(
     steps: int = 2000,
     scale: str = "paper",
     penalties: Sequence[float] = (3.0, 10.0, 30.0),
+    problems: Sequence[str] = tuple(PROBLEMS),
 ):
     """Records of pl_conditions.
 
-    An excess falls like exp(−rate·t) to ``left``, and the ratio is the falling part's power of the excess: where nothing
-    is left and the power is 0, an inequality that holds. Gaps of representation learning fall alike.
+    An excess falls like exp(−rate·t) to ``left``, and the ratio is a power of the falling part: where nothing is left
+    and the power is 0, an inequality that holds. Gaps of representation learning fall alike.
     """
     found = []
-    for problem, penalty in itertools.product(PROBLEMS, penalties):
+    for problem, penalty in itertools.product(problems, penalties):
         settings = {"name": "pbgd", "update": "joint", "penalty": penalty, "steps": steps, "scale": scale}
         made = synthetic.record(2, {}, seeds=starts, **settings)
         made.config["problem"]["name"] = problem
@@ -80,10 +81,11 @@ def motivating(
     starts: int = 8,
     scale: str = "paper",
     steps: Sequence[float] = (0.1, 1.0, 10.0),
+    problems: Sequence[str] = tuple(motivating_study.PROBLEMS),
 ):
     """Records of motivating: φ − min φ falls from about 1 to ``end(problem, method, start)`` at an upper step of 1."""
     found = []
-    for problem, name in itertools.product(motivating_study.PROBLEMS, METHODS):
+    for problem, name in itertools.product(problems, METHODS):
         update = {"update": "blockwise"} if name == "pbgd" else {}
         axes = {"upper_step": list(steps)}
         made = synthetic.record(2, axes, name=name, seeds=starts, steps=400, points=20, scale=scale, **update)

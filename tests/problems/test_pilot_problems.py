@@ -25,11 +25,13 @@ SMALL = {"features": 2, "repeats": 4, "size_validation": 6}
 CONDITIONS = {
     "representation": RepresentationConditions(features=6, width=8, outputs=2, size_train=3, size_validation=2),
     "linear": LinearCleaningConditions(features=5, outputs=2, size_train=4, size_validation=6, penalty=3.0),
-    "weighted": WeightedCleaningConditions(**SMALL, noise=0.3, bound=4.0, penalty=3.0),
-    "well": DoubleWellConditions(penalty=3.0),
+    "weighted": WeightedCleaningConditions(features=2, repeats=4, noise=0.3, bound=3.0, penalty=3.0, data_seed=5),
+    "well": DoubleWellConditions(penalty=6.0),
 }
 SPECS = {"weighted": WeightedCleaning(**SMALL), "ridge": KernelRidge(size_train=5, size_validation=7)}
 SPECS |= {"attack": PowerAttack()}
+#: The attack is looked for among thousands.
+EACH = ["weighted", "ridge", pytest.param("attack", marks=pytest.mark.slow)]
 
 
 def points(problem, rows=3):
@@ -39,7 +41,7 @@ def points(problem, rows=3):
     return [0.4 * torch.rand(rows, d, generator=generator, dtype=torch.float64) + 0.05 for d in sizes]
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", EACH)
 def test_own_derivatives_are_the_losses(name):
     problem = SPECS[name].build()
     plain = dataclasses.replace(problem, derivatives={})
@@ -52,7 +54,7 @@ def test_own_derivatives_are_the_losses(name):
     assert all(value.shape == (3,) for value in problem.metrics(x, y).values())
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", EACH)
 def test_the_solution_solves_the_lower_level(name):
     """No step of projected gradient leaves it, and g − g* is not negative elsewhere."""
     problem = SPECS[name].build()
@@ -78,7 +80,7 @@ def test_the_optimum_of_weighted_cleaning_by_a_grid_of_weights():
     gap = problem.closed_form.value(x) - spec.solve()[0]
     assert gap.min().item() == pytest.approx(0, abs=1e-12)  # at a vertex: noise is small, and the box is narrow
     assert (gap > -1e-12).all()
-    assert gap.max() > 0.5  # weights matter
+    assert gap.max() > 0.2  # weights matter
 
 
 def test_the_reach_of_weights_and_the_faces_of_the_box():
@@ -140,16 +142,32 @@ def test_the_conditions_are_of_the_penalised_objective(name):
     slope = torch.stack(moved, dim=-1)
     torch.testing.assert_close(found["joint_slope"], slope.norm(dim=-1), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(found["lower_slope"], slope[:, size:].norm(dim=-1), rtol=1e-5, atol=1e-6)
-    for _ in range(20000):
-        step = problem.derivatives["grad_upper"](x, y, None)[1] + spec.penalty * problem.derivatives["grad_lower"](
-            x, y, None
-        )
-        y = y - 0.02 * step
-        if float(step.abs().max()) < 1e-11:
-            break
+    y = y.clone().requires_grad_()
+    descent = torch.optim.LBFGS(
+        [y], max_iter=500, tolerance_grad=1e-13, tolerance_change=0, line_search_fn="strong_wolfe"
+    )
+
+    def closure():
+        descent.zero_grad()
+        total = (problem.upper(x, y, None) + spec.penalty * problem.lower(x, y, None)).sum()
+        total.backward()
+        return total
+
+    descent.step(closure)
+    y = y.detach()
     rested = problem.metrics(x, y)
     assert rested["lower_excess"].abs().max() < 1e-9
     assert rested["upper_excess"] == pytest.approx(found["upper_excess"], abs=1e-8)
+
+
+def test_the_least_over_y_where_there_are_two_minima():
+    """With a weak penalty L_γ(x, ·) has two wells; the excess is above the lower one, by a grid."""
+    problem = DoubleWellConditions(penalty=1.0).build()
+    y = torch.linspace(-2, 2, 4001, dtype=torch.float64)[:, None]
+    for at in (-0.5, 0.1, 0.9):
+        excess = problem.metrics(torch.full_like(y, at), y)["lower_excess"]
+        assert excess.min().item() == pytest.approx(0, abs=1e-5)
+        assert (excess > -1e-12).all()
 
 
 def test_what_a_box_holds_back_is_no_slope():
@@ -168,12 +186,12 @@ def test_kernel_ridge_by_its_kernels_and_by_its_features():
     """φ of the enumeration, in n dual unknowns, is f at the solution in 2n primal ones; and no random x is better."""
     spec = KernelRidge(size_train=6, size_validation=9)
     problem, (best, at) = spec.build(), spec.solve()
-    x = torch.from_numpy(np.random.default_rng(0).uniform(-5, 3, (50, 2)))
+    x = torch.from_numpy(np.random.default_rng(0).uniform(-5, 0, (50, 2)))
     np.testing.assert_allclose(spec.values(x.numpy()), problem.closed_form.value(x), rtol=1e-5)
     assert (spec.values(x.numpy()) >= best).all()
     assert problem.metrics(torch.from_numpy(at)[None], problem.start[1][None])["distance"].item() == 0.0
-    many = dataclasses.replace(spec, start_smooth=torch.tensor([[1.0], [2.0]]).double()).build().start
-    assert many[0].tolist() == [[1.0, 0.0], [2.0, 0.0]]
+    many = dataclasses.replace(spec, start_smooth=torch.tensor([[-1.5], [-2.0]]).double()).build().start
+    assert many[0].tolist() == [[-1.5, -1.0], [-2.0, -1.0]]
 
 
 def test_the_flows_of_the_grid():
@@ -214,6 +232,7 @@ def test_attacks_are_projected_onto_their_limit():
     torch.testing.assert_close(found[2], x[2])
 
 
+@pytest.mark.slow
 def test_the_worst_attack_is_worse_than_any_that_is_tried():
     spec = PowerAttack()
     problem, (best, worst) = spec.build(), spec.solve()

@@ -5,8 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from twins.methods import Records, job
+import numpy as np
 
+import synthetic_pilot
+from twins.methods import Records, job
+from unibio.studies.pl_conditions.measures import REPRESENTATION
+
+#: How the real runs are broken; all but the last finish with numbers that are finite.
+BREAKINGS = ("x never moves", "wrong sign", "y never refreshed", "diverged")
 _BLOCKWISE = {"update": "blockwise", "lower_step": 0.9, "lower_iterations": 20, "penalised_iterations": 20}
 _WIDE = {"noise": 0.3, "bound": 3.0}
 
@@ -25,8 +31,8 @@ def conditions(breaking: str = "intact") -> Records:
             {"update": "joint", "upper_step": 0.1, "lower_step": 0.2, "lower_iterations": 20},
             300,
         ),
-        ({"name": "linear_cleaning_conditions"}, {**_BLOCKWISE, "upper_step": 3.0}, 300),
-        ({"name": "weighted_cleaning_conditions", **_WIDE}, {**_BLOCKWISE, "upper_step": 30.0}, 300),
+        ({"name": "linear_cleaning_conditions", "bound": 1.0}, {**_BLOCKWISE, "upper_step": 300.0}, 300),
+        ({"name": "weighted_cleaning_conditions", **_WIDE}, {**_BLOCKWISE, "upper_step": 1000.0}, 1000),
         (
             {"name": "double_well_conditions"},
             {"update": "joint", "upper_step": 0.5, "lower_step": 0.5, "lower_iterations": 10},
@@ -51,28 +57,16 @@ def conditions(breaking: str = "intact") -> Records:
 @cache
 def weighted(breaking: str = "intact") -> Records:
     """Records of weighted_cleaning."""
-    settings: dict[str, dict[str, Any]] = {
-        "pbgd": {**_BLOCKWISE, "upper_step": 30.0},
-        "stocbio": {
-            "lower_step": 0.9,
-            "lower_iterations": 20,
-            "neumann_terms": 20,
-            "neumann_step": 0.9,
-            "upper_step": 30.0,
-        },
-    }
-    grids = {"pbgd": {"penalty": [31.6, 100.0, 316.0, 1000.0]}, "stocbio": {}}
+    own: list[dict[str, Any]] = [
+        {"name": "pbgd", **_BLOCKWISE, "penalty": penalty, "upper_step": 300 * penalty}
+        for penalty in (31.6, 100.0, 316.0, 1000.0)
+    ]
+    sums = {"neumann_terms": 20, "neumann_step": 0.9, "lower_iterations": 20}
+    own.append({"name": "stocbio", "upper_step": 300.0, "lower_step": 0.9, **sums})
     return {
         "weighted_cleaning": [
-            job(
-                breaking,
-                {"name": "weighted_cleaning"},
-                {"name": name, **own},
-                {**_starts(6), "algorithm": grids[name]},
-                steps=300,
-                log_points=10,
-            )
-            for name, own in settings.items()
+            job(breaking, {"name": "weighted_cleaning"}, algorithm, _starts(6), steps=1000, log_points=10)
+            for algorithm in own
         ]
     }
 
@@ -84,7 +78,7 @@ def motivating(breaking: str = "intact") -> Records:
         "pbgd": {"update": "blockwise", "penalty": 30.0, "lower_iterations": 20, "penalised_iterations": 20},
         "stocbio": {"lower_iterations": 20, "neumann_terms": 30, "neumann_step": 0.5},
     }
-    steps = {"kernel_ridge": {"pbgd": 30.0, "stocbio": 3.0}, "power_attack": {"pbgd": 3.0, "stocbio": 0.3}}
+    steps = {"kernel_ridge": {"pbgd": 300.0, "stocbio": 10.0}, "power_attack": {"pbgd": 3.0, "stocbio": 0.3}}
     lower = {"kernel_ridge": 0.5, "power_attack": 0.03}
     starts: dict[str, dict[str, Any]] = {
         "kernel_ridge": {"start_smooth": [-2.0, 1.0], "start_rough": [-3.0, -1.0, 1.0]},
@@ -97,10 +91,21 @@ def motivating(breaking: str = "intact") -> Records:
                 {"name": problem},
                 {"name": name, "upper_step": steps[problem][name], "lower_step": lower[problem], **own},
                 {"seed": [0], "problem": starts[problem]},
-                steps=100,
+                steps=200,
                 log_points=10,
             )
             for problem in steps
             for name, own in settings.items()
         ]
     }
+
+
+@cache
+def power_law() -> Records:
+    """Records of pl_conditions whose gaps fall like 1/t², at every γ a γ times as long way off."""
+    found = synthetic_pilot.conditions(problems=(REPRESENTATION,), steps=70000)
+    for one in found:
+        t, penalty = one.history["iteration"], one.config["algorithm"]["penalty"]
+        gap = (10 + one.history["seed"]) / (1 + t / np.sqrt(penalty)) ** 2
+        one.history["upper_gap"] = one.history["lower_gap"] = gap
+    return {"pl_conditions": found}

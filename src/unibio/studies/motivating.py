@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -185,7 +186,7 @@ def draw(evidence: Evidence) -> Drawn:
     found = ends(evidence)
     names = [name for name in PROBLEMS if any(one.problem == name for one in found)]
     figure, panels = style.panels(1, len(names), 3.2)
-    looks = {}
+    looks: dict[str, dict[str, Any]] = {}
     for panel, name in zip(panels[0], names, strict=True):
         shown = [one for one in found if one.problem == name]
         for i, one in enumerate(shown):
@@ -213,8 +214,10 @@ def _blocks(evidence: Evidence) -> Iterable[Block]:
     yield Table(
         ["problem", "method", "tried", "starts that find the global answer", "φ − min φ at the end", "largest"],
         [
-            [PROBLEMS[row["problem"]], row["method"], f"{row['tried']}", f"{row['found']:.0%} of {row['starts']}"]
-            + [f"{row['gap']:.2g}", f"{row['gap_max']:.2g}"]
+            [
+                *(PROBLEMS[row["problem"]], row["method"], f"{row['tried']}", f"{row['found']:.0%} of {row['starts']}"),
+                *(f"{row['gap']:.2g}", f"{row['gap_max']:.2g}"),
+            ]
             for _, row in summary(evidence).iterrows()
         ],
     )

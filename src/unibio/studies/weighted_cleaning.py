@@ -26,7 +26,7 @@ from unibio.studies.common.drawing import Drawing, Drawn
 from unibio.studies.common.effort import Effort, fairly
 from unibio.studies.common.evidence import Evidence, method
 from unibio.studies.common.kinds import Kind
-from unibio.studies.common.rates import Fit, distinct, fit_power_law
+from unibio.studies.common.rates import Fit, fit_power_law
 from unibio.studies.common.search import Search
 from unibio.studies.common.starts import mean_over_starts, over_starts
 from unibio.studies.common.study import Study
@@ -64,6 +64,7 @@ class Ends:
         name: of the method, as in the table of methods.
         penalty: γ; NaN without.
         values: {metric of ``GAPS``: (starts,)}, inf for runs that diverged.
+        starts: how many of them are different: runs that are equal to the bit are one.
         effort: what it was given.
         steps: the chosen ones, by axis.
     """
@@ -71,6 +72,7 @@ class Ends:
     name: str
     penalty: float
     values: dict[str, Array]
+    starts: int
     effort: Effort
     steps: dict[str, float]
 
@@ -88,11 +90,6 @@ class Ends:
     def reached(self) -> NDArray[np.bool_]:
         """(starts,) whether the weights are optimal and the lower level solved, both up to ``REACHED``."""
         return (self.values["value_gap"] <= REACHED) & (np.abs(self.values["lower_gap"]) <= REACHED)
-
-    @property
-    def starts(self) -> int:
-        """How many are different."""
-        return len(distinct(np.stack([self.values[name] for name in GAPS], axis=1)))
 
 
 def ends(evidence: Evidence) -> list[Ends]:
@@ -114,7 +111,7 @@ def _searches(record: Record) -> Iterator[tuple[float, NDArray[np.intp], Search]
     """By penalty: its runs, and their search over steps."""
     runs = record.runs.reset_index(drop=True)
     algorithm = record.config["algorithm"]
-    given = float(algorithm["penalty"]) if algorithm["name"] == "pbgd" else math.nan
+    given = float(algorithm.get("penalty", math.nan)) if algorithm["name"] == "pbgd" else math.nan
     penalties = runs["penalty"] if "penalty" in runs else pd.Series(given, index=runs.index)
     distance = np.maximum(final(record, "value_gap"), np.abs(final(record, "lower_gap")))
     searched = [name for name in axes(record) if name not in ("start_seed", "penalty")]
@@ -139,7 +136,14 @@ def _of_record(record: Record) -> Iterator[Ends]:
         judging = at[found.runs(cell, judging=True)]
         steps = {name: step for name, step in found.at(cell).items() if name != "setting"}
         values = {name: metric[judging] for name, metric in metrics.items()}
-        yield Ends(method(record), penalty, values, found.effort(), steps)
+        yield Ends(method(record), penalty, values, _different(record, judging), found.effort(), steps)
+
+
+def _different(record: Record, runs: NDArray[np.intp]) -> int:
+    """How many of some runs differ in φ − φ* or g − g* anywhere; many end in the same vertex of the box."""
+    logged = record.history.loc[record.history["run"].isin(runs), ["run", "value_gap", "lower_gap"]]
+    curves = [part.drop(columns="run").to_numpy(dtype=float).ravel() for _, part in logged.groupby("run")]
+    return len({curve.tobytes() for curve in curves})
 
 
 def touched(record: Record) -> list[Touched]:
@@ -238,8 +242,8 @@ def role_of_penalty(evidence: Evidence) -> Outcome:
             NOT_TESTABLE, f"fewer than {PENALTIES} penalties or {STARTS} starts, or a gap that is 0 or not defined"
         )
     lower = found["lower_gap"]
-    text = f"exponents of γ: {found['upper_gap'].said()} in |f − f*|, {lower.said()} in g − g*; so γ = ε^({1 / lower.slope:.3f})"
-    text = text.replace("^(-", "^(−")
+    text = f"exponents of γ: {found['upper_gap'].said()} in |f − f*|, {lower.said()} in g − g*; "
+    text += f"so γ = ε^({1 / lower.slope:.3f})".replace("(-", "(−")
     high = {name: fit.interval[1] if fit.interval else fit.slope for name, fit in found.items()}
     ok = every(high[name] <= wanted + OFF for name, wanted in EXPONENTS.items())
     return Outcome(CONSISTENT if ok else VIOLATED, text, {"exponents": {n: fit.slope for n, fit in found.items()}})
@@ -338,8 +342,8 @@ STUDY = Study(
         ),
         Claim(
             "cleaning-implicit",
-            "Where the lower level has one solution, methods that differentiate through it reach the same optimum, from "
-            "every start.",
+            "Where the lower level has one solution, methods that differentiate through it reach the same optimum, "
+            "from every start.",
             Kind.QUESTION,
             "whether PBGD is needed where the lower level has one solution",
             implicit_reaches,
@@ -348,7 +352,7 @@ STUDY = Study(
     blocks=_blocks,
     caveats=(
         "Every quantity is observed by itself, which makes the set of weighted means a box and the global optimum a "
-        "convex problem. Where φ has no spurious stationary point, to reach the optimum from everywhere is no surprise.",
+        "convex problem. Where φ has no spurious stationary point, to reach it from everywhere is no surprise.",
     ),
     touched=touched,
 )

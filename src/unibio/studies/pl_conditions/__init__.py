@@ -28,8 +28,10 @@ def _blocks(evidence: Evidence) -> Iterable[Block]:
             "excess left",
         ],
         [
-            [PROBLEMS[row["problem"]], row["penalty"], PARTS[row["part"]], f"{row['starts']}", f"{row['least']:.2g}"]
-            + [f"{row['share']:.2g}", f"{row['exponent']:.2f}", f"{row['left']:.2g}"]
+            [
+                *(PROBLEMS[row["problem"]], row["penalty"], PARTS[row["part"]], f"{row['starts']}"),
+                *(f"{row['least']:.2g}", f"{row['share']:.2g}", f"{row['exponent']:.2f}", f"{row['left']:.2g}"),
+            ]
             for _, row in moduli(evidence).iterrows()
         ],
     )

@@ -12,10 +12,10 @@ from unibio.studies.pl_conditions.measures import (
     PARTS,
     PROBLEMS,
     REPRESENTATION,
+    along,
     first_within,
     moduli,
     penalties,
-    ratios,
 )
 from unibio.studies.pl_conditions.rules import LEVELS, fit_iterations, growing
 
@@ -25,17 +25,17 @@ _LOW, _HIGH = 1e-9, 1e4
 
 def draw(evidence: Evidence) -> Drawn:
     """A column per problem: the ratios of every iterate at the largest γ, by inequality."""
-    found = ratios(evidence)
-    names = [name for name in PROBLEMS if name in set(found["problem"])]
+    found = along(evidence)
+    names = [name for name in PROBLEMS if any(one.problem == name for one in found)]
     figure, axes = style.panels(1, len(names), 2.9, sharey=True)
     looks = {part: style.of_place(i, len(PARTS)) for i, part in enumerate(PARTS)}
     for panel, name in zip(axes[0], names, strict=True):
-        shown = found[found["problem"] == name]
-        shown = shown[shown["penalty"] == shown["penalty"].max()]
-        for part, group in shown.groupby("part"):
-            values = np.clip(group["ratio"].to_numpy(dtype=float), _LOW, _HIGH)
-            look = looks[str(part)] | {"linestyle": "", "markersize": 2, "alpha": 0.5}
-            panel.plot(group["excess"], values, rasterized=True, **look)
+        largest = max(one.penalty for one in found if one.problem == name)
+        for one in found:
+            if (one.problem, one.penalty) == (name, largest):
+                seen = np.isfinite(one.ratio)
+                look = looks[one.part] | {"linestyle": "", "markersize": 2, "alpha": 0.5, "rasterized": True}
+                panel.plot(one.excess[seen], np.clip(one.ratio[seen], _LOW, _HIGH), **look)
         panel.set(xscale="log", yscale="log", xlabel="excess")
         panel.set_title(PROBLEMS[name].replace(", ", ",\n"), loc="left")
         panel.set_ylim(_LOW / 2, _HIGH)
@@ -85,14 +85,14 @@ DRAWINGS = (
     Drawing(
         "pl_conditions",
         "The pilot study's inequalities along PBGD's trajectories from 20 starts: ‖∇‖²/(2 excess) against the excess, "
-        "at the largest γ. An inequality holds with the least of its values, where that does not fall towards the left. "
-        "On the double well runs rest at a spurious minimum, where it falls to 0 (drawn at 10⁻⁹).",
+        "at the largest γ. An inequality holds with the least of its values, if these do not fall to the left. On the "
+        "double well runs rest at a spurious minimum, where it falls to 0 (drawn at 10⁻⁹).",
         draw,
     ),
     Drawing(
         "pl_conditions_iterations",
-        "Iterations until both gaps of representation learning are at most ε: median and range over 20 starts, at fixed "
-        "γ, and along γ = ε^(−1/2) (dotted). A power of log(1/ε) is a straight line; its exponent is in the table.",
+        "Iterations until both gaps of representation learning are at most ε: median and range over 20 starts, at a "
+        "fixed γ, and along γ = ε^(−1/2) (dotted). A power of log(1/ε) is a straight line, its exponent in the table.",
         draw_iterations,
     ),
 )

@@ -1,13 +1,15 @@
 """PL ratios ‖∇‖²/(2 excess) along trajectories, and the iterations that it takes to come within ε.
 
 An inequality holds along trajectories with every μ up to the least of its ratios there. It is seen to hold where the
-runs come close to the minimum and the least ratio does not tend to 0 on the way: neither beside the ratios at the starts,
-as where runs come to rest elsewhere, nor as a power of the excess over the last decades (of y⁴ it is 1/2).
+runs come close to the minimum and the least ratio does not tend to 0 on the way: neither beside the ratios at the
+starts, as where runs come to rest elsewhere, nor as a power of the excess over the last decades (of y⁴ it is 1/2).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,27 +40,68 @@ MEASURED = {
 }
 #: Excesses below the first are mostly rounding; one below the second is small: every run must get there.
 FLOOR, REACHED = 1e-10, 1e-8
-#: Decades of the excess above ``REACHED`` over which the ratio must not fall.
+#: The last decades of the excess above ``REACHED``, over which the ratio must not fall.
 DECADES = 4
 
 
-def ratios(evidence: Evidence) -> pd.DataFrame:
-    """problem, penalty, part, run, iteration, excess and ratio, of iterates whose excess is above rounding errors.
+@dataclass(frozen=True, eq=False)
+class Along:
+    """One inequality along the trajectories of one record.
 
-    A run that diverged has a row whose excess is infinite and whose ratio is not defined.
+    Attributes:
+        problem, penalty, part: of ``PROBLEMS``, γ, and of ``PARTS``.
+        excess, ratio: (starts, n) by logged iteration; the ratio is inf where the excess is mostly rounding. Both are
+            NaN throughout where a run diverged, a number is not finite, or an excess is below the minimum.
+    """
+
+    problem: str
+    penalty: float
+    part: str
+    excess: Array
+    ratio: Array
+
+    def row(self) -> dict[str, Any]:
+        """Its row of :func:`moduli`."""
+        by_start, begun = self.ratio.min(axis=1), float(np.median(self.ratio[:, 0]))
+        least = float(by_start.min())
+        row = {
+            "problem": self.problem,
+            "penalty": self.penalty,
+            "part": self.part,
+            "starts": len(distinct(self.excess)),
+        }
+        row |= {"least": least, "middle": float(np.median(by_start)), "share": least / begun if begun > 0 else math.nan}
+        return row | {"exponent": self.exponent(), "left": float(self.excess.min(axis=1).max())}
+
+    def exponent(self) -> float:
+        """Slope of the logarithm of a decade's least ratio against that of the excess; NaN for too few decades.
+
+        Over the last decades above ``REACHED`` that iterates were seen in: where x is kept in a box a run may step from
+        an excess of 10⁻⁴ to none, and no trajectory then passes what lies between.
+        """
+        seen = np.isfinite(self.ratio) & (self.excess >= REACHED)
+        decade = np.floor(np.log10(np.where(seen, self.excess, math.nan)))
+        last = np.unique(decade[seen])[:DECADES]
+        least = np.array([np.min(self.ratio, where=decade == one, initial=math.inf) for one in last])
+        if len(last) < DECADES or not (least > 0).all():
+            return math.nan
+        return float(np.polyfit(last, np.log10(least), 1)[0])
+
+
+def along(evidence: Evidence) -> list[Along]:
+    """Every inequality of every record, by problem, inequality and γ; not to be changed.
 
     Raises:
         MissingRecordsError: the experiment was not run.
         InputError: a record without the metrics.
     """
-    found: pd.DataFrame = evidence.once(_ratios)
-    return found
+    return evidence.once(_along)
 
 
-def _ratios(evidence: Evidence) -> pd.DataFrame:
-    parts = [_of_part(record, part) for record in evidence.require(EXPERIMENT) for part in MEASURED[problem_of(record)]]
-    found = pd.concat(parts, ignore_index=True)
-    return found.sort_values(["problem", "penalty", "part", "run", "iteration"], ignore_index=True)
+def _along(evidence: Evidence) -> list[Along]:
+    found = [_of_part(record, part) for record in evidence.require(EXPERIMENT) for part in MEASURED[problem_of(record)]]
+    problems, parts = list(PROBLEMS), list(PARTS)
+    return sorted(found, key=lambda one: (problems.index(one.problem), parts.index(one.part), one.penalty))
 
 
 def problem_of(record: Record) -> str:
@@ -69,71 +112,37 @@ def penalty_of(record: Record) -> float:
     return float(record.config["algorithm"]["penalty"])
 
 
-def _of_part(record: Record, part: str) -> pd.DataFrame:
-    excess, slope = (column(record, f"{part}_{of}").to_numpy(dtype=float) for of in ("excess", "slope"))
-    ratio = np.where(excess < -REACHED, math.nan, slope**2 / (2 * np.maximum(excess, FLOOR)))  # below the minimum
-    table = record.history[["run", "iteration"]].assign(
-        excess=np.where(excess < -REACHED, math.nan, excess), ratio=ratio
-    )
-    lost = np.flatnonzero((record.runs["status"] != "completed").to_numpy())
-    diverged = pd.DataFrame({"run": lost, "iteration": -1, "excess": math.inf, "ratio": math.nan})
-    table = pd.concat([table, diverged], ignore_index=True) if len(lost) else table
-    kept = table[~(table["excess"] <= FLOOR)]  # what is not defined stays, and is seen
-    return kept.assign(problem=problem_of(record), penalty=penalty_of(record), part=part)
+def _of_part(record: Record, part: str) -> Along:
+    excess, slope = (_grid(record, column(record, f"{part}_{of}"))[1] for of in ("excess", "slope"))
+    completed = bool((record.runs["status"] == "completed").all())
+    if not completed or not np.isfinite([excess, slope]).all() or (excess < -REACHED).any():
+        excess = slope = np.full(excess.shape, math.nan)
+    ratio = np.where(excess <= FLOOR, math.inf, slope**2 / (2 * np.maximum(excess, FLOOR)))
+    return Along(problem_of(record), penalty_of(record), part, excess, ratio)
+
+
+def _grid(record: Record, values: pd.Series) -> tuple[Array, Array]:
+    """(n,) logged iterations, and (runs, n) a column of the history, NaN where a run has no row."""
+    t, at = np.unique(record.history["iteration"].to_numpy(), return_inverse=True)
+    found = np.full((len(record.runs), len(t)), math.nan)
+    found[record.history["run"].to_numpy(), at] = values.to_numpy(dtype=float)
+    return t, found
 
 
 def moduli(evidence: Evidence) -> pd.DataFrame:
-    """A row per problem, γ and inequality.
+    """A row per problem, inequality and γ.
 
     Returns:
-        problem, penalty, part, starts (different ones); least, the largest μ that all iterates allow; middle, the median
-        over the starts of their least; share, least over the median ratio at the starts; exponent of the excess in the ratio over the
-        last decades, NaN where too few were passed; left, the largest over the starts of the least excess seen.
+        problem, penalty, part, starts (different ones); least, the largest μ that all iterates allow; middle, the
+        median over the starts of their least; share, least over the median ratio at the starts; exponent of the excess
+        in the ratio over the last decades, NaN where too few were passed; left, the largest over the starts of the
+        least excess seen.
     """
-    found: pd.DataFrame = evidence.once(_moduli)
-    return found
+    return evidence.once(_moduli)
 
 
 def _moduli(evidence: Evidence) -> pd.DataFrame:
-    rows = []
-    seen = ratios(evidence)
-    left = _left(evidence)
-    for (problem, penalty, part), group in seen.groupby(["problem", "penalty", "part"], sort=False):
-        by_start = group.groupby("run")["ratio"].min()
-        least, begun = float(group["ratio"].min(skipna=False)), group.loc[group["iteration"] == 0, "ratio"].median()
-        row = {"problem": problem, "penalty": penalty, "part": part, "starts": left[problem, penalty, part][1]}
-        row |= {"least": least, "middle": float(by_start.median()), "share": least / begun if begun > 0 else math.nan}
-        rows.append(row | {"exponent": _exponent(group), "left": left[problem, penalty, part][0]})
-    table = pd.DataFrame(rows)
-    order = {name: at for at, name in enumerate((*PROBLEMS, *PARTS))}
-    return table.sort_values(["problem", "part", "penalty"], key=lambda c: c.map(order).fillna(c), ignore_index=True)
-
-
-def _left(evidence: Evidence) -> dict[tuple[str, float, str], tuple[float, int]]:
-    """Of every problem, γ and inequality the largest over the starts of the least excess, and how many differ."""
-    found = {}
-    for record in evidence.require(EXPERIMENT):
-        completed = (record.runs["status"] == "completed").to_numpy()
-        for part in MEASURED[problem_of(record)]:
-            excess = record.history.assign(excess=column(record, f"{part}_excess").to_numpy(dtype=float))
-            least = excess.groupby("run")["excess"].agg(lambda values: values.min(skipna=False)).to_numpy(dtype=float)
-            curves = excess.pivot_table(index="run", columns="iteration", values="excess", dropna=False).to_numpy()
-            found[problem_of(record), penalty_of(record), part] = (
-                float(np.max(least)) if completed.all() else math.inf,
-                len(distinct(curves)),
-            )
-    return found
-
-
-def _exponent(group: pd.DataFrame) -> float:
-    """Slope of the logarithm of the least ratio of a decade against that of the excess; NaN without the last decades."""
-    decades = np.floor(np.log10(group["excess"].to_numpy(dtype=float)))
-    first = round(math.log10(REACHED))
-    least = group.groupby(decades)["ratio"].min()
-    least = least[(least.index >= first) & (least.index < first + DECADES)]
-    if len(least) < DECADES or not (np.isfinite(least) & (least > 0)).all():
-        return math.nan
-    return float(np.polyfit(least.index.to_numpy(dtype=float), np.log10(least.to_numpy()), 1)[0])
+    return pd.DataFrame([one.row() for one in along(evidence)])
 
 
 def first_within(evidence: Evidence, penalty: float, levels: Array) -> Array:
@@ -145,18 +154,18 @@ def first_within(evidence: Evidence, penalty: float, levels: Array) -> Array:
     (record,) = [
         one for one in evidence.require(EXPERIMENT) if problem_of(one) == REPRESENTATION and penalty_of(one) == penalty
     ]
-    found = np.full((len(record.runs), len(levels)), math.nan)
-    gaps = np.maximum(column(record, "upper_gap").abs(), column(record, "lower_gap"))
-    for run, part in record.history.assign(gap=gaps).groupby("run"):
-        if record.runs["status"].iloc[int(str(run))] != "completed":
+    t, gaps = _grid(record, np.maximum(column(record, "upper_gap").abs(), column(record, "lower_gap")))
+    found = np.full((len(gaps), len(levels)), math.nan)
+    for run, gap in enumerate(gaps):
+        if record.runs["status"].iloc[run] != "completed":
             continue
-        t, gap = part["iteration"].to_numpy(dtype=float), np.maximum(part["gap"].to_numpy(dtype=float), 1e-300)
+        gap = np.maximum(gap, 1e-300)
         for place, level in enumerate(levels):
             above = np.flatnonzero(~(gap <= level))
             if len(above) and above[-1] + 1 < len(t):
                 i = above[-1]
                 share = math.log(gap[i] / level) / math.log(gap[i] / gap[i + 1])
-                found[int(str(run)), place] = t[i] + share * (t[i + 1] - t[i])
+                found[run, place] = t[i] + share * (t[i + 1] - t[i])
     return found
 
 

@@ -33,8 +33,8 @@ from unibio.studies.pl_conditions.measures import (
     penalties,
 )
 
-#: Least ratio over that at the starts below which the inequality is seen to fail: a run that comes to rest off the minimum
-#: falls to rounding errors, 10⁻²⁰ and less.
+#: Least ratio over that at the starts below which the inequality is seen to fail: a run that comes to rest off the
+#: minimum falls to rounding errors, 10⁻²⁰ and less.
 VANISHING = 1e-9
 #: Exponent of the excess in the ratio above which it tends to 0; PL has 0, growth like y⁴ has 1/2.
 OFF = 0.1
@@ -47,8 +47,8 @@ POWER = 2.0
 
 
 def _fails(table: pd.DataFrame) -> pd.Series:
-    """Which rows show that the inequality fails."""
-    return (table["share"] < VANISHING) | (table["exponent"] > OFF)
+    """Which rows show that the inequality fails; of a fall of the ratio only near the minimum is anything known."""
+    return (table["share"] < VANISHING) | ((table["exponent"] > OFF) & (table["left"] <= REACHED))
 
 
 def _open(table: pd.DataFrame) -> pd.Series:
