@@ -14,6 +14,7 @@ from unibio.studies.pl_conditions.measures import REPRESENTATION
 #: How the real runs are broken; all but the last finish with numbers that are finite.
 BREAKINGS = ("x never moves", "wrong sign", "y never refreshed", "diverged")
 _BLOCKWISE = {"update": "blockwise", "lower_step": 0.9, "lower_iterations": 20, "penalised_iterations": 20}
+_FEW = {"lower_iterations": 5, "penalised_iterations": 5}
 _WIDE = {"noise": 0.3, "bound": 3.0}
 
 
@@ -58,14 +59,14 @@ def conditions(breaking: str = "intact") -> Records:
 def weighted(breaking: str = "intact") -> Records:
     """Records of weighted_cleaning."""
     own: list[dict[str, Any]] = [
-        {"name": "pbgd", **_BLOCKWISE, "penalty": penalty, "upper_step": 300 * penalty}
+        {"name": "pbgd", **_BLOCKWISE, **_FEW, "penalty": penalty, "upper_step": 300 * penalty}
         for penalty in (31.6, 100.0, 316.0, 1000.0)
     ]
-    sums = {"neumann_terms": 20, "neumann_step": 0.9, "lower_iterations": 20}
+    sums = {"neumann_terms": 20, "neumann_step": 0.9, "lower_iterations": 5}
     own.append({"name": "stocbio", "upper_step": 300.0, "lower_step": 0.9, **sums})
     return {
         "weighted_cleaning": [
-            job(breaking, {"name": "weighted_cleaning"}, algorithm, _starts(6), steps=1000, log_points=10)
+            job(breaking, {"name": "weighted_cleaning"}, algorithm, _starts(6), steps=600, log_points=6)
             for algorithm in own
         ]
     }
@@ -75,14 +76,14 @@ def weighted(breaking: str = "intact") -> Records:
 def motivating(breaking: str = "intact") -> Records:
     """Records of motivating, by two methods."""
     settings: dict[str, dict[str, Any]] = {
-        "pbgd": {"update": "blockwise", "penalty": 30.0, "lower_iterations": 20, "penalised_iterations": 20},
-        "stocbio": {"lower_iterations": 20, "neumann_terms": 30, "neumann_step": 0.5},
+        "pbgd": {"update": "blockwise", "penalty": 30.0, **_FEW},
+        "stocbio": {"lower_iterations": 5, "neumann_terms": 20, "neumann_step": 0.5},
     }
     steps = {"kernel_ridge": {"pbgd": 300.0, "stocbio": 10.0}, "power_attack": {"pbgd": 3.0, "stocbio": 0.3}}
     lower = {"kernel_ridge": 0.5, "power_attack": 0.03}
     starts: dict[str, dict[str, Any]] = {
         "kernel_ridge": {"start_smooth": [-2.0, 1.0], "start_rough": [-3.0, -1.0, 1.0]},
-        "power_attack": {"start_seed": list(range(6))},
+        "power_attack": {"start_seed": list(range(5))},
     }
     return {
         "motivating": [
@@ -91,7 +92,7 @@ def motivating(breaking: str = "intact") -> Records:
                 {"name": problem},
                 {"name": name, "upper_step": steps[problem][name], "lower_step": lower[problem], **own},
                 {"seed": [0], "problem": starts[problem]},
-                steps=200,
+                steps=150,
                 log_points=10,
             )
             for problem in steps
