@@ -58,7 +58,7 @@ def test_ends_are_of_the_best_steps_and_of_judging_starts():
     assert [one.name for one in found] == ["pbgd blockwise"] * 5 + ["soba", "stocbio"]
     assert {one.steps["upper_step"] for one in found} == {1.0}
     assert {len(one.reached) for one in found} == {5}
-    assert found[4].label == "PBGD, blockwise, γ = 1e+03"
+    assert found[4].label == "PBGD, blockwise, γ = 1000"
     table = weighted_cleaning.summary(study(weighted_cleaning=weighted()))
     assert table["reached"].tolist() == pytest.approx([0, 0, 0, 1, 1, 1, 1])  # by g − g* = γ^(−2)
     outside = weighted(steps=(1.0, 10.0, 100.0))

@@ -79,7 +79,7 @@ class Ends:
     @property
     def label(self) -> str:
         """For legends and tables."""
-        return methods.label(self.name) + (f", γ = {self.penalty:.3g}" if math.isfinite(self.penalty) else "")
+        return methods.label(self.name) + (f", γ = {self.penalty:g}" if math.isfinite(self.penalty) else "")
 
     @property
     def own(self) -> bool:
@@ -280,7 +280,7 @@ def draw(evidence: Evidence) -> Drawn:
             shown = np.maximum(values[np.isfinite(values)], 1e-12)
             look = methods.look(one.name) | {"linestyle": ""}
             panel.plot(np.full(len(shown), place), shown, **look)
-        names = [f"{one.penalty:.3g}" if math.isfinite(one.penalty) else methods.label(one.name) for one in found]
+        names = [f"{one.penalty:g}" if math.isfinite(one.penalty) else methods.label(one.name) for one in found]
         panel.set_xticks(range(len(found)), names, rotation=60)
         panel.set_ylabel(said)
     middle.set_yscale("log")

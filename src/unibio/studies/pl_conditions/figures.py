@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 
@@ -37,7 +39,7 @@ def draw(evidence: Evidence) -> Drawn:
                 look = looks[one.part] | {"linestyle": "", "markersize": 2, "alpha": 0.5, "rasterized": True}
                 panel.plot(one.excess[seen], np.clip(one.ratio[seen], _LOW, _HIGH), **look)
         panel.set(xscale="log", yscale="log", xlabel="excess")
-        panel.set_title(PROBLEMS[name].replace(", ", ",\n"), loc="left")
+        panel.set_title(fill(PROBLEMS[name], 16), loc="left")
         panel.set_ylim(_LOW / 2, _HIGH)
         style.log_labels(panel.yaxis)
     axes[0, 0].set_ylabel("‖∇‖² / (2 excess)")
@@ -60,7 +62,7 @@ def draw_iterations(evidence: Evidence) -> Drawn:
         rows += _curve(panel, "γ = ε^(−1/2)", levels, found, look)
     panel.set(xscale="log", yscale="log", xlabel="ln(1/ε)", ylabel="iterations to ε")
     style.log_labels(panel.xaxis, panel.yaxis)
-    panel.legend(loc="upper left")
+    panel.legend(loc="lower right")
     columns = ["gamma", "epsilon", "iterations", "least", "largest", "exponent", "exponent_low", "exponent_high"]
     return Drawn(figure, {"pl_conditions_iterations": pd.DataFrame(rows, columns=columns)})
 
