@@ -62,7 +62,8 @@ def draw_iterations(evidence: Evidence) -> Drawn:
         rows += _curve(panel, "γ = ε^(−1/2)", levels, found, look)
     panel.set(xscale="log", yscale="log", xlabel="ln(1/ε)", ylabel="iterations to ε")
     style.log_labels(panel.xaxis, panel.yaxis)
-    panel.legend(loc="lower right")
+    if rows:  # of short runs none gets to any accuracy
+        panel.legend(loc="lower right")
     columns = ["gamma", "epsilon", "iterations", "least", "largest", "exponent", "exponent_low", "exponent_high"]
     return Drawn(figure, {"pl_conditions_iterations": pd.DataFrame(rows, columns=columns)})
 
