@@ -88,8 +88,11 @@ class Ends:
 
     @property
     def reached(self) -> NDArray[np.bool_]:
-        """(starts,) whether the weights are optimal and the lower level solved, both up to ``REACHED``."""
-        return (self.values["value_gap"] <= REACHED) & (np.abs(self.values["lower_gap"]) <= REACHED)
+        """(starts,) whether the weights are optimal and the lower level solved, both up to ``REACHED``.
+
+        Weights that have left their box can have a φ below the optimum, and are not optimal.
+        """
+        return (np.abs(self.values["value_gap"]) <= REACHED) & (np.abs(self.values["lower_gap"]) <= REACHED)
 
 
 def ends(evidence: Evidence) -> list[Ends]:
@@ -113,7 +116,7 @@ def _searches(record: Record) -> Iterator[tuple[float, NDArray[np.intp], Search]
     algorithm = record.config["algorithm"]
     given = float(algorithm.get("penalty", math.nan)) if algorithm["name"] == "pbgd" else math.nan
     penalties = runs["penalty"] if "penalty" in runs else pd.Series(given, index=runs.index)
-    distance = np.maximum(final(record, "value_gap"), np.abs(final(record, "lower_gap")))
+    distance = np.maximum(np.abs(final(record, "value_gap")), np.abs(final(record, "lower_gap")))
     searched = [name for name in axes(record) if name not in ("start_seed", "penalty")]
     for penalty, group in runs.groupby(penalties, dropna=False):
         at = group.index.to_numpy()
@@ -215,8 +218,8 @@ def weights_tell(evidence: Evidence) -> Outcome:
         return Outcome(NOT_RUN, f"{EXPERIMENT} needs records of PBGD")
     auc = own[-1].values["cleaning_auc"]
     text = f"from {len(auc)} starts an AUC of {auc.min():.3f} to {auc.max():.3f} ({own[-1].label})"
-    if not np.isfinite(auc).all() or own[-1].starts < STARTS:
-        return Outcome(NOT_TESTABLE, f"{text}; runs diverged, or fewer than {STARTS} different starts")
+    if not own[-1].reached.all() or not np.isfinite(auc).all() or own[-1].starts < STARTS:
+        return Outcome(NOT_TESTABLE, f"{text}; not all at the optimum, or fewer than {STARTS} different starts")
     return Outcome(REPRODUCED if auc.min() >= TOLD else NOT_REPRODUCED, text, {"least": float(auc.min())})
 
 
