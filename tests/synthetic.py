@@ -174,6 +174,7 @@ def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> Study
     import synthetic_lp
     import synthetic_nli
     import synthetic_parts
+    import synthetic_pilot
     import synthetic_theory
     import synthetic_without_p
 
@@ -187,6 +188,7 @@ def whole_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> Study
         | synthetic_followed.whole(scale)
         | synthetic_theory.whole(scale, steps)
         | synthetic_parts.whole(scale)
+        | synthetic_pilot.whole(scale)
         | synthetic_without_p.whole(scale)
     )
 

@@ -179,6 +179,13 @@ PROBLEMS: Table[ProblemSpec] = Table(
         "known_target": "unibio.problems.known_target.KnownTarget",
         "polytope": "unibio.problems.polytope.PolytopeConstrained",
         "shallow_network": "unibio.problems.shallow_network.ShallowNetwork",
+        "weighted_cleaning": "unibio.problems.weighted_cleaning.WeightedCleaning",
+        "representation_conditions": "unibio.problems.conditions.RepresentationConditions",
+        "linear_cleaning_conditions": "unibio.problems.conditions.LinearCleaningConditions",
+        "weighted_cleaning_conditions": "unibio.problems.conditions.WeightedCleaningConditions",
+        "double_well_conditions": "unibio.problems.conditions.DoubleWellConditions",
+        "kernel_ridge": "unibio.problems.kernel_ridge.KernelRidge",
+        "power_attack": "unibio.problems.power_attack.PowerAttack",
     },
     role="problem",
 )

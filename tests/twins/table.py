@@ -18,6 +18,7 @@ import numpy as np
 import synthetic_complexity as sc
 import synthetic_first_order as sn
 import synthetic_followed as sf
+import synthetic_pilot as sp
 import synthetic_without_p as sw
 from synthetic import study
 from twins import complexity as co
@@ -25,6 +26,7 @@ from twins import example3 as ex
 from twins import first_order as fo
 from twins import made_up as mu
 from twins import methods as me
+from twins import pilot as pi
 from twins import theory as th
 from twins import without_p as wp
 from twins.made_up import Records, exponent_of, name_of
@@ -33,6 +35,7 @@ from unibio.studies.common.claim import judge
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.verdicts import Outcome
 from unibio.studies.landscape import ERRORS
+from unibio.studies.pl_conditions.measures import WELL
 
 REAL, MADE_UP = "real", "made up"
 
@@ -129,6 +132,8 @@ STATIONARY = ("stationarity-*",)
 TO_EPSILON = ("lower-bound-calls-*",)
 LABELS = ("labels-*",)
 OPTIMALITY = ("global-*",)
+CONDITIONS, ITERATIONS = ("conditions-[!i]*",), ("conditions-iterations*",)
+CLEANING, MOTIVATING = ("cleaning-*",), ("motivating-*",)
 ALGORITHM1, REGULARITY = ("algorithm1-*",), ("regularity-*",)
 TRACKING, BIASES = ("tracking-[!b]*",), ("tracking-bias-*",)
 ABLATION = ("ablation-*",)
@@ -213,6 +218,9 @@ AS_CLAIMED: tuple[tuple[tuple[str, ...], Callable[[], Records]], ...] = (
     (STATIONARY, _stationary),
     (TO_EPSILON, _to_epsilon),
     ((*ENDS, *NETWORK_ENDS, *PL), mu.nondegeneracy),
+    ((*CONDITIONS, *ITERATIONS), lambda: {"pl_conditions": sp.conditions()}),
+    (CLEANING, lambda: {"weighted_cleaning": sp.weighted()}),
+    (MOTIVATING, lambda: {"motivating": sp.motivating()}),
     ((*ACROSS, "first-order-lp", *LABELS, "global-every-start", "global-log-curve", "global-spurious"), mu.first_order),
 )
 
@@ -370,6 +378,12 @@ TWINS: tuple[Twin, ...] = (
     *(_real(how, ACROSS, me.across, how) for how in ("y never refreshed", "diverged")),
     _intact(REAL, ("global-spurious",), me.optimality),
     *(_real(how, OPTIMALITY, me.optimality, how) for how in ("x never moves", "wrong sign", "y never refreshed")),
+    _intact(REAL, ("conditions-fail", "conditions-blockwise-weights"), pi.conditions),
+    *(_real(how, (*CONDITIONS, *ITERATIONS), pi.conditions, how) for how in pi.BREAKINGS),
+    _intact(REAL, CLEANING, pi.weighted),
+    *(_real(how, CLEANING, pi.weighted, how) for how in pi.BREAKINGS),
+    _intact(REAL, ("motivating-ridge",), pi.motivating),
+    *(_real(how, MOTIVATING, pi.motivating, how) for how in pi.BREAKINGS),
     *(_intact(MADE_UP, claims, make) for claims, make in AS_CLAIMED),
     *(_made("all diverged", claims, _all(mu.diverged, make)) for claims, make in AS_CLAIMED),
     *(_made("NaN", claims, _all(mu.undefined, make)) for claims, make in AS_CLAIMED),
@@ -403,6 +417,38 @@ TWINS: tuple[Twin, ...] = (
         "exponents just above the claimed ones",
         ("calls-p2-[!o]*",),
         lambda: sc.rates({m: a + 0.4 for m, a in sc.AS_CLAIMED.items()}),
+    ),
+    _made(
+        "ratios that fall like the root of the excess",
+        ("conditions-joint", "conditions-blockwise*"),
+        lambda: {"pl_conditions": sp.conditions(power=lambda problem, part: 0.5)},
+    ),
+    _made(
+        "runs that rest off the minimum",
+        ("conditions-joint", "conditions-blockwise*"),
+        lambda: {"pl_conditions": sp.conditions(left=lambda problem, part, start: 0.1 * (start == 2))},
+    ),
+    _made(
+        "a measure that cannot fail",
+        ("conditions-fail",),
+        lambda: {"pl_conditions": sp.conditions(left=lambda problem, part, start: 0.0)},
+    ),
+    _made(
+        "a measure that always fails",
+        ("conditions-fail",),
+        lambda: {"pl_conditions": sp.conditions(left=lambda problem, part, start: 0.6 * (problem == WELL))},
+    ),
+    _made("iterations that grow like a root of 1/ε", ITERATIONS, pi.power_law),
+    _made(
+        "γ that is twice as dear as it buys",
+        ("cleaning-penalty",),
+        lambda: {"weighted_cleaning": sp.weighted(lower=-1.0)},
+    ),
+    _made("weights that tell nothing", ("cleaning-weights",), lambda: {"weighted_cleaning": sp.weighted(auc=0.6)}),
+    _made(
+        "one start that ends elsewhere",
+        (*MOTIVATING,),
+        lambda: {"motivating": sp.motivating(lambda problem, name, start: 0.1 * (start == 7))},
     ),
     _made("exponents all alike", ("tuned-calls-grow",), lambda: sc.tuned(lambda place, p: 4.0)),
     _made("exponents above every bound", ("tuned-calls-*-bound",), lambda: sc.tuned(lambda place, p: 5.0 * p - 5)),

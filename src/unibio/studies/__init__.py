@@ -96,6 +96,9 @@ OURS: tuple[Part, ...] = (
             "corrupted_labels",
             "first_order",
             "global_optimality",
+            "pl_conditions",
+            "weighted_cleaning",
+            "motivating",
         ),
     ),
 )
