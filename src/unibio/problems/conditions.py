@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -149,15 +150,21 @@ class LinearCleaningConditions(LinearCleaning):
 
 @dataclass(frozen=True)
 class WeightedCleaningConditions(WeightedCleaning):
-    """Hyper-cleaning whose weights matter, with the conditions' metrics; weights must be able to reach the least f."""
+    """Hyper-cleaning whose weights matter, with the conditions' metrics; weights must be able to reach the least f.
+
+    Noise and box are larger than without the conditions, for that.
+    """
 
     name: ClassVar[str] = "weighted_cleaning_conditions"
 
+    noise: float = hyper(0.3, "standard deviation of the noise of all targets", at_least=0)
+    bound: float = hyper(3.0, "|u_i| at most", above=0)
     penalty: float = hyper(10.0, _PENALTY, symbol="γ", above=0)
 
     def build(self) -> Problem:
-        data, (low, high), (least, means) = self.data(), self.reach(), self.solve()
-        if not ((means > low) & (means < high)).all():
+        data, least = self.data(), self.solve()[0]
+        free = np.linalg.lstsq(data["X_val"], data["Y_val"], rcond=None)[0]
+        if least > 0.5 * ((data["X_val"] @ free - data["Y_val"]) ** 2).sum() + 1e-12:
             raise InputError(
                 f"problem.bound = {self.bound:g} and problem.noise = {self.noise:g} leave the least f out of the "
                 "weights' reach, and min L_γ is known only within it; raise either"

@@ -87,7 +87,9 @@ class PowerAttack(ProblemSpec):
             derivatives={
                 "grad_upper": lambda x, y, sample: (self.cost * x, -torch.ones_like(y)),
                 "grad_lower": lambda x, y, sample: grid.slope(x, y, grid.kept_response(x)),
+                "grad_lower_x": lambda x, y, sample: grid.slope_x(x, y, grid.kept_response(x)),
                 "hvp": lambda x, y, v, sample: grid.bend(y, v, grid.kept_response(x)),
+                "jvp": lambda x, y, v, sample: grid.bend_x(x, y, v, grid.kept_response(x)),
             },
             closed_form=ClosedForm(grid.solution, grid.value),
             start=(x0, torch.zeros(*x0.shape[:-1], LOADS, dtype=torch.float64)),
@@ -122,7 +124,7 @@ class _Grid:
         return b[:, :, None] * torch.linalg.solve(A.T @ (b[:, :, None] * A), A.T.expand(len(x), -1, -1)).mT
 
     def flows(self, x: Tensor, y: Tensor) -> Tensor:
-        return (self.response(x) @ (y - self.data("d", y))[:, :, None])[:, :, 0]
+        return self.flows_from(y, self.response(x))
 
     def excess(self, flows: Tensor) -> Tensor:
         """By how much flows exceed the capacities, with their sign."""
@@ -135,15 +137,34 @@ class _Grid:
         return 0.5 * (y * y).sum(-1) + 0.5 * self.overload * (self.excess(self.flows(x, y)) ** 2).sum(-1)
 
     def slope(self, x: Tensor, y: Tensor, response: Tensor) -> Tensor:
-        """∇_s g, with the response to x."""
-        flows = (response @ (y - self.data("d", y))[:, :, None])[:, :, 0]
-        return y + self.overload * (self.excess(flows)[:, None, :] @ response)[:, 0]
+        """∇_s g, with the response R to x; here and below R q are the flows that injections q cause."""
+        return y + self.overload * back(response, self.excess(self.flows_from(y, response)))
+
+    def slope_x(self, x: Tensor, y: Tensor, response: Tensor) -> Tensor:
+        """∇_x g, from ∂F/∂x_k = −reach/(1 + reach·x_k) F_k (e_k − R a_k), with a_k the k-th row of A."""
+        flows = self.flows_from(y, response)
+        return self.overload * self.rerouted(x, flows, self.excess(flows), response)
 
     def bend(self, y: Tensor, v: Tensor, response: Tensor) -> Tensor:
         """∇²_ss g · v, where no line is at its capacity."""
-        flows = (response @ (y - self.data("d", y))[:, :, None])[:, :, 0]
-        along = (response @ v[:, :, None])[:, :, 0] * (flows.abs() > self.data("c", flows))
-        return v + self.overload * (along[:, None, :] @ response)[:, 0]
+        return v + self.overload * back(response, self.overloaded(y, response) * forth(response, v))
+
+    def bend_x(self, x: Tensor, y: Tensor, v: Tensor, response: Tensor) -> Tensor:
+        """∇²_xs g · v, likewise: the excess and the response both change with x."""
+        flows, along = self.flows_from(y, response), forth(response, v)
+        changed = self.rerouted(x, flows, self.overloaded(y, response) * along, response)
+        return self.overload * (changed + self.rerouted(x, along, self.excess(flows), response))
+
+    def flows_from(self, y: Tensor, response: Tensor) -> Tensor:
+        return forth(response, y - self.data("d", y))
+
+    def overloaded(self, y: Tensor, response: Tensor) -> Tensor:
+        return self.flows_from(y, response).abs() > self.data("c", y)
+
+    def rerouted(self, x: Tensor, flows: Tensor, weights: Tensor, response: Tensor) -> Tensor:
+        """Σ_l weights_l ∂F_l/∂x_k, where F = R q are such flows: (runs, 3)."""
+        kept = (weights - back(response, weights) @ self.data("A", x).T)[:, :FEEDERS]
+        return -self.reach / (1 + self.reach * x) * flows[:, :FEEDERS] * kept
 
     def shed(self, y: Tensor) -> Tensor:
         """The projection onto 0 ≤ s ≤ d."""
@@ -175,6 +196,16 @@ class _Grid:
     def value(self, x: Tensor) -> Tensor:
         """φ(x)."""
         return self.upper(x, self.solution(x))
+
+
+def forth(response: Tensor, q: Tensor) -> Tensor:
+    """R q: (runs, lines)."""
+    return (response @ q[:, :, None])[:, :, 0]
+
+
+def back(response: Tensor, weights: Tensor) -> Tensor:
+    """Rᵀ weights: (runs, loads)."""
+    return (weights[:, None, :] @ response)[:, 0]
 
 
 @cache
