@@ -146,6 +146,7 @@ def batches(oracle, level):
         yield draw().value[0].numpy()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("size", [None, 5], ids=["full batch", "minibatches"])
 @pytest.mark.parametrize("name", CASES)
 def test_trajectory(name, size):

@@ -24,6 +24,7 @@ OTHER = {
 }  # fmt: skip
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("options", [{}, OTHER], ids=["default", "other"])
 @pytest.mark.parametrize(("p", "d"), [(2, 1), (4, 3), (8, 3)])
 def test_golden_trajectory(p, d, options):

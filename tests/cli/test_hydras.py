@@ -149,6 +149,7 @@ def test_what_cannot_work_is_one_line_that_names_our_way(
     assert says in said
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("logging_as_before")
 def test_a_sweeper_finds_a_method_from_outside_the_tree(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

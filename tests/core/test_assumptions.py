@@ -197,6 +197,7 @@ BROKEN: dict[str, tuple[Problem, set[str], set[str]]] = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("what", BROKEN)
 def test_what_is_broken_is_said_to_fail_and_nothing_else(what: str) -> None:
     problem, must, may = BROKEN[what]
@@ -249,6 +250,7 @@ ALIKE = {
 }  # fmt: skip
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("what", some(BROKEN_SAMPLES, lambda what: what not in ALIKE))
 def test_samples_that_break_an_assumption_are_said_to(what: str) -> None:

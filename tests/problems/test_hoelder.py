@@ -331,6 +331,7 @@ def test_every_algorithm_runs(name: str) -> None:
     assert {"hypergradient_norm", "value", "lower_error"} <= set(result.history)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("p", "d"), some(itertools.product([2.0, 2.5, 4.0], [1, 3]), lambda p, d: d == 3 or p == 2.5))
 @pytest.mark.parametrize("noise", [{}, {"noise": tensor([[0.0], [1.0]])}, NOISE])
 def test_compiled_loops_compute_the_same(p: float, d: int, noise: dict) -> None:

@@ -426,6 +426,7 @@ def settings(name: str, p: int) -> dict[str, object]:
     return common | own[name]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("name", "p"),
     some(

@@ -116,6 +116,7 @@ def test_fonts_are_large_enough(made: list[Sheet]) -> None:
     assert min(part.face.size for sheet in made for part in sheet.parts if isinstance(part, paper._Text)) >= 9
 
 
+@pytest.mark.slow
 def test_the_same_document_is_the_same_bytes() -> None:
     first, second = (pdf(DOCUMENT[:8], {"one.png": curves(2), "two.png": curves(1)}) for _ in range(2))
     assert first == second

@@ -38,6 +38,7 @@ def _cases():
         yield pytest.param(name, "smoke", marks=pytest.mark.slow)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("name", "scale"), list(_cases()))
 def test_a_figure_is_legible_and_has_its_table(name, scale):
     """At full length, some as short as a smoke run: axes named, no small print, no text on another or cut off."""

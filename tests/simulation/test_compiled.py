@@ -41,6 +41,7 @@ def run(problem: ProblemSpec, algorithm: Algorithm, runs: int = 4, **asked) -> T
     return simulate(built, algorithm, x, y, seeds=asked.pop("seeds", range(runs)), settings=settings, **asked)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.filterwarnings("ignore:Epoch-SGD takes no step")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["64", "32"])
 @pytest.mark.parametrize("case", CASES)

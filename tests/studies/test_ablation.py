@@ -58,6 +58,7 @@ def test_too_few_seeds_say_nothing() -> None:
     assert verdict([1.0] * 9, spread=0.2) == NOT_TESTABLE
 
 
+@pytest.mark.slow
 def test_what_does_not_work_is_not_better() -> None:
     assert verdict([1.3] * 9, lower_error=9.0) == NOT_TESTABLE
     assert verdict([1.3] * 9, falls=False) == NOT_TESTABLE

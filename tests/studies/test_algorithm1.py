@@ -38,6 +38,7 @@ def test_the_error() -> None:
     assert verdict("algorithm1-error", seeds=1) == rules.NOT_TESTABLE
 
 
+@pytest.mark.slow
 def test_the_gap_is_judged_by_its_own_bound() -> None:
     assert verdict("algorithm1-gap") == rules.CONSISTENT
     assert verdict("algorithm1-gap", gap=0.5) == rules.VIOLATED

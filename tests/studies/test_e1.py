@@ -214,6 +214,7 @@ def fake_search(name):
     return e1.search_of(fake.record(2, name, seeds=1, points=30))
 
 
+@pytest.mark.slow
 def test_who_shares_the_lead_is_said():
     found = fake.study(own=fake.lengths, others=fake.descent)
     found += [fake.record(p, "bo_rep", fake.lengths, seeds=1, points=40) for p in fake.EXPONENTS]
@@ -299,6 +300,7 @@ def test_converges():
     assert verdict("e1-converges", e1=fake.study(methods=("soba",))) == rules.NOT_RUN
 
 
+@pytest.mark.slow
 def test_sensitivity():
     assert verdict("e1-sensitivity", e1=fake.study(own=quick, others=fake.descent)) == rules.REPRODUCED
     assert verdict("e1-sensitivity", e1=fake.study(own=still)) == rules.NOT_REPRODUCED

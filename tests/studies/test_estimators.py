@@ -33,6 +33,7 @@ def evidence(**options: object) -> Evidence:
     return study(estimators=estimators(**options))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_numbers_of_a_table() -> None:
     found = needs(evidence()).set_index(["problem", "p", "noise"])
     assert len(found) == 24
@@ -68,6 +69,7 @@ def test_two_records_of_the_same_are_refused() -> None:
         measured(study(estimators=[*found, found[-1]]))
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", CLAIMED)
 def test_as_claimed_and_from_a_single_point(name: str) -> None:
     assert verdict(name.removeprefix("estimators-")) == rules.REPRODUCED
@@ -102,6 +104,7 @@ def test_the_diagonal() -> None:
     assert verdict("diagonal", left=lambda problem, p, of: 1.0) == rules.NOT_TESTABLE
 
 
+@pytest.mark.slow
 def test_the_bias() -> None:
     assert verdict("bias", excess=lambda name: 0.0) == rules.NOT_REPRODUCED
     assert verdict("bias", excess=lambda name: sw.VARIANCE) == rules.NOT_REPRODUCED

@@ -191,6 +191,7 @@ def test_cleans_better() -> None:
     assert of(0.65, 0.60, status="diverged") == rules.NOT_TESTABLE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id", EFFICIENT)
 def test_efficient(id: str) -> None:  # noqa: A002
     """Higher at equal costs is something else than higher at the end."""

@@ -42,6 +42,7 @@ def sloping(slope):
     return given | {"proximal_rates": scheduled(slope, names=PROXIMAL)}
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("method", "case"), EVERY)
 def test_steeper_is_consistent_and_flatter_violates(method, case):
     for slope, expected in ((as_bounded, rules.CONSISTENT), (flat, rules.VIOLATED)):

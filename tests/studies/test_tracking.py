@@ -52,6 +52,7 @@ def test_one_error_beyond_at_one_p_and_twins_that_keep_to_it() -> None:
     assert outcome.explanation.endswith(f"not seen to leave {FACTOR:g}ε: one epoch (p = 4)")
 
 
+@pytest.mark.slow
 def test_a_bias_that_falls_less_and_twins_whose_bias_falls() -> None:
     def power(p: int, twin: str, own: float = 1.0, epoch: float = 0.2) -> float:
         return {"none": own, "one epoch": epoch}.get(twin, 0.2) if p == 4 else (1.0 if twin == "none" else 0.2)
@@ -63,6 +64,7 @@ def test_a_bias_that_falls_less_and_twins_whose_bias_falls() -> None:
     assert bias(spread=2.0).verdict == NOT_TESTABLE
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", ["tracking-sharp", "tracking-bias-sharp"])
 @pytest.mark.parametrize(
     "broken", [{"seeds": 1}, {"places": 3}, {"calls": 20.0}, {"lower_error": 9.0}, {"falls": False}]
@@ -112,6 +114,7 @@ def test_the_ends_of_a_share(within: int, runs: int) -> None:
     assert 0 <= low < high <= 1
 
 
+@pytest.mark.slow
 def test_tables_of_the_figures() -> None:
     evidence = study(tracking=tracking(seeds=2), tracking_paper=FOUR(exponents=(4, 6), seeds=2))
     for experiment, cases in (("tracking", 6), ("tracking_paper", 2)):

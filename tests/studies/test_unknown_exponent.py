@@ -78,6 +78,7 @@ def test_as_claimed_and_with_too_few_seeds(name: str) -> None:
     assert verdict(name, evidence(seeds=1)) == rules.NOT_TESTABLE
 
 
+@pytest.mark.slow
 def test_the_goal() -> None:
     def slow_on(problem: str, by: float) -> Factor:
         return lambda of, method: by if (of, method) == (problem, "adaptive") else 1.2

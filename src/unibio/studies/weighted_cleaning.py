@@ -284,7 +284,7 @@ def draw(evidence: Evidence) -> Drawn:
             look = methods.look(one.name) | {"linestyle": ""}
             panel.plot(np.full(len(shown), place), shown, **look)
         names = [f"{one.penalty:g}" if math.isfinite(one.penalty) else methods.label(one.name) for one in found]
-        panel.set_xticks(range(len(found)), names, rotation=60)
+        panel.set_xticks(range(len(found)), names, rotation=90)
         panel.set_ylabel(said)
     middle.set_yscale("log")
     middle.axhline(REACHED, color=style.GREY, linestyle=":")
