@@ -243,7 +243,7 @@ def table(evidence: Evidence) -> pd.DataFrame:
 def draw(evidence: Evidence) -> Drawn:
     """Calls against ε, with the slides' slopes through the last point of each kind."""
     found = table(evidence)
-    figure, ((panel,),) = style.panels(1, 1, 3.3, width=4.8)
+    figure, ((panel,),) = style.panels(1, 1, 3.9, width=4.8)
     panel.set(xscale="log", yscale="log", xlabel="accuracy ε of ‖∇φ‖, λ = 1/ε", ylabel="oracle calls to ε")
     for kind, part in found.groupby("kind", sort=False):
         part = part[part["calls"] < 1e299]
@@ -258,7 +258,7 @@ def draw(evidence: Evidence) -> Drawn:
     panel.invert_xaxis()
     style.log_labels(panel.xaxis)
     handles = [*panel.get_legend_handles_labels()[0], style.handle("slides' exponent", color=style.GREY, linestyle=":")]
-    style.legend_above(figure, handles, 2)
+    style.legend_above(figure, handles, 1)
     return Drawn(figure, {"lower_bound_calls": found})
 
 

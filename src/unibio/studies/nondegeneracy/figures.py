@@ -48,6 +48,7 @@ def draw(evidence: Evidence) -> Drawn:
         panel.set(xscale="log", yscale="log", xlabel="σ = 1/λ")
         panel.set_title(f"largest {label.replace('𝓛', 'L')}", loc="left")
         style.log_labels(panel.yaxis)
+    axes[0, 0].set_ylabel("error")
     handles = [style.handle(label, **looks[place]) for place, label in _CURVES.items()]
     style.legend_above(figure, handles, 3)
     return Drawn(figure, {"nondegeneracy": table, "nondegeneracy_in_sigma": in_sigma(evidence)})

@@ -41,6 +41,9 @@ def draw(evidence: Evidence) -> Drawn:
         panel.set(xscale="log", yscale="log", xlabel="excess")
         panel.set_title(fill(PROBLEMS[name], 16), loc="left")
         panel.set_ylim(_LOW / 2, _HIGH)
+        low, high = np.log10(panel.get_xlim())
+        panel.set_xticks(10 ** np.round(low + (high - low) * np.array([0.2, 0.75])))  # where no neighbour's are
+        panel.minorticks_off()
         style.log_labels(panel.yaxis)
     axes[0, 0].set_ylabel("‖∇‖² / (2 excess)")
     handles = [style.handle(PARTS[part], **look | {"linestyle": ""}) for part, look in looks.items()]
