@@ -25,7 +25,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]
     """The rows of a tiny run, and what it printed."""
     output = tmp_path_factory.mktemp("bench") / "rows.json"
     command = [sys.executable, str(BENCHMARKS / "run.py"), "--tiny", "--output", str(output)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in output.parent.iterdir()] == [output.name]  # no temporary file is left
     return json.loads(output.read_text(encoding="utf-8")), done.stdout
