@@ -16,9 +16,15 @@ from unibio.studies.common.claim import judge
 from unibio.studies.stationarity import _blocks, running_mean, runs
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
-#: Claims on rates, by method.
+#: Claims on rates by kind of noise, by method.
 FALLING = {
-    name: [claim for claim in BY_ID if claim.startswith("stationarity") and claim.rpartition("-")[0].endswith(name)]
+    name: [
+        claim
+        for claim in BY_ID
+        if claim.startswith("stationarity")
+        and claim.endswith(("-exact", "-upper", "-both"))
+        and claim.rpartition("-")[0].endswith(name)
+    ]
     for name in ("f2sa", "proximal", "momentum")
 }
 
