@@ -13,14 +13,14 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from unibio.store.records import Record
-from unibio.studies.common import methods, style, widening
+from unibio.studies.common import methods, style
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.curves import Array, axes, final, last_rows
 from unibio.studies.common.drawing import Drawing, Drawn
 from unibio.studies.common.effort import Effort, fairly
 from unibio.studies.common.evidence import Evidence, method
 from unibio.studies.common.kinds import Kind
-from unibio.studies.common.search import Search
+from unibio.studies.common.search import Search, touched_by_any
 from unibio.studies.common.starts import over_starts, worst_start
 from unibio.studies.common.study import Study
 from unibio.studies.common.verdicts import NOT_REPRODUCED, NOT_RUN, NOT_TESTABLE, REPRODUCED, Outcome
@@ -182,13 +182,7 @@ def touched(record: Record) -> list[Touched]:
     Raises:
         InputError: a record that does not hold every pair of steps for every start.
     """
-    steps: dict[str, Array] = {}
-    at_ends: dict[str, list[str]] = {}
-    for _, _, found in _searches(record):
-        steps |= found.steps
-        for axis, end in found.ends(found.best()).items():
-            at_ends.setdefault(axis, []).append(end)
-    return widening.touched(record, steps, at_ends)
+    return touched_by_any(record, [found for _, _, found in _searches(record)])
 
 
 def draw(evidence: Evidence) -> Drawn:

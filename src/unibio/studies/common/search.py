@@ -25,7 +25,7 @@ What the studies ask of a search differs, for these reasons:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -35,9 +35,10 @@ from numpy.typing import NDArray
 
 from unibio.errors import InputError
 from unibio.quantiles import HUGE
+from unibio.store.records import Record
 from unibio.studies.common.curves import Array
 from unibio.studies.common.effort import Effort
-from unibio.studies.common.widening import Axis, judge_axis
+from unibio.studies.common.widening import Axis, Touched, judge_axis, touched
 
 #: Cells within this fraction of the best criterion are tied with it.
 TIE = 0.05
@@ -255,3 +256,14 @@ def search(
     grid = np.full(shape, np.inf)
     grid[place] = values
     return Search(name, steps, grid, choosing(shape[-1]), place, middle)
+
+
+def touched_by_any(record: Record, searches: Iterable[Search]) -> list[Touched]:
+    """The ranges of one record's searches whose chosen step, in any of them, is one of their ends."""
+    steps: dict[str, Array] = {}
+    at_ends: dict[str, list[str]] = {}
+    for found in searches:
+        steps |= found.steps
+        for axis, end in found.ends(found.best()).items():
+            at_ends.setdefault(axis, []).append(end)
+    return touched(record, steps, at_ends)

@@ -18,11 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unibio.store.records import Record
-from unibio.studies.common import methods, widening
+from unibio.studies.common import methods
 from unibio.studies.common.curves import Array, axes
 from unibio.studies.common.effort import Effort
 from unibio.studies.common.evidence import Evidence
-from unibio.studies.common.search import Search
+from unibio.studies.common.search import Search, touched_by_any
 from unibio.studies.common.starts import mean_over_starts, over_starts
 from unibio.studies.common.widening import Touched
 
@@ -163,13 +163,7 @@ def touched(record: Record) -> list[Touched]:
     Raises:
         InputError: a record that does not hold every pair of steps for every start.
     """
-    steps: dict[str, Array] = {}
-    at_ends: dict[str, list[str]] = {}
-    for _, _, found in _searches(record, _gaps(record)[1][..., -1]):
-        steps |= found.steps
-        for axis, end in found.ends(found.best()).items():
-            at_ends.setdefault(axis, []).append(end)
-    return widening.touched(record, steps, at_ends)
+    return touched_by_any(record, [found for _, _, found in _searches(record, _gaps(record)[1][..., -1])])
 
 
 def summary(evidence: Evidence) -> pd.DataFrame:
