@@ -100,7 +100,7 @@ def rows(scale: Scale) -> dict[str, Row]:
         about = f"{spread(ratios)}; tracker=offline over none, {said}"
         own = spread([getattr(one, name) / getattr(found["none"][0], name) for one in found["none"]])
         table[f"dashboards/{name}"] = Row(
-            ratio, "×", None, "dashboards/none", None, f"{about}; without it {own} of one"
+            ratio, "×", None, "dashboards/none", None, f"{about}; runs without it, over the first: {own}"
         )
     waited = [100 * one.waited / one.clock for one in found["offline"]]
     about = f"{spread(waited)}; of the time on the clock a run waits while wandb is told something"

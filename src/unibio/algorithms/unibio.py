@@ -138,9 +138,11 @@ class UniBiO(Normalised):
 
     def compiled_iterations(self, oracle: Oracle, state: State) -> Iterations | None:
         p, declared = oracle.problem.exponent, oracle.problem.separable
+        if declared is None or declared.sines is None:  # first, since most problems are asked at every iteration
+            return None
         own = [getattr(type(self), name) for name in _METHODS] == _OWN  # whoever replaces one is somebody else
         plain = own and self.estimator == "generalised" and self.upper_update is None
-        if not plain or self.assumed_exponent not in (None, p) or declared is None or declared.sines is None:
+        if not plain or self.assumed_exponent not in (None, p):
             return None
         planned = {name: getattr(self, name) for name in _PLANNED}
         plan = Plan(schedule=schedule_of(self.inner_budget, self.first_length, p), **planned)
