@@ -17,8 +17,8 @@ from unibio.algorithms.unibio import UniBiO
 from unibio.core.epoch_sgd import epoch_sgd
 from unibio.core.streams import Draw, Streams
 from unibio.simulation.grid import grid_of, with_rows
-from unibio.simulation.loop import simulate
 from unibio.simulation.settings import Settings as RunSettings
+from unibio.simulation.simulate import simulate
 from unibio.simulation.trajectories import Trajectories
 
 

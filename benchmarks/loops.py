@@ -20,8 +20,8 @@ from scalar import Settings
 from unibio import Example3
 from unibio.algorithms.unibio import UniBiO
 from unibio.core import compiled
-from unibio.simulation.loop import simulate
 from unibio.simulation.settings import Settings as RunSettings
+from unibio.simulation.simulate import simulate
 
 TYPES = {"float64": torch.float64, "float32": torch.float32}
 #: What float32 is wanted to gain over float64 at the largest size.

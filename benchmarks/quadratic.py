@@ -24,8 +24,8 @@ from unibio.core.problem import Problem
 from unibio.core.streams import Draw, Streams
 from unibio.problems.quadratic import from_arrays
 from unibio.registry import ALGORITHMS
-from unibio.simulation.loop import simulate
 from unibio.simulation.settings import Settings
+from unibio.simulation.simulate import simulate
 
 #: The methods, with about how many oracle calls an iteration takes: runs of the dearer ones are shorter.
 CALLS = {

@@ -30,8 +30,8 @@ from unibio.problems.lp_regression import LpRegression
 from unibio.problems.nli.cleaning import NLICleaning
 from unibio.problems.quadratic import Quadratic
 from unibio.registry import ALGORITHMS, PROBLEMS, VARIANTS, algorithm_class
-from unibio.simulation.loop import simulate
 from unibio.simulation.settings import Settings
+from unibio.simulation.simulate import simulate
 from unibio.simulation.trajectories import Interrupted, Trajectories
 
 REQUIRES_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

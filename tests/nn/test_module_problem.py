@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from unibio import InputError, Result, solve
 from unibio.nn import Batch, module_problem
-from unibio.simulation import loop
+from unibio.simulation import looks
 
 N, BATCH = 24, 8
 
@@ -210,7 +210,7 @@ def test_the_look_at_settings_takes_a_minibatch_and_is_announced(
 
     Of few data points nothing is said if all of them are looked at: that costs little.
     """
-    monkeypatch.setattr(loop, "FEW_POINTS", few)
+    monkeypatch.setattr(looks, "FEW_POINTS", few)
     said = "" if few == N and diagnosed is None else said
     made = problem(diagnosed=diagnosed)
     still: dict[str, Any] = {"algorithm": "lower_only", "steps": 1, "batch_size": BATCH}

@@ -11,11 +11,12 @@ from importlib.metadata import version
 import pytest
 from hydra import compose
 from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import OmegaConf, _utils, base, grammar_parser
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from imports import imports, sources
 from unibio.pipeline import composing, schema
-from unibio.pipeline.hydra_internals import combinations, listed, parsed, set_value, values
+from unibio.pipeline.hydra_internals import combinations, listed, parse_once, parsed, set_value, values
 
 MODULE = "unibio.pipeline.hydra_internals"
 LOOK = (
@@ -94,3 +95,23 @@ def test_values_are_set_as_if_composed_with_them() -> None:
         except (HydraException, OmegaConfBaseException):
             continue
         pytest.fail(f"{wrong} was taken: {LOOK}")
+
+
+def test_an_interpolation_is_parsed_once_and_means_what_it_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (_utils, base):
+        assert module.parse is not None, LOOK
+        monkeypatch.setattr(module, "parse", grammar_parser.parse)
+    config = OmegaConf.create({"a": 1, "b": {"c": "${a}", "d": "${.c}-${a}", "e": "\\${a} ${a}"}, "f": "${none}"})
+    plain = OmegaConf.to_container(OmegaConf.masked_copy(config, ["a", "b"]), resolve=True)
+    parse_once()
+    for a in (1, 2, 1):  # the same trees, whatever they are resolved to
+        config.a = a
+        resolved = OmegaConf.to_container(OmegaConf.masked_copy(config, ["a", "b"]), resolve=True)
+        assert resolved == {"a": a, "b": {"c": a, "d": f"{a}-{a}", "e": f"${{a}} {a}"}}, LOOK
+        assert a != 1 or resolved == plain, LOOK
+    assert base.parse("${a}") is base.parse("${a}"), LOOK
+    for _ in range(2):
+        with pytest.raises(InterpolationKeyError):
+            _ = config.f
+        with pytest.raises(OmegaConfBaseException):
+            config.f = "${a.${}"

@@ -23,7 +23,7 @@ from unibio.pipeline import compute, live, local, tracking
 from unibio.pipeline.composing import composer, expand
 from unibio.pipeline.job import Job
 from unibio.pipeline.local import finish_job
-from unibio.simulation import loop
+from unibio.simulation import simulate
 from unibio.simulation.trajectories import Interrupted
 
 WORDS = ("problem.noise=1", "+grid.seed={count: 3}", "+grid.algorithm.upper_step=[0.03,0.1]", "checkpoint_seconds=0")
@@ -71,7 +71,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         monkeypatch.delenv(name, raising=False)
     tracking._failed.clear()
     made = Desk()
-    monkeypatch.setattr(loop, "SAVE_PAUSE", 0)  # a checkpoint after every iteration
+    monkeypatch.setattr(simulate, "SAVE_PAUSE", 0)  # a checkpoint after every iteration
     monkeypatch.setattr(live, "ThreadPoolExecutor", AtOnce)
     monkeypatch.setattr(live, "opened", made.open)
     monkeypatch.setattr(live, "_deposit", lambda run, record, curve, picture, waiting: made.deposits.append(run.id))

@@ -12,8 +12,8 @@ from unibio import Example3, solve
 from unibio.algorithms.stocbio import StocBiO
 from unibio.errors import InputError
 from unibio.problems.quadratic import Quadratic
-from unibio.simulation.loop import simulate
 from unibio.simulation.settings import Settings
+from unibio.simulation.simulate import simulate
 from unibio.simulation.trajectories import Interrupted, Trajectories
 
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from unibio import Example3, tensorfile
 from unibio.algorithms.unibio import UniBiO
 from unibio.simulation.checkpoint import ForeignCheckpoint
-from unibio.simulation.loop import simulate
 from unibio.simulation.settings import Settings
+from unibio.simulation.simulate import simulate
 from unibio.simulation.trajectories import Interrupted
 from unibio.tensorfile import DamagedFile
 

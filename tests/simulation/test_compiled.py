@@ -15,8 +15,8 @@ from unibio.core import compiled
 from unibio.core.algorithm import Algorithm
 from unibio.core.problem import ProblemSpec
 from unibio.simulation.grid import grid_of, with_rows
-from unibio.simulation.loop import simulate
 from unibio.simulation.settings import Settings
+from unibio.simulation.simulate import simulate
 from unibio.simulation.trajectories import Interrupted, Trajectories
 
 CASES = {

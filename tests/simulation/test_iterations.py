@@ -25,8 +25,8 @@ from unibio.core.separable import Separable, Sines
 from unibio.core.streams import Draw
 from unibio.problems.hoelder import Hoelder
 from unibio.simulation.history import log_iterations
-from unibio.simulation.loop import simulate
 from unibio.simulation.settings import Settings
+from unibio.simulation.simulate import simulate
 from unibio.simulation.trajectories import Interrupted, Trajectories
 
 

@@ -27,9 +27,11 @@ from unibio.algorithms.saba import SABA
 from unibio.algorithms.unibio import UniBiO
 from unibio.core.oracle import KINDS
 from unibio.simulation import loop as running
+from unibio.simulation import simulate as simulating
 from unibio.simulation.history import RESERVED, log_iterations
-from unibio.simulation.loop import DIVERGED_NORM, simulate
+from unibio.simulation.loop import DIVERGED_NORM
 from unibio.simulation.settings import Settings
+from unibio.simulation.simulate import simulate
 from unibio.simulation.trajectories import Interrupted, Trajectories
 
 
@@ -448,7 +450,7 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(study, tmp_pat
 
 def test_periodic_checkpoints(tmp_path, monkeypatch):
     """With no time between them, the file on disk is always the latest iteration's; a finished run can be loaded."""
-    monkeypatch.setattr(running, "SAVE_PAUSE", 0)
+    monkeypatch.setattr(simulating, "SAVE_PAUSE", 0)
     path = tmp_path / "c"
     seen = []
 
@@ -572,7 +574,7 @@ def damage(path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["empty", "truncated", "header only", "longer", "first byte", "middle", "last byte"])
 def test_a_damaged_checkpoint_is_noticed(how, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "SAVE_PAUSE", 0)
+    monkeypatch.setattr(simulating, "SAVE_PAUSE", 0)
     path = tmp_path / "c"
     run(Example3(), UniBiO(), [0], 3, checkpoint=path, checkpoint_seconds=0.0)
     assert tensorfile.load(path)["iteration"] == 3

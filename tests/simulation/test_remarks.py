@@ -116,8 +116,8 @@ def test_a_run_that_is_finite_by_luck_is_not_completed_without_a_word():
 
 def test_remarks_survive_a_checkpoint(tmp_path):
     """Growth is measured from the start, not from where a run was taken up again."""
-    from unibio.simulation.loop import simulate
     from unibio.simulation.settings import Settings
+    from unibio.simulation.simulate import simulate
     from unibio.simulation.trajectories import Interrupted
 
     x, y = torch.zeros(1, 1, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)

@@ -19,8 +19,8 @@ from unibio.core.algorithm import Algorithm
 from unibio.core.problem import ProblemSpec
 from unibio.problems.quadratic import Quadratic
 from unibio.simulation.history import label
-from unibio.simulation.loop import simulate
 from unibio.simulation.settings import Settings
+from unibio.simulation.simulate import simulate
 from unibio.simulation.trajectories import Trajectories
 
 

@@ -19,7 +19,7 @@ from unibio import tensorfile
 from unibio.pipeline.compute import run_job
 from unibio.pipeline.job import Job
 from unibio.pipeline.provenance import circumstances_of
-from unibio.simulation import loop as run
+from unibio.simulation import simulate as run
 from unibio.store import records
 
 #: How far a write is when the process dies: half of it on disk, all of it but not synced, synced but not renamed.

@@ -188,9 +188,9 @@ def job_at_every_moment(root: Path, words: list[str], world: str, every: int = 1
     from unibio.pipeline.composing import composer, expand
     from unibio.pipeline.compute import run_job
     from unibio.pipeline.provenance import circumstances_of
-    from unibio.simulation import loop
+    from unibio.simulation import simulate
 
-    loop.SAVE_PAUSE = 0
+    simulate.SAVE_PAUSE = 0
     found, where, template, home = Killed(), root / "runs", root / "template", root / "home"
     with composer() as compose_one:
         (job,) = expand([*words, f"records={where}"], compose_one)

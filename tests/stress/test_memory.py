@@ -20,7 +20,7 @@ from unibio.data import DataSettings
 from unibio.problems.nli import memory as nli_memory
 from unibio.problems.nli.cleaning import NLICleaning
 from unibio.registry import algorithm_class
-from unibio.simulation.loop import simulate
+from unibio.simulation.simulate import simulate
 from unibio.simulation.settings import Settings
 
 def memory(kind):

@@ -30,10 +30,11 @@ from unibio.registry import algorithm_class
 from unibio.simulation.footprint import check_fits, per_run
 from unibio.simulation.grid import grid_of, with_rows
 from unibio.simulation.history import check_names
-from unibio.simulation.loop import OnLog, simulate
+from unibio.simulation.loop import OnLog
 from unibio.simulation.rows import history_table, runs_table
 from unibio.simulation.sameness import same_for_all_seeds
 from unibio.simulation.settings import Settings
+from unibio.simulation.simulate import simulate
 from unibio.simulation.trajectories import Trajectories
 from unibio.simulation.values import axis, seed_axis, seed_of
 from unibio.tensorfile import DamagedFile

@@ -32,7 +32,7 @@ def simulation(
     rows: range | None = None,
     saved: Saved = None,
 ) -> Trajectories:
-    """The job's simulation, or that of some of its rows; see :func:`unibio.simulation.loop.simulate`."""
+    """The job's simulation, or that of some of its rows; see :func:`unibio.simulation.simulate.simulate`."""
     part = "" if rows is None else f" runs {rows.start} to {rows.stop - 1}"
     settings = Settings.of(job.config, checkpoint, owner=digest(job.config) + part)
     device = pick_device(job.config["device"])

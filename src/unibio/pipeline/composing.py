@@ -32,6 +32,7 @@ def composer() -> Iterator[Compose]:
     values are set on a copy, which takes a tenth of the time.
     """
     schema.register()
+    hydra_internals.parse_once()
     conf.directories()  # refuses two files of one name
     composed: dict[tuple[str, ...], DictConfig] = {}
 

@@ -77,7 +77,7 @@ def run_job(job: Job, progress: Callable[[int], None] | None = None, wait: bool 
         progress: called with the number of finished iterations.
         wait: for another process that computes the same job, to return its record.
         saved: told of every checkpoint of a job that is computed at once, see
-            :func:`unibio.simulation.loop.simulate`.
+            :func:`unibio.simulation.simulate.simulate`.
 
     Raises:
         InputError: the records directory cannot be written, something else stands in the record's place, or the device

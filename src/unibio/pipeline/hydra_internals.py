@@ -1,8 +1,8 @@
-"""What the project takes from inside Hydra, which promises nothing about it: all of it is here.
+"""What the project takes from inside Hydra and OmegaConf, which promise nothing about it: all of it is here.
 
 Hydra has no public way to split a sweep's overrides into jobs, nor to set values on a configuration that is composed
-already (composing one anew takes ten times as long). ``tests/pipeline/test_hydra_internals.py`` says what broke when a
-new release moves these.
+already (composing one anew takes ten times as long); OmegaConf parses an interpolation at every look at it.
+``tests/pipeline/test_hydra_internals.py`` says what broke when a new release moves these.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -19,7 +20,18 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep, ValueType
 from hydra.core.override_parser.types import Override as Override
-from omegaconf import DictConfig
+from omegaconf import DictConfig, _utils, base, grammar_parser
+
+_parse = lru_cache(maxsize=4096)(grammar_parser.parse)
+
+
+def parse_once() -> None:
+    """Have OmegaConf parse an interpolation once in a process: a sweep looks at the same few thousands of times.
+
+    Trees are read and never written; what is not in the grammar raises at every look, as before.
+    """
+    for module in (_utils, base):
+        vars(module)["parse"] = _parse
 
 
 def parsed(override: str) -> Override:

@@ -37,7 +37,7 @@ def replay(
         job: of which it is the record.
         record: complete.
         whole: to its end, instead of :func:`horizon`.
-        should_stop: as in :func:`unibio.simulation.loop.simulate`.
+        should_stop: as in :func:`unibio.simulation.simulate.simulate`.
 
     Returns:
         The result; None where this machine has no device of the kind that computed the record.

@@ -1,10 +1,9 @@
-"""The loop: trajectories of one algorithm on one problem as a batch; history, divergence, checkpoint and resume."""
+"""The state of a batch of trajectories: its iterations, its history, what has diverged, what a checkpoint holds."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,110 +15,24 @@ from torch import Tensor
 
 from unibio.core.algorithm import Algorithm, Diagnosis
 from unibio.core.handed import unwritten
-from unibio.core.hypergradients import DEFAULT_FLOOR
 from unibio.core.iterations import Iterations
 from unibio.core.metrics import default_metrics
 from unibio.core.oracle import Oracle
 from unibio.core.probe import prepare
 from unibio.core.problem import Metrics, Problem
 from unibio.core.streams import Streams
-from unibio.core.vanishing import vanishing_question
 from unibio.errors import InputError
-from unibio.simulation import checkpoint, remarks
-from unibio.simulation.history import Recorder, log_iterations
+from unibio.simulation import checkpoint, looks, remarks
+from unibio.simulation.history import Recorder
+from unibio.simulation.limits import Limits
 from unibio.simulation.settings import Settings
 from unibio.simulation.trajectories import Interrupted, Trajectories
 from unibio.tensorfile import DamagedFile
 
-#: Epochs are given up when no lower gradient was asked for in so many iterations.
-NO_LOWER_GRADIENTS = 1000
-#: Lower-level data points up to which a look at all of them needs no announcement.
-FEW_POINTS = 1000
 #: A row whose x or y has a norm above this has diverged.
 DIVERGED_NORM = 1e10
 #: What is told of every row of history as it is logged: False stops the batch.
 OnLog = Callable[[Mapping[str, Any]], Any]
-#: Iterations that nobody is told of one by one, at most, where compiled loops do several at once.
-TOGETHER = 1000
-#: Between two checkpoints passes at least this many times what the earlier one took to write.
-SAVE_PAUSE = 10
-
-
-def simulate(
-    problem: Problem,
-    algorithm: Algorithm,
-    x: Tensor,
-    y: Tensor,
-    *,
-    seeds: Sequence[int],
-    settings: Settings,
-    progress: Callable[[int], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
-    until: int | None = None,
-    metrics: Metrics | None = None,
-    on_log: OnLog | None = None,
-    returning: bool = False,
-    announce: Callable[[str], None] | None = None,
-    on_save: Callable[[Callable[[], pd.DataFrame]], None] | None = None,
-) -> Trajectories:
-    """Run one batch to its end, or its first iterations.
-
-    Args:
-        problem: the problem.
-        algorithm: hyper-parameters as numbers or (runs, 1) tensors.
-        x, y: the starts, (runs, d_x), (runs, d_y), finite.
-        seeds: one per row.
-        settings: length, logging, checkpoint.
-        progress: called with the number of finished iterations.
-        should_stop: asked before every iteration; True saves a checkpoint and raises :class:`Interrupted`. During the
-            start, which may be as long as many iterations, it is asked before every oracle call; nothing is saved then.
-        until: the iteration to end after, if the batch has not ended by itself. What is computed and logged up to
-            there is what the whole run computes and logs; there is no row for it unless its turn has come.
-        metrics: in the place of default ones, where the problem brings none of its own.
-        on_log: called with every row of history as it is logged, as :meth:`Recorder.latest` gives it; where it returns
-            False the batch stops, as if ``should_stop`` had said so.
-        returning: whoever stops the batch gets what there is, with the status "interrupted", and no exception; the
-            checkpoint is written at the end, too, so that the same call gives the same result at once.
-        announce: called, in a line, before settings are looked at on more than somebody has asked for.
-        on_save: called after every checkpoint with what makes the history that it holds, in a table.
-
-    Raises:
-        InputError: settings that cannot work, found before the first step.
-        Interrupted: see ``should_stop``.
-        DamagedFile: the checkpoint is not what was written, or holds something else.
-    """
-    _check_rows(problem, algorithm, x, y, len(seeds))
-    loop = Loop(problem, algorithm, x, y, list(seeds), settings, metrics, on_log)
-
-    def save() -> None:
-        checkpoint.save(settings.checkpoint, loop.content(), loop.identity())
-        if on_save is not None:
-            on_save(loop.history)
-
-    try:
-        loop.start(should_stop, announce)
-    except Interrupted:
-        if returning:
-            return loop.finish(interrupted=True)
-        raise
-    saved, pause = time.monotonic(), settings.checkpoint_seconds
-    watched = progress is not None or should_stop is not None
-    while loop.unfinished() and (until is None or loop.iteration < until):
-        if loop.told_to_stop or (should_stop is not None and should_stop()):
-            save()
-            if returning:
-                return loop.finish(interrupted=True)
-            raise Interrupted(f"stopped at iteration {loop.iteration}")
-        loop.advance(1 if watched else TOGETHER if until is None else min(TOGETHER, until - loop.iteration))
-        if progress is not None:
-            progress(loop.iteration)
-        if settings.checkpoint is not None and (began := time.monotonic()) - saved > pause:
-            save()
-            saved = time.monotonic()
-            pause = max(settings.checkpoint_seconds, SAVE_PAUSE * (saved - began))
-    if returning and loop.iteration > loop.resumed_from:
-        save()
-    return loop.finish()
 
 
 class Loop:
@@ -154,10 +67,10 @@ class Loop:
                 "'frozen'. An algorithm of your own takes its lower steps by self.moves and names \"lower\" in updates"
             )
         self.metrics = problem.metrics or metrics or default_metrics(problem)
-        self.length, iterations = self.plan(s)
+        self.limits = Limits(problem, algorithm.name, self.oracle, s)
         self.marks = 0  # parts of the epochs that are logged already
         self.on_log, self.told_to_stop = on_log, False
-        self.recorder = Recorder(len(seeds), iterations, problem.averaged, s.targets)
+        self.recorder = Recorder(len(seeds), self.limits.logged, problem.averaged, s.targets)
         for name in s.targets or {}:
             if name not in problem.averaged:
                 raise InputError(
@@ -191,19 +104,6 @@ class Loop:
     def state(self, state: dict[str, Any]) -> None:
         self._state, self.compiled = state, None
 
-    def plan(self, s: Settings) -> tuple[float, list[int]]:
-        """The most iterations there can be, and those to be logged; with epochs, the latter only turn out."""
-        if s.epochs is None:
-            length = s.steps if s.steps is not None else s.budget
-            assert length is not None  # Settings has checked
-            return length, log_iterations(length, s.log_points)
-        if self.problem.size_lower is None:
-            raise InputError(
-                f"epochs = {s.epochs:g} passes over the lower level's data, of which problem {self.problem.name!r} has "
-                "none; use steps or budget"
-            )
-        return (math.inf if s.steps is None else s.steps), [0]
-
     def start(self, should_stop: Callable[[], bool] | None, announce: Callable[[str], None] | None = None) -> None:
         """Resume from the checkpoint, or initialise the algorithm (whose warm start belongs to iteration 0's cost).
 
@@ -221,7 +121,7 @@ class Loop:
             if should_stop is not None and should_stop():
                 raise Interrupted("stopped at iteration 0")
 
-        said = self.look() if announce is not None else None
+        said = looks.cost(self.algorithm, self.oracle) if announce is not None else None
 
         def begin() -> None:
             nonlocal said
@@ -231,7 +131,7 @@ class Loop:
                 said = None
 
         ask()
-        looking = self.looking()
+        looking = looks.looking(self.oracle)
         self.oracle.before_call, looking.before_call = ask, begin
         began = clock(self.streams.device)
         with torch.no_grad():
@@ -240,30 +140,14 @@ class Loop:
             self.check_state()
             found = self.algorithm.diagnose(looking, self.state)
             self.diagnosis = Diagnosis(found.values, (*self.findings, *found.warnings))
-            self.ask_vanishing(looking, self.state["x"], self.state["y"])
+            self.remark(self.vanishing(looking, self.state))
         self.oracle.before_call = None
         ask()
         self.observe()
 
-    def looking(self) -> Oracle:
-        """An oracle that counts for nobody, on the data points that settings are checked on."""
-        return Oracle(self.problem, self.streams, self.problem.looked_at(self.oracle.batch_size))
-
-    def look(self) -> str | None:
-        """What the look at settings costs, in a line; None where somebody has said so, or it is cheap."""
-        size, batch_size = self.problem.size_lower, self.oracle.batch_size
-        points = self.problem.looked_at(batch_size)
-        said = f"the settings of {self.algorithm.name} are looked at first, by up to a hundred Hessian–vector products"
-        if self.problem.diagnosed == "minibatch" and size is not None and points is not None and points < size:
-            return f"{said} on {points} of {size} data points; diagnosed=None of the problem takes all"
-        if self.problem.diagnosed is None and batch_size is not None and (size or 0) > max(batch_size, FEW_POINTS):
-            return f"{said} on all {size} data points; diagnosed={batch_size} of the problem takes a minibatch"
-        return None
-
-    def ask_vanishing(self, oracle: Oracle, x: Tensor, y: Tensor) -> None:
-        """Ask, once, whether the problem's ``vanishing_hessian`` is meant as it is."""
-        if not any(one.startswith("vanishing_hessian") for one in self.diagnosis.warnings):
-            self.remark(vanishing_question(oracle, x, y, getattr(self.algorithm, "floor", DEFAULT_FLOOR)))
+    def vanishing(self, looking: Oracle, at: Mapping[str, Tensor]) -> str | None:
+        """A question about ``vanishing_hessian``, asked once."""
+        return looks.vanishing(self.algorithm, looking, at["x"], at["y"], self.diagnosis.warnings)
 
     def remark(self, said: str | None) -> None:
         """Add to the warnings."""
@@ -272,7 +156,7 @@ class Loop:
 
     def unfinished(self) -> bool:
         """Whether another iteration is due for some row."""
-        return self.iteration < self.length and not self.all_frozen
+        return self.iteration < self.limits.length and not self.all_frozen
 
     def advance(self, most: int = 1) -> None:
         """One iteration, or up to ``most`` where compiled loops do them, and the look at where they led."""
@@ -375,8 +259,7 @@ class Loop:
             if before is None:
                 self.recorder.check(metrics)
         diverged = None if ok is None or bool(ok.all()) else ~ok & ~self.frozen
-        limited = self.settings.budget is not None or self.settings.epochs is not None
-        spent = (ok if ok is not None else True) & ~self.frozen & self.out_of_budget() if limited else None
+        spent = (ok if ok is not None else True) & ~self.frozen & self.out_of_budget() if self.limits.any else None
         ends = _some(diverged) or _some(spent)
         if diverged is not None and _some(diverged):
             self.diverged |= diverged
@@ -394,33 +277,11 @@ class Loop:
 
     def out_of_budget(self) -> Tensor:
         """Rows (bool, (runs,)) that may not start another iteration."""
-        out = torch.zeros(len(self.seeds), dtype=torch.bool)
-        if self.settings.budget is not None:
-            out |= self.oracle.calls_per_run() >= self.settings.budget
-        if self.settings.epochs is not None:
-            out |= self.epochs_done() >= self.settings.epochs
-        return out.to(self.frozen.device)
-
-    def epochs_done(self) -> float:
-        """Passes over the lower level's data so far.
-
-        Raises:
-            InputError: there is no end in sight.
-        """
-        assert self.problem.size_lower is not None  # plan has checked
-        if self.iteration == NO_LOWER_GRADIENTS and not self.oracle.lower_samples:
-            raise InputError(
-                f"epochs: algorithm {self.algorithm.name!r} asked for no lower gradient in {self.iteration} "
-                "iterations, so that epochs never end; use steps or budget"
-            )
-        return self.oracle.lower_samples / self.problem.size_lower
+        return self.limits.spent(len(self.seeds), self.iteration).to(self.frozen.device)
 
     def passes_mark(self) -> bool:
         """Whether another of the epochs' equal parts is over."""
-        s = self.settings
-        if s.epochs is None:
-            return False
-        before, self.marks = self.marks, int(self.epochs_done() / s.epochs * (s.log_points - 1))
+        before, self.marks = self.marks, self.limits.parts(self.iteration)
         return self.marks > before
 
     def freeze(self, rows: Tensor, point: Mapping[str, Tensor]) -> None:
@@ -475,7 +336,7 @@ class Loop:
         ]
         history = self.recorder.frame(ends)
         with torch.no_grad():
-            self.ask_vanishing(self.looking(), self.final["x"], self.final["y"])
+            self.remark(self.vanishing(looks.looking(self.oracle), self.final))
         self.remark(remarks.undefined(history, status))
         self.remark(remarks.grown(self.sizes, remarks.sizes(self.final["x"], self.final["y"]), status))
         return Trajectories(
@@ -536,16 +397,6 @@ class Loop:
 
 
 _PLAIN = ("state", "final", "frozen", "diverged", "stopped_at", "iteration", "seconds", "marks")
-
-
-def _check_rows(problem: Problem, algorithm: Algorithm, x: Tensor, y: Tensor, runs: int) -> None:
-    for name, start in (("x", x), ("y", y)):
-        if start.ndim != 2 or len(start) != runs or not bool(torch.isfinite(start).all()):
-            raise InputError(f"{name} must be ({runs}, d) and finite, one row per seed, got {tuple(start.shape)}")
-    for name in algorithm.per_run():
-        value = getattr(algorithm, name)
-        if isinstance(value, Tensor) and len(value) != runs:
-            raise InputError(f"algorithm.{name} has {len(value)} rows, but there are {runs} runs")
 
 
 def clock(device: torch.device) -> float:

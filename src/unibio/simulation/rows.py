@@ -20,8 +20,8 @@ from unibio.core.problem import Problem, ProblemSpec
 from unibio.errors import InputError
 from unibio.simulation.grid import specs_of, table_of
 from unibio.simulation.history import check_names
-from unibio.simulation.loop import simulate
 from unibio.simulation.settings import Settings
+from unibio.simulation.simulate import simulate
 from unibio.simulation.trajectories import Trajectories
 
 
@@ -69,7 +69,7 @@ def beginning(batch: Batch, device: torch.device) -> tuple[Problem, Algorithm, T
 
 
 def simulated(batch: Batch, device: torch.device, settings: Settings, **asked: Any) -> Trajectories:
-    """A batch's trajectories: :func:`beginning`, then :func:`unibio.simulation.loop.simulate`.
+    """A batch's trajectories: :func:`beginning`, then :func:`unibio.simulation.simulate.simulate`.
 
     Args:
         batch, device: as above.
