@@ -124,7 +124,7 @@ def test_every_method_on_the_network(name: str, device: torch.device, network: P
     compared(network, name, device, seed=0, **few(name))
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize(
     "name",
     one_of_each_kind(
@@ -158,11 +158,13 @@ def test_every_problem(name: str, device: torch.device) -> None:
         compared(problem, algorithm, device, **few(algorithm))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("spec", [Example3(exponent=6, noise=1.0), Coordinatewise(noise=1.0)])
 def test_the_paper_s_method_where_d_vanishes(spec: ProblemSpec, device: torch.device) -> None:
     compared(spec, "unibio", device, steps=20, seed=range(4), upper_step=[0.01, 0.05])
 
 
+@pytest.mark.one_in(2)
 def test_saga_s_tables(device: torch.device) -> None:
     small = LpRegression(size_lower=12, size_upper=9, size_test=20, dimension=4)
     for batch_size in (3, 5):  # equal blocks, and unequal ones, which a single run may have
@@ -191,12 +193,13 @@ def small_quadratic() -> Problem:
     return Quadratic(dimension_x=3, dimension_y=3).build()
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("algorithm", ["unibio", "soba", "bome"])
 def test_derivatives_by_autograd(algorithm: str, device: torch.device) -> None:
     compared(OWN_LOSSES, algorithm, device, x0=[0.5, 1.0], y0=[0.8, 1.1], seed=0)
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize("estimator", [name for name in ESTIMATORS if name != "kkt"])
 def test_an_estimate_of_the_hypergradient(estimator: str, device: torch.device) -> None:
     for problem, dimension in ((OWN_LOSSES, 2), (small_quadratic(), 3)):
@@ -224,6 +227,7 @@ def test_metrics_that_are_counted_on_the_cpu(device: torch.device) -> None:
     compared(problem, "soba", device, x0=[0.5, 1.0], y0=[0.8, 1.1], seed=0)
 
 
+@pytest.mark.one_in(2)
 def test_comparing_methods(device: torch.device) -> None:
     arguments: dict[str, Any] = {"budget": 60, "seed": [0, 1], "metric": "hypergradient_norm"}
     here, there = (
@@ -233,6 +237,7 @@ def test_comparing_methods(device: torch.device) -> None:
 
 
 # Diverged rows, interruptions, whole jobs -----------------------------------------------------------------------------
+@pytest.mark.one_in(2)
 def test_rows_that_diverge(device: torch.device) -> None:
     compared(Quadratic(), "soba", device, steps=60, lower_step=[0.1, 100.0])
 
@@ -274,6 +279,7 @@ def test_an_interrupted_network_goes_on_to_the_same_numbers(
     same_history(again.history, whole.history, precise=True)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     "name",
     one_of_each_kind(
@@ -308,6 +314,7 @@ def network_job(pairs: DataSettings, root: Path, where: str, epochs: int) -> Job
         return job_from(compose_one([*words, f"device={where}", f"records={root / where}"]))
 
 
+@pytest.mark.slow
 def test_a_whole_job(
     device: torch.device, pairs: DataSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

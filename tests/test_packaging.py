@@ -148,6 +148,7 @@ def test_make_help_lists_every_target():
     assert listed == targets
 
 
+@pytest.mark.slow
 def test_first_command_in_a_clone_makes_the_environment():
     """Every target that needs one waits for its stamp; a dry run without the stamp starts by installing the pins."""
     waiting = re.findall(r"^([\w-]+): \$\(STAMP\)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)

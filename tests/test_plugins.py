@@ -118,6 +118,7 @@ def test_a_name_of_ours_is_refused(name: str, path: Path) -> None:
         jobs_of("steps=3")
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("text", "point", "said"),
     [
@@ -161,6 +162,7 @@ def test_two_files_of_one_name_are_refused(path: Path, tmp_path: Path) -> None:
     assert str(tmp_path / "two" / "experiment" / "asked.yaml") in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_hash_covers_a_plugins_package_and_what_it_takes_from_ours(path: Path) -> None:
     folder = foreign.package(
         path,

@@ -74,6 +74,7 @@ def is_there(name: str) -> bool:
     return not rest or rest[0] in defined(place / "__init__.py" if place.is_dir() else place.with_suffix(".py"))
 
 
+@pytest.mark.slow
 def test_modules_that_a_text_names_are_there() -> None:
     files = [path for folder in READ for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md", ".yaml")]
     absent = [

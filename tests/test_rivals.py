@@ -174,6 +174,7 @@ def test_lines_are_counted_without_what_is_no_code(bench: Any, tmp_path: Path) -
     assert bench.models.lines(tmp_path / "some.py") == 1 + 3 + 4
 
 
+@pytest.mark.slow
 def test_without_libraries_ours_is_measured_and_reasons_stand_in_their_places(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,6 +123,7 @@ def test_a_library_that_writes_into_the_callers_numbers_is_caught(monkeypatch):
     assert all(answer.outcome == "silent" and "caller's x" in answer.detail for answer in found)
 
 
+@pytest.mark.slow
 def test_a_wrong_library_is_caught(monkeypatch):
     """The judge is no rubber stamp: in an easy case a library that is off by half a per cent is silently wrong."""
     right = judging.hypergradient

@@ -12,6 +12,7 @@ from unibio.core import compiled
 from unibio.core.epoch_sgd import epoch_sgd, steps_taken
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("p", [2.0, 3.0, 4.0])
 @pytest.mark.parametrize("quick", [True, False])
 @pytest.mark.parametrize("average", ["first", "last"])

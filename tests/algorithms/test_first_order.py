@@ -220,7 +220,7 @@ def built(problem):
     return PROBLEMS[problem]().build()
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(9)
 @pytest.mark.parametrize(
     ("problem", "dtype"),
     [
@@ -250,7 +250,7 @@ def test_table(setting, problem, dtype):
 # Batches -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(9)
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_rows_do_not_see_each_other(setting):
     """A run has the same iterates and counts alone and in a batch, minibatches included."""
@@ -265,14 +265,14 @@ def test_rows_do_not_see_each_other(setting):
     assert len(torch.unique(together.x[:, 0])) == 4
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(15)
 @pytest.mark.parametrize("together", AT_ONCE)
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_per_run_parameter_is_an_axis(setting, together):
     check_axes(made(setting, batch_size=4), together, steps=4)
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(15)
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_autograd_gives_the_same(setting):
     """A problem without derivatives of its own: the same trajectory on minibatches, and the same counts."""
@@ -285,11 +285,13 @@ def test_autograd_gives_the_same(setting):
     assert own.runs["samples"].tolist() == auto.runs["samples"].tolist()
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_state_survives_a_file(setting):
     assert_state_survives_a_file(made(setting, batch_size=4))
 
 
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("name", METHODS)
 def test_divergence_is_reported(name):
     """A far too large lower step ends as "diverged" with a finite last iterate; the other run goes on."""

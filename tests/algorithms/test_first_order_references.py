@@ -146,7 +146,7 @@ def batches(oracle, level):
         yield draw().value[0].numpy()
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(21)
 @pytest.mark.parametrize("size", [None, 5], ids=["full batch", "minibatches"])
 @pytest.mark.parametrize("name", CASES)
 def test_trajectory(name, size):
@@ -214,6 +214,7 @@ SOLVERS = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.skipif(not (GOLDEN / "bb_golden_small.json").exists(), reason=f"golden numbers not found in {GOLDEN}")
 @pytest.mark.parametrize("name", SOLVERS)
 def test_golden(name):

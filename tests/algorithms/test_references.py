@@ -167,6 +167,7 @@ def test_vrbo_with_its_final_correction():
     assert error[False] > 0.1
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("table_start", ["filled", "zeros"])
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_saba_on_blocks(size, table_start):

@@ -74,7 +74,7 @@ def in_both_types(names, both):
         yield pytest.param(name, dtype, marks=() if dtype == "float64" or name in both else pytest.mark.slow)
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize(("name", "dtype"), in_both_types([*EXACT, *BIASED], ("soba", "stocbio")))
 def test_reaches_its_own_floor(name, dtype):
     problem, reference, x0, y0 = pair()
@@ -96,6 +96,7 @@ def test_reaches_its_own_floor(name, dtype):
     assert reached == pytest.approx(floor, rel=accuracy * 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RANDOM)
 def test_random_length_reaches_the_floor_in_expectation(name):
     """The quadratic's iteration is affine in its state, so E x_T obeys the recursion of the whole sum exactly.
@@ -218,7 +219,7 @@ def built(problem):
     return PROBLEMS[problem]().build()
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(15)
 @pytest.mark.filterwarnings("ignore:neumann_step is not below")
 @pytest.mark.parametrize(
     ("problem", "dtype"),
@@ -291,7 +292,7 @@ def test_rows_do_not_see_each_other(name):
         assert together.runs["hvp"].nunique() > 1
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(9)
 @pytest.mark.filterwarnings("ignore:neumann_step is not below")
 @pytest.mark.parametrize("together", AT_ONCE)
 @pytest.mark.parametrize("name", METHODS[:-1])
@@ -299,7 +300,7 @@ def test_every_per_run_parameter_is_an_axis(name, together):
     check_axes(ALGORITHMS[name](**SMALL.get(name, {}), batch_size=4), together, steps=6)
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize("name", METHODS)
 def test_autograd_gives_the_same(name):
     """A problem without derivatives of its own: the same trajectory on minibatches, and the same counts."""
@@ -318,7 +319,7 @@ def test_state_survives_a_file(name):
     assert_state_survives_a_file(dataclasses.replace(ALGORITHMS[name](), **SMALL.get(name, {}), batch_size=4))
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(12)
 @pytest.mark.filterwarnings("ignore:neumann_step is not below")
 @pytest.mark.parametrize("name", METHODS[:-1])
 def test_divergence_is_reported(name):

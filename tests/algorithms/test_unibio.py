@@ -35,6 +35,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("d", [1, 10])
 @pytest.mark.parametrize("p", [2, 4, 6, 8])
@@ -68,6 +69,7 @@ def test_golden_trajectory(p, d, case):
 # An exponent that is not the problem's ------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("told", [None, 4])
 def test_told_its_own_exponent_it_goes_its_own_way(told):
     """To the bit, through the compiled loops and without them."""

@@ -24,7 +24,7 @@ OTHER = {
 }  # fmt: skip
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("options", [{}, OTHER], ids=["default", "other"])
 @pytest.mark.parametrize(("p", "d"), [(2, 1), (4, 3), (8, 3)])
 def test_golden_trajectory(p, d, options):
@@ -50,6 +50,7 @@ def test_golden_trajectory(p, d, options):
     assert abs(ends[0] / ends[1] - 1) > 0.05  # every run has a step of its own
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("told", [3, 4, 7.5])
 def test_the_exponent_is_not_looked_at(told):
     """Declared with another p > 2, a problem has the same trajectory to the bit; and its file does not name one."""
@@ -69,6 +70,7 @@ def test_calls_are_counted_as_said():
     assert counts["hvp"] == 30 * 2
 
 
+@pytest.mark.slow
 def test_a_run_does_not_depend_on_its_batch():
     spec = Hoelder(exponent=4, dimension=3, noise=1.0, hessian_noise=0.0625, cross_noise=0.25, upper_noise=0.25)
     together = solve(spec, "unibio_adaptive", steps=80, seed=range(4))
@@ -88,6 +90,7 @@ def test_it_gets_there_with_noise_whatever_p(p):
     assert last.max() < 0.3
 
 
+@pytest.mark.slow
 def test_a_start_that_is_solved_already_does_not_stop_it():
     """Without noise and with y_0 = y*(x_0) all gradients of the start are 0, and there is nothing to choose γ by."""
     spec = Hoelder(exponent=2, dimension=1)
@@ -107,6 +110,7 @@ def test_steps_do_not_outgrow_a_curvature_that_grows():
     assert last["hypergradient_norm"] < 1e-3  # 0.023 at the start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [1e-3, 1e3])
 def test_units_of_the_losses_do_not_matter(unit):
     """f and g in other units: the same trajectory, since every step is measured against others of its own kind."""

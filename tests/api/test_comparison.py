@@ -183,6 +183,7 @@ def test_tuning_uses_the_same_budget_and_seeds_of_its_own(solved: list[dict[str,
     assert {a["budget"] for a in long} == {200}
 
 
+@pytest.mark.slow
 def test_tuning_picks_the_best_and_says_what_it_tried() -> None:
     steps = [0.0001, 0.05, 0.001]
     result = compare(NOISY, ["soba", "unibio"], budget=600, tune={"upper_step": steps})

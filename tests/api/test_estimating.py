@@ -174,6 +174,7 @@ def curved(curvature: float) -> Problem:
     return Problem(lambda x, y: ((y - 1) ** 2).sum() / 2, lambda x, y: curvature * ((y - x) ** 2).sum() / 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("estimator", "curvature"),
     some(
@@ -279,6 +280,7 @@ def test_constraints_leave_the_distance_open():
 # What is known ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("estimator", UNCONSTRAINED)
 def test_info_of_one_run_and_of_several(estimator):
     known = regular_problem(4, 0)

@@ -167,6 +167,7 @@ def test_starts_of_every_kind_of_tensor():
         assert not start.requires_grad
 
 
+@pytest.mark.slow
 def test_a_start_that_cannot_be_written_into_is_no_reason_for_a_warning():
     """PyTorch says so once in a process: in one of its own."""
     code = (

@@ -152,6 +152,7 @@ def test_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
 # Resuming -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("given", [RUN, GRID], ids=["run", "grid"])
 @pytest.mark.parametrize("algorithm", ["unibio", "saba"])
 def test_the_same_call_goes_on_to_the_same_numbers(given: dict[str, Any], algorithm: str, tmp_path: Path) -> None:

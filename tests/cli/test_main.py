@@ -28,6 +28,7 @@ def run(*arguments: str, cwd: Path, code: int = 0) -> subprocess.CompletedProces
     return done
 
 
+@pytest.mark.slow
 def test_one_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """In an interpreter of its own, whose secrets reach no file; then once more."""
     secret = "0123456789abcdefSECRET"
@@ -183,6 +184,7 @@ WRONG |= {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("what", WRONG)
 def test_what_cannot_work_is_one_line_and_exit_status_2(
     what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

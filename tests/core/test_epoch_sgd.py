@@ -176,6 +176,7 @@ def test_iterates_never_leave_the_ball(p, d, radius, force, seed):
         assert touched == pytest.approx(1)  # the ball was needed, and is not smaller than it should be
 
 
+@pytest.mark.one_in(16)
 @pytest.mark.parametrize("average", ["first", "last"])
 @pytest.mark.parametrize("d", [1, 4])
 @pytest.mark.parametrize("p", [2, 4, 6, 8])
@@ -227,6 +228,7 @@ def test_convergence_on_example3(p):
     assert float(distance[3]) < (1e-5 if p == 2 else 0.25)  # at x = 0 the lower level is as flat as y^p
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("p", [2, 3, 4, 6])
 def test_convergence_on_coupled_problems(p):
     """Regular Hessians, also for the odd p = 3: y* by Newton's method."""

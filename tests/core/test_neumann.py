@@ -210,6 +210,7 @@ def test_same_sample_at_two_points(setting):
         assert ratio == pytest.approx(0.1, rel=1e-6)  # derivatives of a quadratic are affine: exactly proportional
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_saga_is_unbiased_for_any_table(size):
     """Over all blocks the estimates average to the full derivative, whatever the tables hold: no statistics needed."""
@@ -372,6 +373,7 @@ def small(curvature, **options):
                    batched=True, **options)  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "algorithm",
     some(["unibio", "stocbio", "ttsa", "sustain", "mrbo", "vrbo"], lambda name: name == "unibio"),

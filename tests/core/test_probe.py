@@ -75,7 +75,7 @@ OWN: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize("runs", [1, 3])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("form", FORMS)
@@ -315,7 +315,7 @@ BENT: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize(
     ("form", "dtype"),
     some(itertools.product(FORMS, DTYPES), lambda form, dtype: form == "rows" or dtype == torch.float64),
@@ -457,7 +457,7 @@ def fitted(x: Tensor, y: Tensor, s: Any) -> Tensor:
     return lower(x, y) + ((X @ y[..., None])[..., 0] ** 2).mean(-1)
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize("runs", some([1, 2, 4], lambda runs: runs != 2))
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("nest", NESTS)
@@ -669,7 +669,7 @@ RIGHT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }  # fmt: skip
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(32)
 @pytest.mark.parametrize(
     ("start", "dtype"),
     some(
@@ -721,7 +721,7 @@ def test_a_function_that_saturates_passes_and_one_that_is_flat_is_said():
 SINGLE = {"example3", "lp_regression", "quadratic", "nli_cleaning"}
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(18)
 @pytest.mark.parametrize(
     ("name", "dtype"),
     some(itertools.product(PROBLEMS, DTYPES), lambda name, dtype: dtype == torch.float64 or name in SINGLE),
@@ -791,6 +791,7 @@ def test_random_problems_pass(seed, dtype, form, runs, own_ones):
     assert probed(dataclasses.replace(problem, derivatives=derivatives, batched=form == "rows"), dtype, runs) == ()
 
 
+@pytest.mark.slow
 @given(
     **CHOICES, name=st.sampled_from(sorted(OWN)), how=st.sampled_from(["sign", "factor", "zero"]), all_own=st.booleans()
 )
@@ -802,6 +803,7 @@ def test_random_problems_with_one_wrong_derivative_do_not(seed, dtype, form, run
         probed(dataclasses.replace(problem, derivatives=derivatives, batched=form == "rows"), dtype, runs)
 
 
+@pytest.mark.slow
 @given(**CHOICES, role=st.sampled_from(["upper", "lower"]), which=st.sampled_from(["x", "y"]), part=st.floats(0.2, 1.0))
 def test_random_problems_that_leave_the_graph_do_not(seed, dtype, form, runs, role, which, part):
     problem, _ = random_problem(seed)

@@ -190,6 +190,7 @@ def pair_of_forms():
     return scalar, batched
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.filterwarnings("ignore:neumann_step")
 @pytest.mark.parametrize("seeds", [0, range(3)])
 def test_scalar_and_batched_losses_give_the_same_numbers(seeds):

@@ -93,7 +93,7 @@ def named(pairs: list[tuple[str, str]]) -> dict[str, Any]:
     return {"argnames": ("name", "level"), "argvalues": pairs, "ids": [" ".join(pair) for pair in pairs]}
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize(**named(TAKES))
 def test_the_plain_rule_is_the_plain_step_and_another_is_another(name: str, level: str) -> None:
     plain, ruled = run(name), run(name, **{f"{level}_update": SGD()})
@@ -167,6 +167,7 @@ VARYING: dict[str, tuple[str, Callable[[Any], Any], list[float]]] = {
 }
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("name", VARYING)
 def test_runs_of_a_rule_with_several_values_are_single_runs(name: str, dtype: torch.dtype) -> None:

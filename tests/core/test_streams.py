@@ -231,6 +231,7 @@ def sample(kind: str, axis: str) -> np.ndarray:
     return numbers([77], kind, "lower", 0, COUNT).ravel()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("axis", ["index", "seed", "entry"])
 def test_normal_numbers_are_normal(axis):
     """Kolmogorov–Smirnov, tails, moments and serial correlation; each bound has a false-alarm rate below 10⁻⁵."""
@@ -318,6 +319,7 @@ def test_minibatch_errors(n, size):
 # Whole trajectories -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("problem", "algorithm"),
     [

@@ -135,6 +135,7 @@ def test_drift_over_the_memory_of_the_momentum(beta: float, p: float) -> None:
     assert (weights * j**nu).sum() <= (beta / (1 - beta)) ** nu * (1 + 1e-9) + 1e-12
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("shape", ["symmetric", "asymmetric"])
 @pytest.mark.parametrize("p", [2.0, 3.0, 4.0])
 def test_descent_and_tracking_along_runs(p: float, shape: str) -> None:

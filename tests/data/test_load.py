@@ -240,6 +240,7 @@ def overlapping(folder: Path) -> Path:
     )
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("vectors", ["random", "file"])
 @pytest.mark.parametrize("sizes", [(3, 2, 1), (40, 5, 40), (9, 40, 31), (12, 21, 5), (None, 3, None)])
 @pytest.mark.parametrize("length", [None, 9])

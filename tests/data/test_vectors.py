@@ -149,6 +149,7 @@ def test_files_with_nothing_in_them(tmp_path) -> None:
             read_vectors(tmp_path / name, WORDS, QUIET)
 
 
+@pytest.mark.slow
 def test_a_line_without_end_is_not_read_to_its_end(tmp_path) -> None:
     """A quarter of a GiB in a file of 250 kB; to hold it would take as much memory."""
     path = tmp_path / "v.txt.gz"

@@ -147,6 +147,7 @@ FORMS: dict[str, tuple[Callable[[Any], Any], Any]] = {
 }
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("form", FORMS)
 def test_items_in_whatever_form_are_the_same_data(form: str) -> None:
     made, loss = FORMS[form]
@@ -197,6 +198,7 @@ def test_where_vectorising_cannot_be_one_line_says_why() -> None:
 # What is looked at first ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     ("diagnosed", "points", "said"),
     [("minibatch", BATCH, rf"on {BATCH} of {N} data points; diagnosed=None"), (None, N, rf"on all {N}"), (5, 5, "")],

@@ -109,7 +109,7 @@ def test_they_are_those_of_a_loop_by_hand() -> None:
     assert result.history["validation"].iloc[-1] == pytest.approx(validation(result.upper, by_hand.eval()))
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(33)
 @pytest.mark.parametrize("name", SETTLE)
 def test_iterates_are_those_without_storing_and_every_lower_step_of_y_counts(name: str) -> None:
     """A count that no probe, product, upper gradient or metric adds to: the steps that the method takes."""

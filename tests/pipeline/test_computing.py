@@ -66,6 +66,7 @@ def assert_same(one: Record, other: Record) -> None:
     assert str(first) == str(second)  # NaN is NaN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MATRICES)
 def test_parts_have_the_numbers_of_the_whole_but_for_rounding(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -79,6 +80,7 @@ def test_parts_have_the_numbers_of_the_whole_but_for_rounding(
     assert_same(record, again)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", JOBS)
 def test_parts_have_the_numbers_of_the_whole(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run_job(job_of(tmp_path / "whole", JOBS[kind])).record

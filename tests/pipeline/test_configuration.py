@@ -99,6 +99,7 @@ def test_an_experiment_composes_and_gives_every_method_the_same(name: str) -> No
     assert len(set(tried.values())) == 1, tried
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(shortened())[::6])
 def test_an_experiment_is_a_complete_command(name: str) -> None:
     """Of some; a long test composes all of them, every file that is swept over, and all jobs."""
@@ -220,6 +221,7 @@ def test_paper_settings_of_figure_4() -> None:
     assert found["sustain"]["algorithm"]["momentum"] == pytest.approx(0.1)
 
 
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
@@ -341,7 +343,7 @@ FAULTY = {
 }
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(15)
 @pytest.mark.parametrize("content", FAULTY)
 def test_a_file_of_conf_that_is_wrong_is_named(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / "conf"

@@ -222,6 +222,7 @@ WORDS = st.one_of(
 )
 
 
+@pytest.mark.slow
 def test_whatever_is_typed_makes_jobs_or_one_line(
     compose_one: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,7 +172,7 @@ CHANGES = (
 )
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(9)
 @pytest.mark.parametrize("change", CHANGES, ids=[change.__name__ for change in CHANGES])
 def test_a_change_of_anything_is_found(
     job: Job, change: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
@@ -209,7 +209,7 @@ KINDS = {
 }
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.slow
 @pytest.mark.parametrize("words", KINDS.values(), ids=KINDS)
 def test_every_kind_of_record_is_equal_to_its_replay(tmp_path: Path, words: list[str]) -> None:
     (job,) = jobs_of(tmp_path, *words)

@@ -102,6 +102,7 @@ def job(*overrides: str):
     return found
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", ["paper", "sharp"])
 def test_a_configuration_takes_its_settings_from_a_schedule(name: str) -> None:
     """And its record is the one of the same numbers written by hand: the schedule itself decides nothing."""

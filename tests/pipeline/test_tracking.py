@@ -60,6 +60,7 @@ def test_a_grid_is_one_offline_run_per_curve_with_medians_over_seeds(tmp_path: P
         assert '"my sweep"' in inspected(files[run_id(record.name, curve)]), "its group"
 
 
+@pytest.mark.slow
 def test_the_group_is_the_sweep_and_no_part_of_a_records_name(tmp_path: Path) -> None:
     def groups(*words: str, name: str | None = None) -> set[str | None]:
         with composer() as compose_one:
@@ -92,6 +93,7 @@ def inspected(file: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_a_failing_tracker_warns_once_and_the_records_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import wandb
 
@@ -146,6 +148,7 @@ def test_an_unknown_mode_of_wandb_is_said_before_work(tmp_path: Path, monkeypatc
         make(tmp_path, "tracker=online")
 
 
+@pytest.mark.slow
 def test_wandb_writes_where_its_variable_says_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_DISABLED", "true")
     outcome = finish_job(make(tmp_path / "runs", "tracker=offline"))

@@ -109,6 +109,7 @@ def test_a_rule_is_what_is_written(rule: Any) -> None:
     assert settings_of(rule)["name"] in RULES
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -91,6 +91,7 @@ def test_starts_are_where_they_are_said_to_be():
         assert problem.metrics(*problem.start)["solution_distance"].tolist() == pytest.approx([0.001, 3.0], rel=1e-9)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("distance", [0.01, 3.0])
 @pytest.mark.parametrize("problem", [PLNonconvex(penalty=100.0), StrictlyConvex(penalty=100.0)], ids=lambda p: p.name)
 def test_the_proximal_residual_against_a_descent(problem, distance):

@@ -158,6 +158,7 @@ def test_the_network_s_derivatives_are_those_of_autograd(network):
     )
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("sigma", [0.0, 1e-3, 0.1])
 def test_the_exact_solve_is_stationary_and_its_gradient_that_of_its_value(network, sigma):
     x = 0.3 * rows(2, 2)

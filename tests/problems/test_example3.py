@@ -176,6 +176,7 @@ def test_uniform_convexity(p, y1, y2):
     assert bregman(p, y1, y2) >= ROUNDED * MODULI[p] / p * abs(y2 - y1) ** p - rounding
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("p", EXPONENTS)
 def test_moduli_are_sharp(p):
     """A modulus 1 % larger is refuted, so that the inequality above says something."""
@@ -237,7 +238,7 @@ def noise_of(spec, which: str) -> np.ndarray:
     return torch.stack(rows).numpy()
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "which", "std"),
     [
@@ -331,6 +332,7 @@ def test_derivatives_of_noisy_losses(p):
     np.testing.assert_allclose(own["jvp"](x, y, v, zeta), along(slope, x, y, True), **near)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("reading", "std"), [("variance", 0.5), ("std", 0.25)])
 def test_noise_on_second_derivatives_has_mean_zero_and_the_stated_size(reading, std):
     """Relative noise of d∇_y G/d[y]^{∘(p−1)} and of ∇²_xy G: the same at every y, for p = 8 down to y = 10⁻³."""
@@ -376,6 +378,7 @@ def test_noise_on_second_derivatives_moves_no_other_number():
     assert not torch.equal(both.y[1], plain.y[1])
 
 
+@pytest.mark.slow
 def test_noise_on_second_derivatives_leaves_names_at_its_default(tmp_path):
     words = ["steps=2", "tracker=none", f"records={tmp_path}"]
     with composer() as compose_one:

@@ -76,7 +76,7 @@ def test_pieces_are_what_their_slopes_integrate_to() -> None:
     assert bool((fine.diff() >= 0).all()), "a maximum of s would be a place to rest at"
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("p", EXPONENTS)
 def test_solution_value_and_gradient_against_their_definitions(p: float, shape: str) -> None:
@@ -134,6 +134,7 @@ def places(d: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return tensor(rng.normal(size=(12, d)) * 1.5), tensor(y), tensor(rng.normal(size=(12, d)))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("p", EXPONENTS)
@@ -213,6 +214,7 @@ def test_uniform_convexity_with_the_modulus_of_its_dimension(p: float, d: int, d
     assert bregman(p, d, y1, y2) >= bound - 1e-12 * 5**p
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("d", [1, 4])
 @pytest.mark.parametrize("p", [4.0, 6.0])
 def test_the_modulus_is_sharp_in_every_dimension(p: float, d: int) -> None:
@@ -320,7 +322,7 @@ def test_rows_of_one_seed_share_their_numbers_whatever_their_levels() -> None:
 # Algorithms and input -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(28)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"unibio_released"}))
 def test_every_algorithm_runs(name: str) -> None:

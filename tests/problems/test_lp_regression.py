@@ -211,6 +211,7 @@ def test_minibatches_of_an_epoch_average_to_the_whole() -> None:
 
 
 # The lower solution, the hypergradient, uniform convexity -------------------------------------------------------------
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("p", EXPONENTS)
 def test_exact_hypergradient_is_the_slope_of_the_value(p: int) -> None:
     """Metrics and closed form against finite differences of x ↦ f(x, y*(x)), y* by SciPy's BFGS."""
@@ -306,6 +307,7 @@ def test_which_floor_serves_the_neumann_sum(p: int) -> None:
 
 
 # Two exponents, and no regulariser -----------------------------------------------------------------------------------
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("spec", MIXED, ids=lambda spec: f"{spec.exponent}-{spec.regulariser_exponent}")
 def test_two_exponents_are_the_formulas(spec: LpRegression) -> None:
     """Losses and all derivatives, w* by SciPy's BFGS, ∇φ by differences of φ; the exponent of uniform convexity."""
@@ -426,7 +428,7 @@ def settings(name: str, p: int) -> dict[str, object]:
     return common | own[name]
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "p"),
     some(
@@ -463,6 +465,7 @@ def test_a_batch_is_its_runs() -> None:
         torch.testing.assert_close(grid.y[i], one.y, rtol=0, atol=1e-10)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("p", [3, 6])
 def test_single_precision(p: int) -> None:
     spec = dataclasses.replace(SMALL, exponent=p)

@@ -187,6 +187,7 @@ def test_the_command_writes_picture_pdf_and_table(
         check_message(capsys.readouterr().err.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_report_has_settings_curves_ends_rates_and_files(root: Path, tmp_path: Path) -> None:
     main(["report", "tried", "--records", str(root), "--out", str(tmp_path), "--panel", "exponent"])
     out = tmp_path / "sweeps" / "tried"

@@ -121,6 +121,7 @@ def test_thinned_records_give_the_verdicts_of_the_whole_ones(published: Path) ->
     assert all(list(claim["experiments"]) == ["runtime"] for claim in judged)
 
 
+@pytest.mark.slow
 def test_nothing_computes_with_a_thinned_record(computed: tuple[Path, list[Job]], tmp_path: Path) -> None:
     job = computed[1][0]
     thin(Record(job.path), tmp_path)

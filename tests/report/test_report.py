@@ -80,6 +80,7 @@ def written(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_every_claim_is_in_every_form(written):
     machine = json.loads((written / "claims.json").read_text(encoding="utf-8"))
     text = (written / "report.md").read_text(encoding="utf-8")

@@ -94,6 +94,7 @@ def test_columns_and_types():
     assert (history["oracle_calls"] == history[list(KINDS)].sum(axis=1)).all()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("log_points", [5, 20, 200])
 def test_means_and_first_hits_against_every_iterate(log_points):
     """Logged sparsely or not: ``_mean`` at t is the mean over the iterates 0 … t−1, hits are of every iterate."""
@@ -143,6 +144,7 @@ def test_progress_is_told_of_every_iteration():
     assert told == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_a_problem_without_metrics_of_its_own():
     problem = Problem(
         upper=lambda x, y: ((y - 1) ** 2).sum(-1), lower=lambda x, y: (0.5 * (y - x) ** 2).sum(-1), batched=True
@@ -511,6 +513,7 @@ def test_a_checkpoint_is_replaced_never_written_into(tmp_path):
     assert tensorfile.load(path) == {"iteration": 2}
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("algorithm", [UniBiO(), SABA(batch_size=1), BOREP(warm_budget=100)])
 def test_a_start_can_be_stopped_and_loses_nothing(algorithm, tmp_path):
     """Asked before every oracle call of the warm start, the tables' first pass and the check of steps."""

@@ -126,6 +126,7 @@ def test_a_configuration_with_anything_in_it(there: Record, key: str, value: Any
             assert found is None
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
 def test_files_that_are_none(there: Record, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     root = there.path.parent

@@ -143,6 +143,7 @@ def test_a_leap_between_distant_logged_iterations_is_no_jump():
 # Verdicts ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id", ["e1-first", "e1-first-noise"])
 def test_first(id):  # noqa: A002
     name = BY_ID[id].experiments[0]
@@ -258,6 +259,7 @@ def test_between_logged_iterations_the_sum_is_interpolated():
     assert e1_calls.average_at(made, 4 * 37)[0] == math.inf
 
 
+@pytest.mark.slow
 def test_first_among_pairs_that_solve_the_lower_level():
     """Others win with lower steps that leave y alone; where y must be solved they have slow pairs only."""
 
@@ -355,6 +357,7 @@ def crossings(troubled, error=lambda cell: 0.01):
     ]
 
 
+@pytest.mark.slow
 def test_crossing():
     def of(troubled, **given):
         return BY_ID["e1-crossing"].rule(study(e1=crossings(troubled, **given)))
@@ -413,6 +416,7 @@ def test_settings_come_from_the_records_by_p_where_they_differ():
     assert "2 to choose the pair and 2 to judge it" in e1_caveats.searched(noisy)
 
 
+@pytest.mark.slow
 def test_caveats_say_what_the_records_say():
     found = fake.study(own=fake.lengths, others=fake.descent)
     found += [fake.record(p, "bo_rep", fake.lengths, seeds=1, points=40, lower_iterations=10) for p in fake.EXPONENTS]
@@ -431,6 +435,7 @@ def test_caveats_say_what_the_records_say():
     assert "UniBiO's rank is 6 at its best" in said
 
 
+@pytest.mark.slow
 def test_the_section_shows_settings_once_where_they_are_the_same():
     everything = {
         "e1_noise": fake.study(noise=1.0, upper_noise=1.0, seeds=2, points=10),

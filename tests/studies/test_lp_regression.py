@@ -206,6 +206,7 @@ def test_a_method_with_more_data_points_is_not_the_rival():
     assert verdict("lp-lowest-p4", [*field(0.31), record("bsa", 4, 0.2)]) == rules.NOT_REPRODUCED
 
 
+@pytest.mark.slow
 def test_separates():
     assert verdict("lp-separates", whole()["lp_regression"]()) == rules.REPRODUCED
     assert verdict("lp-separates", everywhere(lambda p: [record("soba", p, auc=0.52)])) == rules.NOT_REPRODUCED
@@ -228,6 +229,7 @@ def ranked(p, names):
     return [record(name, p, 0.3 + 0.01 * k) for k, name in enumerate(names)]
 
 
+@pytest.mark.slow
 def test_ranking_changes():
     same = everywhere(lambda p: ranked(p, OTHERS))
     turned = everywhere(lambda p: ranked(p, OTHERS[::-1] if p == 6 else OTHERS))
@@ -270,6 +272,7 @@ def section(found):
     return markdown(report_lp_regression.blocks(study(lp_regression=found)))
 
 
+@pytest.mark.slow
 def test_section_of_the_report():
     text = section(whole()["lp_regression"]())
     assert text.count("| UniBiO, K = 30 |") == text.count("| UniBiO, K = 100 |") == len(lp.EXPONENTS)

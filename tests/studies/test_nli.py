@@ -140,6 +140,7 @@ def test_highest_accuracy() -> None:
     assert "not weighting" in without.explanation
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("absent", METHODS)
 def test_all_methods_are_all_of_them(absent: str) -> None:
     given = [one for one in rivals(0.60, 0.55) if one.config["algorithm"]["name"] != absent]
@@ -235,6 +236,7 @@ def test_accuracy_at_a_cost() -> None:
     assert common_budget([group, cheap], "oracle_calls") == 450, "a diverged run is not what others are measured by"
 
 
+@pytest.mark.slow
 def test_the_lead_is_to_grow_with_p() -> None:
     def of(low: tuple[float, float], high: tuple[float, float], **settings) -> str:
         given = rivals(*low, p=2, **settings) + rivals(*high, p=4, **settings)
@@ -296,6 +298,7 @@ def test_the_form_is_chosen_in_validation() -> None:
     assert result.verdict == rules.NOT_REPRODUCED
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("rate", "p", "experiment"),
     [(0.2, 3, "nli_noise"), (0.4, 3, "nli_noise"), (0.1, 2, "nli_exponents"), (0.1, 4, "nli_exponents")],
@@ -316,6 +319,7 @@ def test_the_main_text_has_the_noise_rate_of_figure_4() -> None:
         assert "D constant (the classical Neumann sum) and a single epoch whose ball never shrinks" in claim.statement
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("p", [2, 3, 4])
 def test_the_figures_unibio_is_what_the_claims_say_it_is(p: int) -> None:
     """As configured: D is 1 below the floor, and the epochs that fit into K are one."""
@@ -479,7 +483,7 @@ def test_what_is_not_the_papers_is_said_whatever_the_scale_is_called(section, ke
 
 
 # Figures and section -------------------------------------------------------------------------------------------------
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(12)
 @pytest.mark.parametrize("name", [drawing.name for drawing in STUDY.drawings])
 def test_figures_and_tables(name: str) -> None:
     drawn = DRAWINGS[name].draw(whole())
@@ -562,6 +566,7 @@ def test_released_noise_stands_beside_the_same_rate_drawn_once() -> None:
     assert "nan" not in markdown(list(report_nli.blocks(given)))
 
 
+@pytest.mark.slow
 def test_the_section_says_what_the_data_are_and_copes_with_parts() -> None:
     text = markdown(list(report_nli.blocks(whole())))
     assert text.startswith("Data: SNLI: 10000 training")

@@ -40,6 +40,7 @@ def test_as_claimed_and_what_is_said_of_it() -> None:
     assert outcome.numbers["y never refreshed"]["slope"] == pytest.approx(-0.3, abs=0.05)
 
 
+@pytest.mark.slow
 def test_every_p_of_both_schedules_is_judged_on_its_own_records() -> None:
     found = {"schedules": schedules(dimensions=(4,)), "schedules_paper": schedules(exponents=(4, 6), dimensions=(4,))}
     whole = study(**found)
@@ -139,6 +140,7 @@ def test_of_the_step_seeds_decide_and_what_does_not_work_is_not_judged() -> None
 # Figures -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_tables_of_the_figures() -> None:
     evidence = study(
         schedules=schedules(seeds=2),

@@ -46,7 +46,7 @@ def test_nothing_run(claim):
     assert f"experiment={claim.experiments[0]}" in outcome.explanation
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(55)
 @pytest.mark.parametrize("claim", [c for c in CLAIMS if len(c.exponents) > 1], ids=lambda claim: claim.id)
 def test_some_exponents_not_run(claim):
     last = max(claim.exponents)
@@ -65,7 +65,7 @@ def test_reduced_scale_is_passed_on():
 # Convergence ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("id", "noise", "upper"),
     [
@@ -95,6 +95,7 @@ def test_convergence(id, noise, upper):  # noqa: A002
         assert verdict(id, fig1=[record(p, {"noise": NOISES}) for p in EXPONENTS]) == rules.NOT_RUN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("id", "experiment"),
     some(
@@ -163,7 +164,7 @@ SLOWER = [
 ]
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("id", "published", "equal", "settings"), SLOWER)
 def test_slower(id, published, equal, settings):  # noqa: A002
     steps = [eta * settings.get("dimension", 1) ** 0.5 for eta in PAPER.values()]
@@ -220,6 +221,7 @@ def test_slower_gives_the_numbers_of_the_equal_step_control():
 # The released script -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_released_and_own_picture():
     own = [record(p, LEVELS) for p in EXPONENTS]
 
@@ -259,7 +261,7 @@ def rises_then_falls(cell, seed, t):
     return np.where(t < 50, t / 50, 50 / t)
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("p", EXPONENTS)
 @pytest.mark.parametrize(
     ("mean", "expected"),
@@ -319,6 +321,7 @@ def test_flatter_with_p():
         assert verdict("flatter-with-p", fig5=found) == expected
 
 
+@pytest.mark.slow
 def test_faster_than_the_bound_asks_every_p():
     """Of one power law for all p: steeper than every bound, flatter than that of p = 2, and near none of them."""
     axes = {"noise": [0.0, 1.0], "upper_noise": [0.0, 1.0], "upper_step": [0.05, 0.03, 0.02, 0.01]}
@@ -395,6 +398,7 @@ def test_what_a_larger_p_costs_by_the_theorem_s_budget_is_not_told_by_a_fixed_on
     assert outcome.numbers["inner_budget"] == [100]
 
 
+@pytest.mark.slow
 def test_noise_robustness():
     def slowed(cell, seed, t):
         return descent({**cell, "upper_step": cell["upper_step"] / (1 + 0.3 * (cell["noise"] > 1))}, seed, t)
@@ -445,6 +449,7 @@ def sensitivity(mean_of, estimators=("generalised", "classical")):
     return [job(p, budget, estimator) for p in EXPONENTS for budget in (10, 100) for estimator in estimators]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize(("effect", "expected"), [(0.2, rules.REPRODUCED), (0.01, rules.NOT_REPRODUCED)])
 def test_budget_and_step(effect, expected, condition):
@@ -452,6 +457,7 @@ def test_budget_and_step(effect, expected, condition):
     assert verdict(f"budget-and-step-10d{condition}", coordinatewise_sensitivity=found) == expected
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize(
     ("classical", "expected"),

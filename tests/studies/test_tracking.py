@@ -33,6 +33,7 @@ def at_one_p(p: int, twin: str, level: float):
     return lambda q, name, fallen: level if (q, name) == (p, twin) else largest(q, name, fallen)
 
 
+@pytest.mark.slow
 def test_as_claimed_and_what_is_said_of_it() -> None:
     outcome = judged()
     assert outcome.verdict == CONSISTENT
@@ -44,6 +45,7 @@ def test_as_claimed_and_what_is_said_of_it() -> None:
     assert outcome.numbers["p = 4"]["power of T"] == pytest.approx(1 - 1 / 6, abs=0.03)
 
 
+@pytest.mark.slow
 def test_one_error_beyond_at_one_p_and_twins_that_keep_to_it() -> None:
     assert judged(most=at_one_p(6, "none", 5.0)).verdict == VIOLATED
     assert judged(most=at_one_p(4, "none", FACTOR * 0.93), spread=0.05).verdict == NOT_TESTABLE, "a few runs are beyond"
@@ -64,7 +66,7 @@ def test_a_bias_that_falls_less_and_twins_whose_bias_falls() -> None:
     assert bias(spread=2.0).verdict == NOT_TESTABLE
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tracking-sharp", "tracking-bias-sharp"])
 @pytest.mark.parametrize(
     "broken", [{"seeds": 1}, {"places": 3}, {"calls": 20.0}, {"lower_error": 9.0}, {"falls": False}]
@@ -73,6 +75,7 @@ def test_too_little_and_what_does_not_work_are_not_judged(name: str, broken: dic
     assert judged(name, **broken).verdict == NOT_TESTABLE
 
 
+@pytest.mark.slow
 def test_the_paper_s_schedule_has_records_of_its_own_but_at_p_2() -> None:
     found = {"tracking": FOUR(), "tracking_paper": FOUR(exponents=(4, 6), most=at_one_p(6, "none", 6.0))}
     verdicts = {name: judge(BY_ID[name], study(**found))[0].verdict for name in ("tracking-sharp", "tracking-paper")}
@@ -81,6 +84,7 @@ def test_the_paper_s_schedule_has_records_of_its_own_but_at_p_2() -> None:
     assert judge(BY_ID["tracking-paper"], study(**half))[0].verdict == NOT_TESTABLE
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("which", ["none", "stale"])
 @pytest.mark.parametrize("name", ["tracking-sharp", "tracking-bias-sharp"])
 def test_a_run_that_diverged_is_no_evidence(name: str, which: str) -> None:

@@ -313,6 +313,7 @@ def test_weights_that_fit_nowhere_are_refused_before_they_are_made(
 SMALL = ["data.train=36", "data.valid=14", "data.test=10", "problem.width=4", "epochs=2", "steps=null"]
 
 
+@pytest.mark.slow
 def test_configuration_of_the_data(tmp_path: Path) -> None:
     base = [f"data.cache={tmp_path}", *SMALL]
     with composer() as compose_one:
