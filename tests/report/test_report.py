@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from synthetic import study, whole_evidence, whole_study
+from synthetic import study, synthetic_study, whole_evidence, whole_study
 from unibio import report
 from unibio.errors import InputError
 from unibio.report import verdicts as explained
@@ -219,8 +219,25 @@ def test_without_records_everything_is_not_yet_run(tmp_path):
     report.write(tmp_path / "runs", tmp_path)
     machine = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
     assert {claim["verdict"] for claim in machine["claims"]} == {rules.NOT_RUN}
-    assert "experiment=fig1" in (tmp_path / "report.md").read_text(encoding="utf-8")
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "experiment=fig1" in text
+    assert f"All {len(CLAIMS)} claims wait for records" in text
     parsed((tmp_path / "index.html").read_text(encoding="utf-8"))
+
+
+def test_only_claims_that_were_run_are_shown_and_a_line_says_how_to_run_more(tmp_path):
+    some = study(fig1=synthetic_study(steps=60)["fig1"]())
+    report.write(tmp_path / "runs", tmp_path, evidence=some)
+    machine = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))["claims"]
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    run = [claim for claim in machine if claim["verdict"] != rules.NOT_RUN]
+    assert 0 < len(run) < len(machine) == len(CLAIMS)
+    for claim in machine:
+        assert (claim["statement"] in text) == (claim in run), claim["id"]
+    assert f"{len(machine) - len(run)} more claims wait for records: `make reproduce-all`" in text
+    assert f"**{rules.NOT_RUN}**" not in text
+    for command in ("experiment=fig5", "experiment=e1\n", "experiment=tracking"):
+        assert command in text, command
 
 
 def test_pictures_of_records_that_are_gone_are_not_shown(written, tmp_path):

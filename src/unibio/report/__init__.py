@@ -65,9 +65,10 @@ def _blocks(evidence: Evidence, judged: Sequence[Judged], out: Path) -> Iterable
 
 def _part(part: Part, evidence: Evidence, out: Path) -> Iterable[Block]:
     yield Heading(2, part.title)
+    missing = Code("\n".join(evidence.command(name) for name in part.experiments if not evidence.records(name)))
     if not any(evidence.records(name) for name in part.experiments):
         yield Paragraph("Not yet run. Its records:")
-        yield Code("\n".join(evidence.command(name) for name in part.experiments))
+        yield missing
         return
     for study in part.studies:
         if any(evidence.records(name) for name in study.experiments):
@@ -76,6 +77,8 @@ def _part(part: Part, evidence: Evidence, out: Path) -> Iterable[Block]:
             except (MissingRecordsError, InputError) as error:
                 yield Paragraph(f"{error}.")
         yield from figure_blocks(evidence, out, study.drawings)
+    if missing.text:
+        yield Folded(f"Not yet run: {part.title}", [missing])
     caveats = [caveat for study in part.studies for caveat in study.caveats]
     if caveats:
         yield Folded(f"What to keep in mind: {part.title}", [Bullets(caveats)])

@@ -122,7 +122,9 @@ def blocks(evidence: Evidence, judged: Sequence[Judged], out: Path) -> Iterable[
     if counts:
         yield Paragraph("Beside the paper:")
         yield Bullets([f"**{kind.label}** ({kind.meaning}): {text}" for kind, text in counts.items()])
-    occurring = {j.word for j in judged}
+    run = [j for j in judged if j.outcome.verdict != NOT_RUN]
+    shown = run or judged
+    occurring = {j.word for j in shown}
     yield Paragraph("In these words:")
     yield Bullets([f"**{word}**: {MEANINGS[word]}" for word in VERDICTS if word in occurring])
     rows = [
@@ -134,11 +136,17 @@ def blocks(evidence: Evidence, judged: Sequence[Judged], out: Path) -> Iterable[
             f"[{j.claim.id}](#{slug(j.claim.id)})",
             f"[{j.claim.figure}](#{slug(j.claim.figure)})" if is_shown(evidence, out, j.claim.figure) else "–",
         ]
-        for j in by_kind(judged)
+        for j in by_kind(shown)
     ]
     yield Table(["Claim", "Whose", "Source", "Verdict", "Numbers", "Figure"], rows, filter_by=("Whose", "Verdict"))
+    if missing := len(judged) - len(run):
+        what = f"{missing} more claims wait" if run else f"All {missing} claims wait"
+        yield Paragraph(
+            f"{what} for records: `make reproduce-all` computes everything; the commands for what is missing of a "
+            "part stand under its heading."
+        )
     yield Heading(2, "The numbers behind them")
-    for j in by_kind(judged):
+    for j in by_kind(shown):
         said = [
             Paragraph(f"{j.outcome.explanation[:1].upper()}{j.outcome.explanation[1:]}."),
             Paragraph("Run: " + "; ".join(f"`{evidence.command(name)}`" for name in j.claim.experiments)),
