@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,19 @@ from unibio.report import publishing
 from unibio.report.page.html import linked
 from unibio.store import records, thinning
 from unibio.store.records import Record, write
-from unibio.store.thinning import BITS, END_BITS, LATE, POINTS, ROWS, TAIL, rounded, spaced, thin
+from unibio.store.thinning import (
+    BITS,
+    END_BITS,
+    LATE,
+    POINTS,
+    ROWS,
+    TAIL,
+    placeless,
+    placeless_command,
+    rounded,
+    spaced,
+    thin,
+)
 from unibio.studies import BY_NAME
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.verdicts import TAIL as TAIL_OF_RULES
@@ -67,7 +80,7 @@ def computed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Job]]
     git(clone, "commit", "-qm", "All")
     with composer() as compose_one:
         jobs = expand(asked(clone), compose_one)
-    announce(jobs, "python -m unibio experiment=runtime")
+    announce(jobs, shlex.join(["python", "-m", "unibio", *asked(clone)]))
     for job in jobs:
         run_job(job)
     return clone, jobs
@@ -111,6 +124,31 @@ def test_what_is_published_follows_from_its_records(published: Path, tmp_path: P
     again["index.html"] = linked(again["index.html"].decode()).encode()
     mine = {name: text for name, text in files(published).items() if not name.startswith(("records", "studies"))}
     assert again == mine
+
+
+@pytest.mark.slow
+def test_nothing_says_where_it_was_computed(computed: tuple[Path, list[Job]], published: Path) -> None:
+    """Neither directories nor trackers; the command that is shown is one to type."""
+    for name, content in files(published).items():
+        assert str(computed[0]).encode() not in content, name
+    text = (published / "report.md").read_text(encoding="utf-8")
+    assert "python -m unibio experiment=runtime steps=200 log_points=50 repeats=2\n" in text
+
+
+def test_what_is_left_of_a_command_and_of_a_configuration() -> None:
+    line = (
+        "python -m unibio experiment=nli 'data.dir=/some where/snli' +launcher.x=1 launcher=slurm records=/a/b a=[1,2]"
+    )
+    assert placeless_command(line) == "python -m unibio experiment=nli data.dir=snli 'a=[1,2]'"
+    assert placeless_command(placeless_command(line)) == placeless_command(line)
+    assert placeless_command("it's") == "it's"
+    config = {"records": "/a/runs", "steps": 5, "data": {"dir": "/b/c", "name": "a/b"}, "x": ["/d", None, 1.5]}
+    assert placeless(config) == {
+        "records": "runs",
+        "steps": 5,
+        "data": {"dir": "c", "name": "a/b"},
+        "x": ["d", None, 1.5],
+    }
 
 
 @pytest.mark.slow

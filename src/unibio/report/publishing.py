@@ -26,7 +26,7 @@ from unibio.report.pictures import draw_all
 from unibio.store import records
 from unibio.store.records import Record
 from unibio.store.smallfiles import json_object
-from unibio.store.thinning import thin
+from unibio.store.thinning import placeless_command, thin
 from unibio.store.writing import write_text
 from unibio.studies import BY_NAME, CLAIMS, PLUGGED
 from unibio.studies.common.claim import judge
@@ -127,7 +127,8 @@ def publish(results: Path, studies: Mapping[str, Study], evidence: Evidence, sta
             for record in found:
                 if not (root / record.name).exists():
                     thin(record, root, study.points, study.shown(experiment, record))
-            records.write_manifest(root, experiment, [one.name for one in found], evidence.command(experiment))
+            command = placeless_command(evidence.command(experiment))
+            records.write_manifest(root, experiment, [one.name for one in found], command)
     _check_size(root)
     noted = {name: one for name, one in states(published).items() if name in BY_NAME} | {
         name: dict(state) for name in studies
@@ -166,9 +167,10 @@ def _keep(old: Path, root: Path, studies: Iterable[Study]) -> None:
             if noted is None:
                 continue
             for name in noted["records"]:
-                if records.find(old / name) is not None and not (root / name).exists():
-                    shutil.copytree(old / name, root / name)
-            records.write_manifest(root, experiment, noted["records"], noted["command"])
+                record = records.find(old / name)
+                if record is not None and not (root / name).exists():
+                    thin(record, root)
+            records.write_manifest(root, experiment, noted["records"], placeless_command(noted["command"]))
 
 
 def _check_size(root: Path) -> None:

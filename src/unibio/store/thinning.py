@@ -12,6 +12,9 @@ A thinned record has the files of a record and its name. What differs:
 - ``summary.json``: has a further key ``thinned``: ``{"bits": …, "points": … or null, "of": …}``, the last of them the
   sha256 of the ``done`` of the record that it was made from.
 
+Nothing of it says where the record lay: words of the command that choose a directory of records, a launcher or a
+tracker are left out, and of directories only the last part is kept.
+
 Both tables are packed for size (the bytes of numbers apart, differences of counts, zstd); any reader of parquet reads
 them. Nothing that computes takes a thinned record for its own: it is not what the configuration gives to the bit.
 """
@@ -19,7 +22,9 @@ them. Nothing that computes takes a thinned record for its own: it is not what t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +44,22 @@ ROWS, TAIL, POINTS = 20_000, 8, 12
 #: The part of the iterations at the end that rules look at.
 LATE = 0.2
 
+#: Keys that say where and how a record is computed, and nothing about its numbers.
+WHERE = ("records", "launcher", "tracker")
+
 
 def thin(record: Record, root: Path, points: int = POINTS, shown: NDArray[np.bool_] | None = None) -> Record:
     """Write a record's thinned copy into ``root``, with how the record stands to today's code; returns it.
 
     Args:
-        record: complete. A thinned one is copied as it is.
+        record: complete. A thinned one is copied with the numbers it has.
         root: directory of records.
         points: rows of every run that are kept of a long history, besides its last ones.
         shown: (runs,) whose curves are shown; of others less is kept of a long history. None for all.
     """
-    history, summary = record.history, dict(record.summary)
+    history, summary, config = record.history, dict(record.summary), placeless(record.config)
+    if summary.get("command"):
+        summary["command"] = placeless_words(summary["command"])
     if not record.thinned:
         kept = points if len(history) > ROWS else None
         summary["thinned"] = {"bits": BITS, "points": kept, "of": replays.seal_of(record.path)}
@@ -58,11 +68,34 @@ def thin(record: Record, root: Path, points: int = POINTS, shown: NDArray[np.boo
         for name in measured(record):
             values = history[name].to_numpy()
             history[name] = np.where(ends, rounded(values, END_BITS), rounded(values, BITS))
-    made = records.write(root / record.name, record.config, summary, history, record.runs, packing=_packing)
+    made = records.write(root / record.name, config, summary, history, record.runs, packing=_packing)
     noted = replays.read(record.path)
     if noted is not None:
         records.write_replay(made, dataclasses.replace(noted, seal=replays.seal_of(made.path)))
     return made
+
+
+def placeless(value: Any) -> Any:
+    """A configuration, or a part of one, without the directories of a machine: of an absolute path the last part."""
+    if isinstance(value, Mapping):
+        return {key: placeless(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [placeless(one) for one in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def placeless_words(words: Sequence[str]) -> list[str]:
+    """The words of a command without those about :data:`WHERE`, and without the directories of a machine."""
+    kept = [word for word in words if re.split(r"[.=]", word.lstrip("+~"))[0] not in WHERE or "=" not in word]
+    return ["=".join(map(str, placeless(word.split("=", 1)))) for word in kept]
+
+
+def placeless_command(command: str) -> str:
+    """The same of a line; one that cannot be read as words stays as it is."""
+    try:
+        return shlex.join(placeless_words(shlex.split(command)))
+    except ValueError:
+        return command
 
 
 def measured(record: Record) -> list[str]:
