@@ -186,7 +186,8 @@ def test_the_paper_s_own_claims_are_counted_first_and_alone(written):
     assert [line.split(":")[0] for line in others] == [
         kind.label for kind in Kind if kind != "paper" and kind in {claim["kind"] for claim in claims}
     ]
-    rows = re.findall(r"^\| .* \| \[([\w.-]+)\]\(#.*\) \|.*\|$", text, re.M)
+    table = text[text.index("| Claim |") :]
+    rows = re.findall(r"^\| .* \| \[([\w.-]+)\]\(#.*\) \|.*\|$", table, re.M)
     kinds = {claim["id"]: Kind(claim["kind"]) for claim in claims}
     assert [kinds[row] for row in rows] == sorted(kinds.values(), key=list(Kind).index)
 

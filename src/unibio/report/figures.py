@@ -19,14 +19,12 @@ MOST_ROWS = 120
 
 
 def figure_blocks(evidence: Evidence, out: Path, drawings: Sequence[Drawing]) -> Iterable[Block]:
-    """Figures that have been drawn into ``out``; for the others what to run."""
+    """Figures that have been drawn into ``out``, from records that are still there."""
     for drawing in drawings:
-        name, absent = drawing.name, [e for e in drawing.experiments if not evidence.records(e)]
+        name = drawing.name
         picture, tables = f"figures/{name}.png", _tables(out, name)
         drawn = (out / picture).is_file()
-        if absent:
-            yield Paragraph(f"**{name}**: not yet run. " + "; ".join(f"`{evidence.command(e)}`" for e in absent))
-        elif is_shown(evidence, out, name):
+        if is_shown(evidence, out, name):
             yield Heading(3, name)
             yield Picture(picture, drawing.caption) if drawn else Paragraph(drawing.caption)
             files = [f"[PDF](figures/{name}.pdf)"] if drawn else []
