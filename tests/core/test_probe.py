@@ -791,7 +791,6 @@ def test_random_problems_pass(seed, dtype, form, runs, own_ones):
     assert probed(dataclasses.replace(problem, derivatives=derivatives, batched=form == "rows"), dtype, runs) == ()
 
 
-@pytest.mark.slow
 @given(
     **CHOICES, name=st.sampled_from(sorted(OWN)), how=st.sampled_from(["sign", "factor", "zero"]), all_own=st.booleans()
 )
@@ -803,7 +802,6 @@ def test_random_problems_with_one_wrong_derivative_do_not(seed, dtype, form, run
         probed(dataclasses.replace(problem, derivatives=derivatives, batched=form == "rows"), dtype, runs)
 
 
-@pytest.mark.slow
 @given(**CHOICES, role=st.sampled_from(["upper", "lower"]), which=st.sampled_from(["x", "y"]), part=st.floats(0.2, 1.0))
 def test_random_problems_that_leave_the_graph_do_not(seed, dtype, form, runs, role, which, part):
     problem, _ = random_problem(seed)

@@ -159,7 +159,6 @@ def test_no_compiled_loops_where_torch_rounds_differently(monkeypatch):
     separable_sgd.rounds_alike.cache_clear()
 
 
-@pytest.mark.slow
 @settings(max_examples=100)
 @given(
     data=st.data(),
