@@ -7,7 +7,8 @@ A thinned record has the files of a record and its name. What differs:
   :data:`END_BITS`, since most verdicts compare where runs end, and some of them by very little. Axes and counts are
   exact. Of a history of more than :data:`ROWS` rows every run keeps its last :data:`TAIL` rows, and of the others at
   most as many as its study asks for, :data:`POINTS` if it does not say, spaced by the logarithm of their iteration.
-  Runs whose curves a study never shows keep the first row and those of the last :data:`LATE` of the iterations.
+  Runs whose curves a study never shows keep the first row, the last and those of the last :data:`LATE` of the
+  iterations, however short the history.
 - ``runs.parquet``: as it was, with counts and first hits to the last digit.
 - ``summary.json``: has a further key ``thinned``: ``{"bits": …, "points": … or null, "of": …}``, the last of them the
   sha256 of the ``done`` of the record that it was made from.
@@ -55,7 +56,7 @@ def thin(record: Record, root: Path, points: int = POINTS, shown: NDArray[np.boo
         record: complete. A thinned one is copied with the numbers it has.
         root: directory of records.
         points: rows of every run that are kept of a long history, besides its last ones.
-        shown: (runs,) whose curves are shown; of others less is kept of a long history. None for all.
+        shown: (runs,) whose curves are shown; of others less is kept. None for all.
     """
     history, summary, config = record.history, dict(record.summary), placeless(record.config)
     if summary.get("command"):
@@ -63,7 +64,7 @@ def thin(record: Record, root: Path, points: int = POINTS, shown: NDArray[np.boo
     if not record.thinned:
         kept = points if len(history) > ROWS else None
         summary["thinned"] = {"bits": BITS, "points": kept, "of": replays.seal_of(record.path)}
-        history = (spaced(history, kept, shown) if kept else history).copy()
+        history = spaced(history, kept, shown).copy()
         ends = ~history["run"].duplicated(keep="last").to_numpy()
         for name in measured(record):
             values = history[name].to_numpy()
@@ -104,21 +105,25 @@ def measured(record: Record) -> list[str]:
     return [str(name) for name, kind in record.history.dtypes.items() if kind.kind == "f" and name not in axes]
 
 
-def spaced(history: pd.DataFrame, points: int, shown: NDArray[np.bool_] | None = None) -> pd.DataFrame:
+def spaced(history: pd.DataFrame, points: int | None, shown: NDArray[np.bool_] | None = None) -> pd.DataFrame:
     """The last ``TAIL`` rows of every run, and at most so many others, spaced by the logarithm of their iteration.
 
-    The first is among them. Of a run that is not shown: the first, the last, and those of the last ``LATE`` of the
-    iterations.
+    The first is among them; None for ``points`` keeps all. Of a run that is not shown: the first, the last, and those
+    of the last ``LATE`` of the iterations.
     """
+    if points is None and shown is None:
+        return history
     places = history.groupby("run", sort=False).cumcount().to_numpy()
     lengths = history.groupby("run", sort=False)["run"].transform("size").to_numpy()
-    kept = places >= lengths - TAIL
-    for length in np.unique(lengths):
-        here = lengths == length
-        iterations = history["iteration"].to_numpy()[here][:length].clip(min=1)  # of the first of these runs
-        wanted = np.log(np.geomspace(iterations[0], iterations[-1], points))
-        nearest = np.abs(np.log(iterations)[:, None] - wanted).argmin(axis=0)
-        kept |= here & np.isin(places, np.append(nearest, 0))
+    kept = np.ones(len(history), dtype=bool)
+    if points is not None:
+        kept = places >= lengths - TAIL
+        for length in np.unique(lengths):
+            here = lengths == length
+            iterations = history["iteration"].to_numpy()[here][:length].clip(min=1)  # of the first of these runs
+            wanted = np.log(np.geomspace(iterations[0], iterations[-1], points))
+            nearest = np.abs(np.log(iterations)[:, None] - wanted).argmin(axis=0)
+            kept |= here & np.isin(places, np.append(nearest, 0))
     if shown is not None:
         iterations = history["iteration"].to_numpy()
         late = iterations >= (1 - LATE) * iterations.max()

@@ -14,7 +14,7 @@ from unibio.studies.ablation.rules import helps
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.drawing import Drawing
 from unibio.studies.common.kinds import Kind
-from unibio.studies.common.study import Study
+from unibio.studies.common.study import Study, no_curves
 
 _STRATEGY = (
     "“The Breakthrough: A New Map and a New Strategy”; measured at one budget of oracle calls, settings searched"
@@ -27,6 +27,7 @@ def _claim(name: str, statement: str, part: str, kind: Kind = Kind.SUMMARY, sour
 
 STUDY = Study(
     experiments=tuple(PROBLEMS),
+    shown=no_curves,
     drawings=(
         Drawing(
             "ablation",

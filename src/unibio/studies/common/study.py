@@ -37,6 +37,11 @@ def _all_runs(experiment: str, record: Record) -> None:
     return None
 
 
+def no_curves(experiment: str, record: Record) -> NDArray[np.bool_]:
+    """For :attr:`Study.shown`, of a study that reads where runs begin and how they end, and nothing between."""
+    return np.zeros(len(record.runs), dtype=bool)
+
+
 @dataclass(frozen=True)
 class Study:
     """One study: everything downstream of its records.

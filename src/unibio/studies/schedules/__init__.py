@@ -13,7 +13,7 @@ from functools import partial
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.drawing import Drawing
 from unibio.studies.common.kinds import Kind
-from unibio.studies.common.study import Study
+from unibio.studies.common.study import Study, no_curves
 from unibio.studies.schedules.figures import draw, draw_step, section
 from unibio.studies.schedules.measures import EXPONENTS, JUDGED, NAMES, PAPER, SHARP, STEP
 from unibio.studies.schedules.rules import ENOUGH, reaches, step_is_free
@@ -52,6 +52,7 @@ def _drawing(experiment: str) -> Drawing:
 
 STUDY = Study(
     experiments=(SHARP, PAPER, STEP),
+    shown=no_curves,
     drawings=(
         _drawing(SHARP),
         _drawing(PAPER),

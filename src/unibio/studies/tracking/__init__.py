@@ -13,7 +13,7 @@ from functools import partial
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.drawing import Drawing
 from unibio.studies.common.kinds import Kind
-from unibio.studies.common.study import Study
+from unibio.studies.common.study import Study, no_curves
 from unibio.studies.tracking.figures import draw, section
 from unibio.studies.tracking.measures import JUDGED, NAMES, PAPER, SHARP
 from unibio.studies.tracking.rules import ENOUGH, FACTOR, SHARE, adds_up, stays
@@ -63,6 +63,7 @@ def _drawing(experiment: str) -> Drawing:
 
 STUDY = Study(
     experiments=(SHARP, PAPER),
+    shown=no_curves,
     drawings=(_drawing(SHARP), _drawing(PAPER)),
     claims=(*_claims(PAPER), *_claims(SHARP)),
     blocks=section,
