@@ -33,7 +33,7 @@ def test_a_sentence_ends_with_the_verdict_on_its_claim(verdict: str) -> None:
     assert isinstance(first, Bullets)
     (text,) = first.items
     claim = next(claim for claim in CLAIMS if claim.id == "slower-iterations")
-    assert f"“{claim.statement.rstrip('.')}” is **{verdict}** ([{claim.id}](#{claim.id}))." in text
+    assert f"“{claim.statement.rstrip('.')}”: **{verdict}** ([{claim.id}](#{claim.id}))." in text
 
 
 def test_every_claim_of_the_paper_stands_once_in_its_place_under_its_verdict() -> None:

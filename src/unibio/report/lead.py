@@ -39,7 +39,7 @@ def blocks(judged: Sequence[Judged]) -> Iterable[Block]:
 
 
 def _decided(judged: Judged) -> str:
-    return f"“{judged.claim.statement.rstrip('.')}” is **{judged.verdict.text}** ({_link(judged)})."
+    return f"“{judged.claim.statement.rstrip('.')}”: **{judged.verdict.text}** ({_link(judged)})."
 
 
 def _link(judged: Judged) -> str:
