@@ -42,7 +42,7 @@ from unibio.store.thinning import (
     thin,
 )
 from unibio.studies import BY_NAME
-from unibio.studies.common.evidence import Evidence
+from unibio.studies.common.evidence import Evidence, column
 from unibio.studies.common.verdicts import TAIL as TAIL_OF_RULES
 
 ROOT = Path(__file__).parents[2]
@@ -387,7 +387,7 @@ def test_figures_do_not_see_what_is_left_out(
     whole, less = Evidence(tmp_path / "runs"), Evidence(tmp_path / "thinned")
     for name in experiments:
         for record in whole.records(name):
-            thin(record, less.root, of.points, of.shown(name, record))
+            thin(record, less.root, of.points, of.shown(name, record), of.metrics)
         records.write_manifest(less.root, name, [one.name for one in whole.records(name)], whole.command(name))
     drawn = [one for one in of.drawings if set(one.experiments) <= set(experiments)]
     assert drawn
@@ -398,9 +398,29 @@ def test_figures_do_not_see_what_is_left_out(
             keys = [one for one in table if one in KEYS or not pd.api.types.is_numeric_dtype(table[one])]
             both = table.merge(full[name], on=keys, how="left", suffixes=("", " of all"))
             assert len(both) == len(table) > 0, name
-            for column in table.columns.difference(keys):
-                if pd.api.types.is_float_dtype(table[column]):
-                    np.testing.assert_allclose(table[column], both[f"{column} of all"], rtol=2.0**-BITS, err_msg=name)
+            for measured in table.columns.difference(keys):
+                if pd.api.types.is_float_dtype(table[measured]):
+                    again = both[f"{measured} of all"]
+                    np.testing.assert_allclose(table[measured], again, rtol=2.0**-BITS, err_msg=name)
+
+
+@pytest.mark.slow
+def test_metrics_that_a_study_does_not_read_are_left_out_and_missed_by_nobody(tmp_path: Path) -> None:
+    of = BY_NAME["tuned_complexity"]
+    assert of.metrics is not None
+    write_study(tmp_path / "runs", {name: whole_study()[name] for name in of.experiments})
+    whole, less = Evidence(tmp_path / "runs"), Evidence(tmp_path / "thinned")
+    found = whole.records("tuned_complexity")
+    for record in found:
+        kept = thin(record, less.root, of.points, of.shown("tuned_complexity", record), of.metrics)
+        assert set(thinning.measured(kept)) == {*of.metrics, "seconds"} & set(thinning.measured(record))
+    records.write_manifest(less.root, "tuned_complexity", [one.name for one in found], "")
+    publishing._check_verdicts({"tuned_complexity": of}, whole, less)
+    (drawing,) = of.drawings
+    full, seen = (drawing.draw(one).tables["tuned_complexity"] for one in (whole, less))
+    np.testing.assert_allclose(seen["exponent"], full["exponent"], rtol=0.005)  # of a fit to rounded numbers
+    with pytest.raises(InputError, match="lower_gap"):
+        column(less.records("tuned_complexity")[0], "lower_gap")
 
 
 def test_a_thinned_record(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def publish(results: Path, studies: Mapping[str, Study], evidence: Evidence, sta
             found = evidence.records(experiment)
             for record in found:
                 if not (root / record.name).exists():
-                    thin(record, root, study.points, study.shown(experiment, record))
+                    thin(record, root, study.points, study.shown(experiment, record), study.metrics)
             command = placeless_command(evidence.command(experiment))
             records.write_manifest(root, experiment, [one.name for one in found], command)
     _check_size(root)

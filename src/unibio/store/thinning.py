@@ -2,13 +2,13 @@
 
 A thinned record has the files of a record and its name. What differs:
 
-- ``history.parquet``: all columns, but the numbers that are measured (metrics, and ``seconds``) are rounded to
+- ``history.parquet``: a record's columns, but the numbers that are measured (metrics, and ``seconds``) are rounded to
   :data:`BITS` significant bits, a relative error of at most 2^−11, about 5·10^−4; in every run's last row to
   :data:`END_BITS`, since most verdicts compare where runs end, and some of them by very little. Axes and counts are
   exact. Of a history of more than :data:`ROWS` rows every run keeps its last :data:`TAIL` rows, and of the others at
   most as many as its study asks for, :data:`POINTS` if it does not say, spaced by the logarithm of their iteration.
   Runs whose curves a study never shows keep the first row, the last and those of the last :data:`LATE` of the
-  iterations, however short the history.
+  iterations, however short the history. Metrics that a study says it does not read are left out, whole columns.
 - ``runs.parquet``: as it was, with counts and first hits to the last digit.
 - ``summary.json``: has a further key ``thinned``: ``{"bits": …, "points": … or null, "of": …}``, the last of them the
   sha256 of the ``done`` of the record that it was made from.
@@ -25,7 +25,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,13 @@ LATE = 0.2
 WHERE = ("records", "launcher", "tracker")
 
 
-def thin(record: Record, root: Path, points: int = POINTS, shown: NDArray[np.bool_] | None = None) -> Record:
+def thin(
+    record: Record,
+    root: Path,
+    points: int = POINTS,
+    shown: NDArray[np.bool_] | None = None,
+    metrics: Collection[str] | None = None,
+) -> Record:
     """Write a record's thinned copy into ``root``, with how the record stands to today's code; returns it.
 
     Args:
@@ -57,6 +63,7 @@ def thin(record: Record, root: Path, points: int = POINTS, shown: NDArray[np.boo
         root: directory of records.
         points: rows of every run that are kept of a long history, besides its last ones.
         shown: (runs,) whose curves are shown; of others less is kept. None for all.
+        metrics: those that are kept; None for all.
     """
     history, summary, config = record.history, dict(record.summary), placeless(record.config)
     if summary.get("command"):
@@ -64,9 +71,12 @@ def thin(record: Record, root: Path, points: int = POINTS, shown: NDArray[np.boo
     if not record.thinned:
         kept = points if len(history) > ROWS else None
         summary["thinned"] = {"bits": BITS, "points": kept, "of": replays.seal_of(record.path)}
-        history = spaced(history, kept, shown).copy()
+        unread = [name for name in measured(record) if metrics is not None and name not in {"seconds", *metrics}]
+        history = spaced(history.drop(columns=unread), kept, shown).copy()
         ends = ~history["run"].duplicated(keep="last").to_numpy()
         for name in measured(record):
+            if name in unread:
+                continue
             values = history[name].to_numpy()
             history[name] = np.where(ends, rounded(values, END_BITS), rounded(values, BITS))
     made = records.write(root / record.name, config, summary, history, record.runs, packing=_packing)

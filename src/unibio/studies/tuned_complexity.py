@@ -252,6 +252,7 @@ def sharp_bound(p: int) -> float:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    metrics=("hypergradient_norm_mean", "value", "lower_error"),
     drawings=(
         Drawing(
             "tuned_complexity",

@@ -58,6 +58,7 @@ class Study:
             published (see :mod:`unibio.store.thinning`).
         shown: of one experiment's record, the runs whose curves a figure shows or a rule reads; None for all of them.
             Of the others only where they begin and how they end is published.
+        metrics: that its figures, tables and rules read, where others would fill what is published; None for all.
         touched: of one record, the searched ranges of steps that were too narrow; None where nothing is searched.
     """
 
@@ -68,6 +69,7 @@ class Study:
     caveats: tuple[str, ...] = ()
     points: int = POINTS
     shown: Callable[[str, Record], NDArray[np.bool_] | None] = _all_runs
+    metrics: tuple[str, ...] | None = None
     touched: Callable[[Record], list[Touched]] | None = None
 
     def __post_init__(self) -> None:
