@@ -81,6 +81,7 @@ def written(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_every_claim_is_in_every_form(written):
     machine = json.loads((written / "claims.json").read_text(encoding="utf-8"))
     text = (written / "report.md").read_text(encoding="utf-8")
@@ -98,6 +99,7 @@ def test_every_claim_is_in_every_form(written):
     assert "reduced scale" not in text.lower()
 
 
+@pytest.mark.slow
 def test_links_lead_somewhere_and_commands_are_there(written):
     text = (written / "report.md").read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
@@ -112,6 +114,7 @@ def test_links_lead_somewhere_and_commands_are_there(written):
         assert name == "runtime" or f"unibio figures {name}" in text
 
 
+@pytest.mark.slow
 def test_html_is_one_wellformed_file(written):
     html = (written / "index.html").read_text(encoding="utf-8")
     seen = parsed(html).seen
@@ -130,6 +133,7 @@ def test_html_is_one_wellformed_file(written):
     assert "prefers-color-scheme: dark" in html
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_it_is_the_same_every_time(written, tmp_path):
     given = study(**whole_study())
@@ -175,6 +179,7 @@ def counted(text: str) -> int:
     return sum(map(int, re.findall(r" (\d+)(?=[,;.\n])", headline)))
 
 
+@pytest.mark.slow
 def test_the_paper_s_own_claims_are_counted_first_and_alone(written):
     text = (written / "report.md").read_text(encoding="utf-8")
     claims = json.loads((written / "claims.json").read_text(encoding="utf-8"))["claims"]
@@ -200,6 +205,7 @@ def test_counts_of_another_version_are_refused(tmp_path):
             headline(tmp_path)
 
 
+@pytest.mark.slow
 def test_words_are_those_of_the_kind(written):
     """What is ours is never said to be reproduced or not, and what a source says always is."""
     for claim in json.loads((written / "claims.json").read_text(encoding="utf-8"))["claims"]:
@@ -208,6 +214,7 @@ def test_words_are_those_of_the_kind(written):
         assert not (sources if Kind(claim["kind"]).ours else ours), claim["id"]
 
 
+@pytest.mark.slow
 def test_the_words_of_the_verdicts_are_explained(written):
     text = (written / "report.md").read_text(encoding="utf-8")
     occurring = {claim["verdict"] for claim in json.loads((written / "claims.json").read_text())["claims"]}
@@ -241,6 +248,7 @@ def test_only_claims_that_were_run_are_shown_and_a_line_says_how_to_run_more(tmp
         assert command in text, command
 
 
+@pytest.mark.slow
 def test_pictures_of_records_that_are_gone_are_not_shown(written, tmp_path):
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "fig1.png").write_bytes((written / "figures" / "fig1.png").read_bytes())
@@ -253,12 +261,14 @@ def test_numbers_as_shown():
     assert [shown(v) for v in values] == ["1.235", "12346", "never", "–", "–", "yes", "7", "text"]
 
 
+@pytest.mark.slow
 def test_every_table_is_on_the_page(written):
     html = (written / "index.html").read_text(encoding="utf-8")
     for path in (written / "tables").glob("*.csv"):
         assert f'href="tables/{path.name}"' in html
 
 
+@pytest.mark.slow
 def test_pictures_can_be_beside_the_page(written):
     text = linked((written / "index.html").read_text(encoding="utf-8"))
     images = [attrs for tag, attrs in parsed(text).seen if tag == "img"]
