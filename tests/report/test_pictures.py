@@ -30,7 +30,7 @@ SMALLEST_FONT = 9
 
 
 def _cases():
-    """Every figure at full length and some that are short; in make test the first of every third study but Figure 5's fits."""
+    """Every figure at full length and some that are short; in make test every third study's first, but Figure 5."""
     first = [study.drawings[0].name for study in STUDIES if study.drawings]
     for name in DRAWINGS:
         yield pytest.param(name, "paper", marks=() if name in first[::3] and name != "fig5" else pytest.mark.slow)
