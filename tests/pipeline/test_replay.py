@@ -29,7 +29,7 @@ from unibio.pipeline.proving import prove, representatives
 from unibio.pipeline.replay import horizon, replay
 from unibio.pipeline.standing import Found, look
 from unibio.pipeline.sweep import plan
-from unibio.simulation import history, loop
+from unibio.simulation import history, limits
 from unibio.simulation.trajectories import Interrupted
 from unibio.store import records, replays
 from unibio.store.records import Record
@@ -136,7 +136,7 @@ def other_metrics_name(patch: pytest.MonkeyPatch) -> None:
 
 
 def other_rows(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(loop, "log_iterations", lambda steps, points: [0, 3, steps])
+    patch.setattr(limits, "log_iterations", lambda steps, points: [0, 3, steps])
 
 
 def other_diagnosis(patch: pytest.MonkeyPatch) -> None:
