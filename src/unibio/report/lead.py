@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from unibio.report.verdicts import Judged
-from unibio.studies.common.document import Block, Bullets, Paragraph, Table, slug
+from unibio.studies.common.document import Block, Bullets, Paragraph, Table
 from unibio.studies.common.kinds import Kind
-from unibio.studies.common.verdicts import NOT_RUN, VERDICTS
+from unibio.studies.common.verdicts import VERDICTS
 
 #: What a reader should know first, each with the claim that decides it; left out while that has no records.
 SENTENCES: Mapping[str, str] = {
@@ -22,7 +22,7 @@ SENTENCES: Mapping[str, str] = {
 
 def blocks(judged: Sequence[Judged]) -> Iterable[Block]:
     """The sentences, then a row for every section, theorem and appendix of the paper; nothing without records."""
-    run = {j.claim.id: j for j in judged if j.outcome.verdict != NOT_RUN}
+    run = {j.claim.id: j for j in judged if j.run}
     said = [f"{text} {_decided(run[name])}" for name, text in SENTENCES.items() if name in run]
     if said:
         yield Bullets(said)
@@ -32,18 +32,14 @@ def blocks(judged: Sequence[Judged]) -> Iterable[Block]:
     words = [word for word in VERDICTS if any(j.word == word for j in own)]
     yield Paragraph("Where in the paper, and how it came out:")
     rows = [
-        [place, *(", ".join(_link(j) for j in own if _place(j) == place and j.word == word) or "–" for word in words)]
+        [place, *(", ".join(j.link for j in own if _place(j) == place and j.word == word) or "–" for word in words)]
         for place in sorted({_place(j) for j in own}, key=_order)
     ]
     yield Table(["In the paper", *words], rows)
 
 
 def _decided(judged: Judged) -> str:
-    return f"“{judged.claim.statement.rstrip('.')}”: **{judged.verdict.text}** ({_link(judged)})."
-
-
-def _link(judged: Judged) -> str:
-    return f"[{judged.claim.id}](#{slug(judged.claim.id)})"
+    return f"“{judged.claim.statement.rstrip('.')}”: **{judged.verdict.text}** ({judged.link})."
 
 
 def _place(judged: Judged) -> str:

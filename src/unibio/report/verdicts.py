@@ -84,6 +84,16 @@ class Judged:
         return Badge(f"{self.word} (reduced scale: {self.scale})" if self.reduced else self.word, _COLOURS[self.word])
 
     @property
+    def run(self) -> bool:
+        """Whether there are the records that the claim needs."""
+        return self.outcome.verdict != NOT_RUN
+
+    @property
+    def link(self) -> str:
+        """To the numbers behind it."""
+        return f"[{self.claim.id}](#{slug(self.claim.id)})"
+
+    @property
     def reduced(self) -> bool:
         """Whether there are records and they are of another scale than the paper's."""
         return is_reduced(self.counted)
@@ -99,7 +109,7 @@ def reduced_scale(judged: Sequence[Judged]) -> str:
     marked = [j for j in judged if j.reduced]
     if not marked:
         return ""
-    run = [j for j in judged if j.outcome.verdict != NOT_RUN]
+    run = [j for j in judged if j.run]
     scales = ", ".join(sorted({j.scale for j in marked}))
     what = "runs are shorter, seeds fewer or models smaller than the paper's"
     if len(marked) == len(run):
@@ -122,7 +132,7 @@ def blocks(evidence: Evidence, judged: Sequence[Judged], out: Path) -> Iterable[
     if counts:
         yield Paragraph("Beside the paper:")
         yield Bullets([f"**{kind.label}** ({kind.meaning}): {text}" for kind, text in counts.items()])
-    run = [j for j in judged if j.outcome.verdict != NOT_RUN]
+    run = [j for j in judged if j.run]
     shown = run or judged
     occurring = {j.word for j in shown}
     yield Paragraph("In these words:")
@@ -133,7 +143,7 @@ def blocks(evidence: Evidence, judged: Sequence[Judged], out: Path) -> Iterable[
             j.claim.kind.label,
             j.claim.source,
             j.verdict,
-            f"[{j.claim.id}](#{slug(j.claim.id)})",
+            j.link,
             f"[{j.claim.figure}](#{slug(j.claim.figure)})" if is_shown(evidence, out, j.claim.figure) else "–",
         ]
         for j in by_kind(shown)
@@ -163,7 +173,7 @@ def machine(title: str, evidence: Evidence, judged: Sequence[Judged]) -> dict[st
     """The claims for machines: infinite and undefined numbers are null."""
     return {
         "title": title,
-        "scales": sorted({j.scale for j in judged if j.outcome.verdict != NOT_RUN}),
+        "scales": sorted({j.scale for j in judged if j.run}),
         "notes": evidence.notes,
         "claims": [
             {

@@ -23,7 +23,6 @@ them. Nothing that computes takes a thinned record for its own: it is not what t
 from __future__ import annotations
 
 import dataclasses
-import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -71,12 +70,11 @@ def thin(
     if not record.thinned:
         kept = points if len(history) > ROWS else None
         summary["thinned"] = {"bits": BITS, "points": kept, "of": replays.seal_of(record.path)}
-        unread = [name for name in measured(record) if metrics is not None and name not in {"seconds", *metrics}]
-        history = spaced(history.drop(columns=unread), kept, shown).copy()
+        read = [name for name in measured(record) if metrics is None or name in {"seconds", *metrics}]
+        unread = set(measured(record)).difference(read)
+        history = spaced(history.drop(columns=list(unread)), kept, shown).copy()
         ends = ~history["run"].duplicated(keep="last").to_numpy()
-        for name in measured(record):
-            if name in unread:
-                continue
+        for name in read:
             values = history[name].to_numpy()
             history[name] = np.where(ends, rounded(values, END_BITS), rounded(values, BITS))
     made = records.write(root / record.name, config, summary, history, record.runs, packing=_packing)
@@ -95,9 +93,14 @@ def placeless(value: Any) -> Any:
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
+def first_key(word: str) -> str:
+    """What a word of a command sets: "algorithm" of ``+algorithm.lower_step=1``."""
+    return word.lstrip("+~").partition("=")[0].partition(".")[0]
+
+
 def placeless_words(words: Sequence[str]) -> list[str]:
     """The words of a command without those about :data:`WHERE`, and without the directories of a machine."""
-    kept = [word for word in words if re.split(r"[.=]", word.lstrip("+~"))[0] not in WHERE or "=" not in word]
+    kept = [word for word in words if first_key(word) not in WHERE or "=" not in word]
     return ["=".join(map(str, placeless(word.split("=", 1)))) for word in kept]
 
 

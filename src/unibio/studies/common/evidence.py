@@ -15,6 +15,7 @@ import pandas as pd
 from unibio.errors import InputError
 from unibio.store import records
 from unibio.store.records import Record
+from unibio.store.thinning import first_key
 
 T = TypeVar("T")
 
@@ -119,8 +120,7 @@ class Evidence:
             words = shlex.split(self.command(experiment))
         except ValueError:  # no command of ours
             return []
-        keys = {word: word.lstrip("+~").partition("=")[0].partition(".")[0] for word in words}
-        return [word for word, key in keys.items() if key in _DECIDING]
+        return [word for word in dict.fromkeys(words) if first_key(word) in _DECIDING]
 
 
 def _sorted(found: Iterable[Record]) -> list[Record]:
