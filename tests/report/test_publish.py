@@ -35,6 +35,7 @@ from unibio.store.thinning import (
     POINTS,
     ROWS,
     TAIL,
+    Kept,
     placeless,
     placeless_command,
     rounded,
@@ -310,6 +311,41 @@ def test_thinned_records_that_change_a_verdict_are_refused(clone: Path, monkeypa
     assert not (clone / "results" / "published").exists()
 
 
+def test_thinned_records_that_change_a_number_are_refused(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = Evidence(clone / "runs")
+    studies = publishing.chosen([], evidence)
+
+    def slower(record: Record, root: Path, *asked: object) -> Record:
+        summary = {name: one for name, one in record.summary.items() if name != "seconds_repeats"}
+        summary["seconds"] = 1.1 * float(np.median(record.summary["seconds_repeats"]))
+        return write(root / record.name, record.config, summary, record.history, record.runs)
+
+    monkeypatch.setattr(publishing, "thin", slower)
+    with pytest.raises(InputError, match="thinned records change the numbers of running-time-grows by more than 2%: "):
+        publishing.publish(clone / "results", studies, evidence, publishing.state_of(clone))
+    assert not (clone / "results" / "published").exists()
+
+
+@pytest.mark.parametrize(
+    ("thinned", "said"),
+    [
+        ({"a": [1.0, 2.0], "b": {"2": None}}, ""),
+        ({"a": [1.015, 2.0], "b": {"2": None}}, ""),
+        ({"a": [1.0, 2.06], "b": {"2": None}}, "a[1]: 2.06 and not 2.0"),
+        ({"a": [1.0, float("nan")], "b": {"2": None}}, "a[1]: nan and not 2.0"),
+        ({"a": [1.0, 2.0], "b": {"2": 0.0}}, "b.2: 0.0 and not None"),
+        ({"a": [1.0, 2.0], "b": {}}, "b: [] and not ['2']"),
+        ({"a": [1.0], "b": {"2": None}}, "a: [1.0] and not [1.0, 2.0]"),
+    ],
+)
+def test_where_numbers_differ(thinned: object, said: str) -> None:
+    assert publishing.different({"a": [1.0, 2.0], "b": {"2": None}}, thinned) == said
+
+
+def test_numbers_that_are_none_are_the_same() -> None:
+    assert not publishing.different({"a": float("nan"), "b": float("inf")}, {"a": float("nan"), "b": float("inf")})
+
+
 def test_too_much_is_refused(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evidence = Evidence(clone / "runs")
     monkeypatch.setattr(publishing, "MOST", 1000)
@@ -371,6 +407,7 @@ def test_of_runs_that_no_figure_shows_the_ends_are_kept(runs: list[tuple[int, bo
     ("study", "experiments"),
     [
         ("fig1", ("fig1", "fig1_equal")),
+        ("fig1", ("fig1_coordinatewise", "fig1_coordinatewise_equal")),
         ("e1", ("e1_noise",)),
         ("ablation", ("ablation", "ablation_coordinatewise", "ablation_lp")),
         ("schedules", ("schedules", "schedules_paper", "schedules_step")),
@@ -387,7 +424,7 @@ def test_figures_do_not_see_what_is_left_out(
     whole, less = Evidence(tmp_path / "runs"), Evidence(tmp_path / "thinned")
     for name in experiments:
         for record in whole.records(name):
-            thin(record, less.root, of.points, of.shown(name, record), of.metrics)
+            thin(record, less.root, of.kept, of.shown(name, record))
         records.write_manifest(less.root, name, [one.name for one in whole.records(name)], whole.command(name))
     drawn = [one for one in of.drawings if set(one.experiments) <= set(experiments)]
     assert drawn
@@ -404,23 +441,92 @@ def test_figures_do_not_see_what_is_left_out(
                     np.testing.assert_allclose(table[measured], again, rtol=2.0**-BITS, err_msg=name)
 
 
+#: Studies that say which metrics they read.
+CHOOSY = [name for name, study in BY_NAME.items() if study.kept.metrics is not None]
+
+
 @pytest.mark.slow
-def test_metrics_that_a_study_does_not_read_are_left_out_and_missed_by_nobody(tmp_path: Path) -> None:
-    of = BY_NAME["tuned_complexity"]
-    assert of.metrics is not None
+@pytest.mark.parametrize("study", CHOOSY)
+def test_metrics_that_a_study_does_not_read_are_left_out_and_missed_by_nobody(
+    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Verdicts, their numbers and every table are the same without what a study says it does not read."""
+    monkeypatch.setattr(thinning, "rounded", lambda values, bits: values)
+    of = BY_NAME[study]
+    assert of.kept.metrics is not None
     write_study(tmp_path / "runs", {name: whole_study()[name] for name in of.experiments})
     whole, less = Evidence(tmp_path / "runs"), Evidence(tmp_path / "thinned")
-    found = whole.records("tuned_complexity")
-    for record in found:
-        kept = thin(record, less.root, of.points, of.shown("tuned_complexity", record), of.metrics)
-        assert set(thinning.measured(kept)) == {*of.metrics, "seconds"} & set(thinning.measured(record))
-    records.write_manifest(less.root, "tuned_complexity", [one.name for one in found], "")
-    publishing._check_verdicts({"tuned_complexity": of}, whole, less)
-    (drawing,) = of.drawings
-    full, seen = (drawing.draw(one).tables["tuned_complexity"] for one in (whole, less))
-    np.testing.assert_allclose(seen["exponent"], full["exponent"], rtol=0.005)  # of a fit to rounded numbers
-    with pytest.raises(InputError, match="lower_gap"):
-        column(less.records("tuned_complexity")[0], "lower_gap")
+    wanted, kept = {*of.kept.metrics, *of.kept.ends, "seconds"}, set()
+    for name in of.experiments:
+        found = whole.records(name)
+        for record in found:
+            copy = thin(record, less.root, of.kept, of.shown(name, record))
+            assert set(thinning.measured(copy)) == wanted & set(thinning.measured(record))
+            kept |= set(thinning.measured(copy))
+        records.write_manifest(less.root, name, [one.name for one in found], "")
+    assert kept == wanted, "a metric that no record has"
+    publishing._check_verdicts({study: of}, whole, less)
+    for drawing in of.drawings:
+        full, seen = (drawing.draw(one).tables for one in (whole, less))
+        for name, table in full.items():
+            same_table(table, seen[name])
+    with pytest.raises(InputError, match="lower_margin"):
+        column(less.records(of.experiments[0])[0], "lower_margin")
+
+
+def same_table(whole: pd.DataFrame, thinned: pd.DataFrame) -> None:
+    """The same rows, words and numbers."""
+    assert list(whole.columns) == list(thinned.columns)
+    assert len(whole) == len(thinned)
+    for name in whole.columns:
+        if pd.api.types.is_float_dtype(whole[name]):
+            np.testing.assert_allclose(thinned[name], whole[name], rtol=1e-12, atol=1e-12, err_msg=str(name))
+        else:
+            assert whole[name].tolist() == thinned[name].tolist()
+
+
+@given(
+    *[
+        st.builds(
+            Kept,
+            st.integers(2, 40),
+            st.sampled_from([0.0, 0.01]),
+            st.none() | st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple),
+            st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple),
+        )
+        for _ in range(2)
+    ]
+)
+def test_what_two_readers_need_is_kept_for_both(one: Kept, other: Kept) -> None:
+    both = one | other
+    for metric in "abcd":
+        assert both.reads(metric) == (one.reads(metric) or other.reads(metric))
+        assert both.all_along(metric) == (one.all_along(metric) or other.all_along(metric))
+    assert both.points >= max(one.points, other.points)
+    assert both.since <= min(one.since, other.since)
+    for metric in "abcd":
+        assert (one | one).all_along(metric) == one.all_along(metric)
+        assert (other | one).all_along(metric) == both.all_along(metric)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=4), st.sampled_from([0.0, 0.1, 0.5]), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_a_metric_of_the_ends_is_nan_between_them(lengths: list[int], since: float, shown: bool) -> None:
+    history = pd.concat(
+        pd.DataFrame({"run": k, "iteration": np.arange(n), "all": np.arange(n) + 1.0, "ends": np.arange(n) + 1.0})
+        for k, n in enumerate(lengths)
+    ).reset_index(drop=True)
+    ends = thinning.at_ends(history)
+    assert ends[~history["run"].duplicated().to_numpy()].all()
+    assert ends[~history["run"].duplicated(keep="last").to_numpy()].all()
+    most = history["iteration"].max()
+    assert ends[(history["iteration"] >= (1 - TAIL_OF_RULES) * most).to_numpy()].all(), "what rules call late"
+    kept = spaced(history, None, None if shown else np.zeros(len(lengths), dtype=bool), since)
+    first = kept.groupby("run").first()
+    assert (first["iteration"] == 0).all()
+    assert kept.loc[kept["iteration"] > 0, "iteration"].ge(since * most).all()
+    if shown:
+        assert len(kept) == (history["iteration"].ge(since * most) | history["iteration"].eq(0)).sum()
 
 
 def test_a_thinned_record(tmp_path: Path) -> None:
@@ -431,7 +537,7 @@ def test_a_thinned_record(tmp_path: Path) -> None:
     assert len(long) > ROWS
     record = write(record.path, record.config, record.summary, long, record.runs)
     for points in (POINTS, 40):
-        copy = records.find(thin(record, tmp_path / str(points), points).path)
+        copy = records.find(thin(record, tmp_path / str(points), Kept(points=points)).path)
         assert copy is not None
         assert copy.thinned
         assert copy.summary["thinned"]["bits"] == BITS

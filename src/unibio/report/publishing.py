@@ -11,13 +11,21 @@ Studies may be published one by one: those that are not named stay as they are. 
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
+import math
+import numbers
+import operator
 import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unibio import report
 from unibio.errors import InputError
@@ -26,7 +34,7 @@ from unibio.report.pictures import draw_all
 from unibio.store import records
 from unibio.store.records import Record
 from unibio.store.smallfiles import json_object
-from unibio.store.thinning import placeless_command, thin
+from unibio.store.thinning import Kept, placeless_command, thin
 from unibio.store.writing import write_text
 from unibio.studies import BY_NAME, CLAIMS, PLUGGED
 from unibio.studies.common.claim import judge
@@ -35,6 +43,9 @@ from unibio.studies.common.study import Study
 
 #: Most bytes of published records: what a clone may carry for them.
 MOST = 30 * 10**6
+
+#: How much a verdict's numbers may change by thinning, relative, or of 1 where they are smaller.
+CHANGE = 0.02
 
 #: What decides numbers and verdicts; commits that touch nothing of it are of one state.
 SOURCES = ("src", "conf")
@@ -115,20 +126,21 @@ def publish(results: Path, studies: Mapping[str, Study], evidence: Evidence, sta
     """Replace ``results``/published; what it holds of other studies stays.
 
     Raises:
-        InputError: the thinned records are too large, or a verdict on them is another than on the whole ones.
+        InputError: the thinned records are too large, or a verdict on them, or a number beside it, is another than on
+            the whole ones.
     """
     made, published = results / ".published", results / "published"
     shutil.rmtree(made, ignore_errors=True)
     root = made / "records"
+    roots = [one for one in (evidence.root, published / "records") if one is not None]
+    readers = _readers({*studies, *states(published)}, roots)
+    for experiment, found in _experiments(studies.values(), evidence).items():
+        for record in found:
+            if not (root / record.name).exists():
+                thin(record, root, *_read(record, sorted(readers[record.name])))
+        command = placeless_command(evidence.command(experiment))
+        records.write_manifest(root, experiment, [one.name for one in found], command)
     _keep(published / "records", root, [study for name, study in BY_NAME.items() if name not in studies])
-    for study in studies.values():
-        for experiment in study.experiments:
-            found = evidence.records(experiment)
-            for record in found:
-                if not (root / record.name).exists():
-                    thin(record, root, study.points, study.shown(experiment, record), study.metrics)
-            command = placeless_command(evidence.command(experiment))
-            records.write_manifest(root, experiment, [one.name for one in found], command)
     _check_size(root)
     noted = {name: one for name, one in states(published).items() if name in BY_NAME} | {
         name: dict(state) for name in studies
@@ -141,6 +153,29 @@ def publish(results: Path, studies: Mapping[str, Study], evidence: Evidence, sta
     page.write_text(linked(page.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.rmtree(published, ignore_errors=True)
     return made.rename(published)
+
+
+def _experiments(studies: Iterable[Study], evidence: Evidence) -> dict[str, Sequence[Record]]:
+    """The records of every experiment of the studies."""
+    return {name: evidence.records(name) for study in studies for name in study.experiments}
+
+
+def _readers(names: Iterable[str], roots: Iterable[Path]) -> dict[str, set[tuple[str, str]]]:
+    """{record: the studies, each with its experiment, that read it}, of the studies of these names."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for name, root in itertools.product(sorted(BY_NAME.keys() & set(names)), list(roots)):
+        for experiment in BY_NAME[name].experiments:
+            for record in (records.manifest(root, experiment) or {"records": ()})["records"]:
+                found.setdefault(record, set()).add((name, experiment))
+    return found
+
+
+def _read(record: Record, readers: Iterable[tuple[str, str]]) -> tuple[Kept, NDArray[np.bool_] | None]:
+    """What its readers together read of a record, and of which of its runs they show curves."""
+    read = [(BY_NAME[name].kept, BY_NAME[name].shown(experiment, record)) for name, experiment in readers]
+    kept = functools.reduce(operator.or_, (one for one, _ in read))
+    shown = [one for _, one in read if one is not None]
+    return kept, np.logical_or.reduce(shown) if len(shown) == len(read) else None
 
 
 def states(published: Path) -> dict[str, dict[str, Any]]:
@@ -195,3 +230,33 @@ def _check_verdicts(studies: Mapping[str, Study], whole: Evidence, thinned: Evid
                 f"thinned records change a verdict: {claim.id} is {shown.verdict!r} and not {said.verdict!r} "
                 f"({shown.explanation}); give its study more points, so that more rows are kept"
             )
+        if moved := different(said.numbers, shown.numbers):
+            raise InputError(
+                f"thinned records change the numbers of {claim.id} by more than {CHANGE:.0%}: {moved}; give its study "
+                "more points, so that more rows are kept"
+            )
+
+
+def different(whole: Any, thinned: Any, where: str = "") -> str:
+    """Where and how numbers differ by more than ``CHANGE``, in words, the first place; "" where they do not.
+
+    Args:
+        whole: a verdict's numbers, nested as they are.
+        thinned: the same, from thinned records.
+        where: the keys that led here.
+    """
+    if isinstance(whole, Mapping) and isinstance(thinned, Mapping):
+        if whole.keys() != thinned.keys():
+            return f"{where or 'keys'}: {sorted(map(str, thinned))} and not {sorted(map(str, whole))}"
+        below = (different(one, thinned[key], f"{where}.{key}" if where else str(key)) for key, one in whole.items())
+        return next(filter(None, below), "")
+    if isinstance(whole, (list, tuple)) and isinstance(thinned, (list, tuple)) and len(whole) == len(thinned):
+        below = (
+            different(one, other, f"{where}[{k}]") for k, (one, other) in enumerate(zip(whole, thinned, strict=True))
+        )
+        return next(filter(None, below), "")
+    if isinstance(whole, numbers.Real) and isinstance(thinned, numbers.Real):
+        near = math.isclose(whole, thinned, rel_tol=CHANGE, abs_tol=CHANGE) or (whole != whole and thinned != thinned)
+    else:
+        near = bool(whole == thinned)
+    return "" if near else f"{where}: {thinned!r} and not {whole!r}"

@@ -7,11 +7,12 @@ A thinned record has the files of a record and its name. What differs:
   :data:`END_BITS`, since most verdicts compare where runs end, and some of them by very little. Axes and counts are
   exact. Of a history of more than :data:`ROWS` rows every run keeps its last :data:`TAIL` rows, and of the others at
   most as many as its study asks for, :data:`POINTS` if it does not say, spaced by the logarithm of their iteration.
-  Runs whose curves a study never shows keep the first row, the last and those of the last :data:`LATE` of the
-  iterations, however short the history. Metrics that a study says it does not read are left out, whole columns.
+  Runs whose curves a study never shows keep their *ends*, however short the history: the first row, the last and those
+  of the last :data:`LATE` of the iterations. Metrics that a study does not read are left out, whole columns; those that
+  it reads at the ends alone are NaN between them. See :class:`Kept`.
 - ``runs.parquet``: as it was, with counts and first hits to the last digit.
-- ``summary.json``: has a further key ``thinned``: ``{"bits": …, "points": … or null, "of": …}``, the last of them the
-  sha256 of the ``done`` of the record that it was made from.
+- ``summary.json``: has a further key ``thinned``: ``{"bits": …, "points": … or null, "ends": […], "of": …}``, the last
+  of them the sha256 of the ``done`` of the record that it was made from.
 
 Nothing of it says where the record lay: words of the command that choose a directory of records, a launcher or a
 tracker are left out, and of directories only the last part is kept.
@@ -24,7 +25,8 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,35 +50,69 @@ LATE = 0.2
 WHERE = ("records", "launcher", "tracker")
 
 
-def thin(
-    record: Record,
-    root: Path,
-    points: int = POINTS,
-    shown: NDArray[np.bool_] | None = None,
-    metrics: Collection[str] | None = None,
-) -> Record:
+@dataclass(frozen=True)
+class Kept:
+    """What figures, tables and rules read of records, so that nothing else need be published.
+
+    Attributes:
+        points: rows of every run of a long history, besides its last ones.
+        since: part of the iterations, in [0, 1), before which nothing but the first row of a run is read.
+        metrics: those that are read all along, ``ends`` apart; None for every one that a record has.
+        ends: metrics that are read where runs begin and over their last iterations, and nowhere between.
+    """
+
+    points: int = POINTS
+    since: float = 0.0
+    metrics: tuple[str, ...] | None = None
+    ends: tuple[str, ...] = ()
+
+    def __or__(self, other: Kept) -> Kept:
+        """What suffices for both."""
+        everything = self.metrics is None or other.metrics is None
+        metrics = None if everything else tuple(dict.fromkeys([*(self.metrics or ()), *(other.metrics or ())]))
+        ends = dict.fromkeys([*self.ends, *other.ends])
+        outer = tuple(name for name in ends if not (self.all_along(name) or other.all_along(name)))
+        return Kept(max(self.points, other.points), min(self.since, other.since), metrics, outer)
+
+    def all_along(self, metric: str) -> bool:
+        """Whether a metric is read between the ends of runs."""
+        return metric not in self.ends and (self.metrics is None or metric in self.metrics)
+
+    def reads(self, metric: str) -> bool:
+        """Whether a metric is read at all."""
+        return metric in self.ends or self.all_along(metric)
+
+
+#: What is published of a study that does not say what it reads.
+USUAL = Kept()
+
+
+def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_] | None = None) -> Record:
     """Write a record's thinned copy into ``root``, with how the record stands to today's code; returns it.
 
     Args:
         record: complete. A thinned one is copied with the numbers it has.
         root: directory of records.
-        points: rows of every run that are kept of a long history, besides its last ones.
+        kept: what is read of it.
         shown: (runs,) whose curves are shown; of others less is kept. None for all.
-        metrics: those that are kept; None for all.
     """
     history, summary, config = record.history, dict(record.summary), placeless(record.config)
     if summary.get("command"):
         summary["command"] = placeless_words(summary["command"])
     if not record.thinned:
-        kept = points if len(history) > ROWS else None
-        summary["thinned"] = {"bits": BITS, "points": kept, "of": replays.seal_of(record.path)}
-        read = [name for name in measured(record) if metrics is None or name in {"seconds", *metrics}]
+        points = kept.points if len(history) > ROWS else None
+        read = [name for name in measured(record) if name == "seconds" or kept.reads(name)]
+        outer = [name for name in read if name in kept.ends]
+        summary["thinned"] = {"bits": BITS, "points": points, "ends": outer, "of": replays.seal_of(record.path)}
         unread = set(measured(record)).difference(read)
-        history = spaced(history.drop(columns=list(unread)), kept, shown).copy()
-        ends = ~history["run"].duplicated(keep="last").to_numpy()
+        between = ~at_ends(history)
+        history = history.drop(columns=list(unread))
+        history.loc[between, outer] = np.nan
+        history = spaced(history, points, shown, kept.since).copy()
+        last = ~history["run"].duplicated(keep="last").to_numpy()
         for name in read:
             values = history[name].to_numpy()
-            history[name] = np.where(ends, rounded(values, END_BITS), rounded(values, BITS))
+            history[name] = np.where(last, rounded(values, END_BITS), rounded(values, BITS))
     made = records.write(root / record.name, config, summary, history, record.runs, packing=_packing)
     noted = replays.read(record.path)
     if noted is not None:
@@ -118,29 +154,45 @@ def measured(record: Record) -> list[str]:
     return [str(name) for name, kind in record.history.dtypes.items() if kind.kind == "f" and name not in axes]
 
 
-def spaced(history: pd.DataFrame, points: int | None, shown: NDArray[np.bool_] | None = None) -> pd.DataFrame:
+def at_ends(history: pd.DataFrame) -> NDArray[np.bool_]:
+    """(rows,) the first row of every run, its last, and those of the last ``LATE`` of the iterations."""
+    iterations, runs = history["iteration"].to_numpy(), history["run"]
+    first, last = ~runs.duplicated().to_numpy(), ~runs.duplicated(keep="last").to_numpy()
+    found: NDArray[np.bool_] = (iterations >= (1 - LATE) * iterations.max(initial=0)) | first | last
+    return found
+
+
+def spaced(
+    history: pd.DataFrame, points: int | None, shown: NDArray[np.bool_] | None = None, since: float = 0.0
+) -> pd.DataFrame:
     """The last ``TAIL`` rows of every run, and at most so many others, spaced by the logarithm of their iteration.
 
-    The first is among them; None for ``points`` keeps all. Of a run that is not shown: the first, the last, and those
-    of the last ``LATE`` of the iterations.
+    The first is among them; None for ``points`` keeps all. Of a run that is not shown: its ends.
+
+    Args:
+        history: of a record.
+        points: as :class:`Kept` has them.
+        shown: (runs,) None for all.
+        since: part of the iterations; of those before it the first row of a run is kept.
     """
-    if points is None and shown is None:
+    if points is None and shown is None and not since:
         return history
-    places = history.groupby("run", sort=False).cumcount().to_numpy()
-    lengths = history.groupby("run", sort=False)["run"].transform("size").to_numpy()
-    kept = np.ones(len(history), dtype=bool)
+    kept, iterations = np.ones(len(history), dtype=bool), history["iteration"].to_numpy()
+    read = iterations >= since * iterations.max(initial=0)
     if points is not None:
+        places = history.groupby("run", sort=False).cumcount().to_numpy()
+        lengths = history.groupby("run", sort=False)["run"].transform("size").to_numpy()
         kept = places >= lengths - TAIL
         for length in np.unique(lengths):
             here = lengths == length
-            iterations = history["iteration"].to_numpy()[here][:length].clip(min=1)  # of the first of these runs
-            wanted = np.log(np.geomspace(iterations[0], iterations[-1], points))
-            nearest = np.abs(np.log(iterations)[:, None] - wanted).argmin(axis=0)
-            kept |= here & np.isin(places, np.append(nearest, 0))
+            logged = iterations[here][:length].clip(min=1)  # of the first of these runs
+            wanted = np.log(np.geomspace(logged[0], logged[-1], points))
+            nearest = np.abs(np.log(logged)[:, None] - wanted).argmin(axis=0)
+            kept |= here & np.isin(places, nearest)
+    ends = at_ends(history)
+    kept = (kept & read) | (~history["run"].duplicated().to_numpy())
     if shown is not None:
-        iterations = history["iteration"].to_numpy()
-        late = iterations >= (1 - LATE) * iterations.max()
-        kept &= shown[history["run"].to_numpy()] | late | (places == 0) | (places == lengths - 1)
+        kept &= shown[history["run"].to_numpy()] | ends
     return history[kept].reset_index(drop=True)
 
 

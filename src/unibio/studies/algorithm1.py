@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from unibio.store.thinning import Kept
 from unibio.studies.common import style
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.comparisons import every
@@ -253,6 +254,7 @@ def slopes(evidence: Evidence) -> pd.DataFrame:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    kept=Kept(metrics=(ERROR, GAP)),
     drawings=(
         Drawing(
             "algorithm1",

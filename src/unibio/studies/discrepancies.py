@@ -16,6 +16,7 @@ import pandas as pd
 
 from unibio.errors import InputError
 from unibio.store.records import Record
+from unibio.store.thinning import Kept
 from unibio.studies.common import methods, style
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.comparisons import every, target
@@ -304,6 +305,7 @@ def _blocks(evidence: Evidence) -> Iterable[Block]:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    kept=Kept(metrics=(METRIC,)),
     drawings=(
         Drawing(
             "discrepancies",

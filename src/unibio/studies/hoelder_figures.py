@@ -18,7 +18,8 @@ import pandas as pd
 
 from unibio.quantiles import quartiles
 from unibio.store.records import Record
-from unibio.studies.common import style
+from unibio.store.thinning import Kept
+from unibio.studies.common import soundness, style
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.curves import Array, Curves, curves, values_of
 from unibio.studies.common.document import Block, Heading, Paragraph, frame_table
@@ -344,6 +345,7 @@ def _drawings(d: int) -> tuple[Drawing, ...]:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    kept=Kept(metrics=("hypergradient_norm", "hypergradient_norm_mean"), ends=soundness.READ),
     drawings=(*_drawings(JUDGED), *_drawings(1)),
     claims=tuple(
         claim

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from unibio.store.records import Record
+from unibio.store.thinning import Kept
 from unibio.studies.common import style
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.curves import Array, curves, values_of
@@ -165,6 +166,7 @@ def _blocks(evidence: Evidence) -> Iterable[Block]:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    kept=Kept(metrics=("lower_error",)),
     drawings=(
         Drawing(
             "inner_iterations",

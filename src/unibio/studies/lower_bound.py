@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from unibio.quantiles import worst
+from unibio.store.thinning import Kept
 from unibio.studies.common import methods, style
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.comparisons import every
@@ -121,6 +122,7 @@ def draw(evidence: Evidence) -> Drawn:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    kept=Kept(metrics=("hypergradient_norm",)),
     drawings=(
         Drawing(
             "lower_bound",

@@ -17,7 +17,8 @@ from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
 from unibio.store.records import Record
-from unibio.studies.common import style, widening
+from unibio.store.thinning import Kept
+from unibio.studies.common import soundness, style, widening
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.comparisons import every
 from unibio.studies.common.curves import Array, final
@@ -300,8 +301,15 @@ def _blocks(evidence: Evidence) -> Iterable[Block]:
     yield frame_table(pd.DataFrame([one.row() for one in searches(evidence)]).set_index("p").T)
 
 
+def _at_the_papers_lower_step(experiment: str, record: Record) -> NDArray[np.bool_]:
+    """(runs,) the tables look at how the others end."""
+    return np.isclose(record.runs["lower_step"].to_numpy(dtype=float), PAPER_LOWER_STEP)
+
+
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    shown=_at_the_papers_lower_step,
+    kept=Kept(metrics=("hypergradient_norm", "hypergradient_norm_mean"), ends=soundness.READ),
     drawings=(
         Drawing(
             "lr_search",

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from unibio.store.records import Record
+from unibio.store.thinning import Kept
 from unibio.studies.common import methods, style
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.document import Block, Heading, Paragraph, frame_table
@@ -203,6 +204,7 @@ def _claim(name: str) -> Claim:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    kept=Kept(metrics=("hypergradient_norm_mean",), ends=("value",)),
     drawings=(
         Drawing(
             "rates_strongly_convex",

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from unibio.store.records import Record
+from unibio.store.thinning import Kept
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.comparisons import every
 from unibio.studies.common.document import Block, Heading, frame_table
@@ -112,6 +113,7 @@ def _blocks(evidence: Evidence) -> Iterable[Block]:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    kept=Kept(metrics=()),  # beside seconds
     drawings=(Drawing("runtime", "Running time and average inner iterations per p (a table).", table),),
     claims=(
         Claim(

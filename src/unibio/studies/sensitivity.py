@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from unibio.errors import InputError
-from unibio.studies.common import methods, style
+from unibio.store.thinning import Kept
+from unibio.studies.common import methods, soundness, style
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.comparisons import every, finals
 from unibio.studies.common.curves import values_of
@@ -21,7 +22,7 @@ from unibio.studies.common.kinds import Kind
 from unibio.studies.common.labels import noise_title
 from unibio.studies.common.readings import BOTH, LOWER, Reading
 from unibio.studies.common.soundness import unsound
-from unibio.studies.common.study import Study
+from unibio.studies.common.study import Study, no_curves
 from unibio.studies.common.verdicts import EXPONENTS, NOT_REPRODUCED, NOT_RUN, NOT_TESTABLE, REPRODUCED, SAME, Outcome
 from unibio.studies.common.words import by_p, finite, listed, span
 
@@ -248,6 +249,8 @@ def _budget_claim(condition: Condition) -> Claim:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    shown=no_curves,
+    kept=Kept(metrics=(METRIC, *soundness.READ)),
     drawings=(
         Drawing(
             "coordinatewise_sensitivity",

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from unibio.store.records import Record
-from unibio.studies.common import style
+from unibio.store.thinning import Kept
+from unibio.studies.common import soundness, style
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.document import Block, Heading, Paragraph, frame_table
 from unibio.studies.common.drawing import Drawing, Drawn
@@ -40,6 +41,8 @@ EXPERIMENT = "tuned_complexity"
 EXPONENTS = (2, 4, 6)
 #: The last two decades of the budget, whatever ε they reach.
 DECADES = 100.0
+#: Rows of a run, at most, as the experiment logs them.
+LOGGED = 61
 #: Exponents of different p are the same where all their intervals together are no wider.
 SAME_EXPONENT = 1.0
 
@@ -252,7 +255,8 @@ def sharp_bound(p: int) -> float:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
-    metrics=("hypergradient_norm_mean", "value", "lower_error"),
+    # Envelopes are read between logged rows, all of them, over the last two decades.
+    kept=Kept(points=LOGGED, since=0.5 / DECADES, metrics=("hypergradient_norm_mean",), ends=soundness.READ),
     drawings=(
         Drawing(
             "tuned_complexity",

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from unibio.store.thinning import Kept
 from unibio.studies.ablation.figures import draw, section
 from unibio.studies.ablation.measures import EXPONENTS, PROBLEMS
 from unibio.studies.ablation.rules import helps
+from unibio.studies.common import soundness
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.drawing import Drawing
 from unibio.studies.common.kinds import Kind
@@ -28,6 +30,7 @@ def _claim(name: str, statement: str, part: str, kind: Kind = Kind.SUMMARY, sour
 STUDY = Study(
     experiments=tuple(PROBLEMS),
     shown=no_curves,
+    kept=Kept(metrics=("hypergradient_norm_mean", *soundness.READ)),
     drawings=(
         Drawing(
             "ablation",

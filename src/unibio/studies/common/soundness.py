@@ -23,6 +23,8 @@ from unibio.studies.common.words import listed
 #: y has gone along where ‖y − y*(x)‖ is at most this times √d over the last part of the run. The components of y*(x)
 #: end at ±1: a y that was never updated is 1 or 2 away from each, one solved with noise of variance 10 about a half.
 BEHIND = 0.8
+#: What is read to know it, where runs begin and end.
+READ = ("value", "lower_error")
 #: Part of a cell's runs that must be sound: one that is not says nothing of the others.
 MOST = 0.5
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unibio.store.records import Record
-from unibio.store.thinning import POINTS
+from unibio.store.thinning import USUAL, Kept
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.document import Block
 from unibio.studies.common.drawing import Drawing
@@ -54,11 +54,10 @@ class Study:
             called where some of ``experiments`` have records and must cope with others missing; an InputError or a
             MissingRecordsError that it raises is printed in its place.
         caveats: what a reader has to keep in mind.
-        points: rows of every run that its figures and rules need of long histories, besides the last ones: so many are
-            published (see :mod:`unibio.store.thinning`).
+        kept: what its figures, tables and rules read of histories: so much is published (see
+            :mod:`unibio.store.thinning`).
         shown: of one experiment's record, the runs whose curves a figure shows or a rule reads; None for all of them.
             Of the others only where they begin and how they end is published.
-        metrics: that its figures, tables and rules read, where others would fill what is published; None for all.
         touched: of one record, the searched ranges of steps that were too narrow; None where nothing is searched.
     """
 
@@ -67,9 +66,8 @@ class Study:
     claims: tuple[Claim, ...] = ()
     blocks: Callable[[Evidence], Iterable[Block]] = _nothing
     caveats: tuple[str, ...] = ()
-    points: int = POINTS
+    kept: Kept = USUAL
     shown: Callable[[str, Record], NDArray[np.bool_] | None] = _all_runs
-    metrics: tuple[str, ...] | None = None
     touched: Callable[[Record], list[Touched]] | None = None
 
     def __post_init__(self) -> None:

@@ -13,6 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unibio.store.records import Record
+from unibio.store.thinning import Kept
+from unibio.studies.common import soundness
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.comparisons import first_hits
 from unibio.studies.common.curves import cells
@@ -132,7 +134,8 @@ def _in_a_reading(experiment: str, record: Record) -> NDArray[np.bool_]:
 STUDY = Study(
     experiments=("fig1", "fig1_released", "fig1_equal", *_COORDINATEWISE),
     shown=_in_a_reading,
-    points=100,  # its curves are drawn on linear axes, where fewer show corners
+    # Its curves are drawn on linear axes, where fewer points show corners.
+    kept=Kept(points=100, metrics=("hypergradient_norm",), ends=("hypergradient_norm_mean", *soundness.READ)),
     drawings=DRAWINGS,
     claims=(
         *(_converges(letter, noise, BOTH) for letter, noise in _NOISES.items()),

@@ -7,6 +7,8 @@ from functools import partial
 
 import pandas as pd
 
+from unibio.store.thinning import Kept
+from unibio.studies.common import soundness
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.document import Block, Heading, Paragraph, Table
 from unibio.studies.common.evidence import Evidence
@@ -96,7 +98,8 @@ def _where(reading: Reading) -> str:
 
 STUDY = Study(
     experiments=("fig5",),
-    points=64,  # slopes are fitted to parts of a curve
+    # Slopes are fitted to parts of a curve.
+    kept=Kept(points=64, metrics=("hypergradient_norm_mean",), ends=soundness.READ),
     drawings=DRAWINGS,
     claims=tuple(
         claim

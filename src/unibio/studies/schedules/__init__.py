@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from unibio.store.thinning import Kept
+from unibio.studies.common import soundness
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.drawing import Drawing
 from unibio.studies.common.kinds import Kind
@@ -53,6 +55,7 @@ def _drawing(experiment: str) -> Drawing:
 STUDY = Study(
     experiments=(SHARP, PAPER, STEP),
     shown=no_curves,
+    kept=Kept(metrics=("hypergradient_norm_mean", *soundness.READ)),
     drawings=(
         _drawing(SHARP),
         _drawing(PAPER),
