@@ -424,7 +424,7 @@ def test_figures_do_not_see_what_is_left_out(
     whole, less = Evidence(tmp_path / "runs"), Evidence(tmp_path / "thinned")
     for name in experiments:
         for record in whole.records(name):
-            thin(record, less.root, of.kept, of.shown(name, record))
+            thin(record, less.root, of.reads(name), of.shown(name, record))
         records.write_manifest(less.root, name, [one.name for one in whole.records(name)], whole.command(name))
     drawn = [one for one in of.drawings if set(one.experiments) <= set(experiments)]
     assert drawn
@@ -442,7 +442,9 @@ def test_figures_do_not_see_what_is_left_out(
 
 
 #: Studies that say which metrics they read.
-CHOOSY = [name for name, study in BY_NAME.items() if study.kept.metrics is not None]
+CHOOSY = [
+    name for name, study in BY_NAME.items() if all(study.reads(one).metrics is not None for one in study.experiments)
+]
 
 
 @pytest.mark.slow
@@ -453,16 +455,17 @@ def test_metrics_that_a_study_does_not_read_are_left_out_and_missed_by_nobody(
     """Verdicts, their numbers and every table are the same without what a study says it does not read."""
     monkeypatch.setattr(thinning, "rounded", lambda values, bits: values)
     of = BY_NAME[study]
-    assert of.kept.metrics is not None
     write_study(tmp_path / "runs", {name: whole_study()[name] for name in of.experiments})
     whole, less = Evidence(tmp_path / "runs"), Evidence(tmp_path / "thinned")
-    wanted, kept = {*of.kept.metrics, *of.kept.ends, "seconds"}, set()
+    wanted, kept = {"seconds"}, {"seconds"}
     for name in of.experiments:
-        found = whole.records(name)
+        found, read = whole.records(name), of.reads(name)
         for record in found:
-            copy = thin(record, less.root, of.kept, of.shown(name, record))
-            assert set(thinning.measured(copy)) == wanted & set(thinning.measured(record))
+            copy = thin(record, less.root, read, of.shown(name, record))
+            here = {*(read.metrics or ()), *read.ends, "seconds"}
+            assert set(thinning.measured(copy)) == here & set(thinning.measured(record))
             kept |= set(thinning.measured(copy))
+            wanted |= here
         records.write_manifest(less.root, name, [one.name for one in found], "")
     assert kept == wanted, "a metric that no record has"
     publishing._check_verdicts({study: of}, whole, less)
@@ -489,7 +492,7 @@ def same_table(whole: pd.DataFrame, thinned: pd.DataFrame) -> None:
     *[
         st.builds(
             Kept,
-            st.integers(2, 40),
+            st.none() | st.integers(2, 40),
             st.sampled_from([0.0, 0.01]),
             st.none() | st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple),
             st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple),
@@ -502,7 +505,8 @@ def test_what_two_readers_need_is_kept_for_both(one: Kept, other: Kept) -> None:
     for metric in "abcd":
         assert both.reads(metric) == (one.reads(metric) or other.reads(metric))
         assert both.all_along(metric) == (one.all_along(metric) or other.all_along(metric))
-    assert both.points >= max(one.points, other.points)
+    wanted = [one.points, other.points]
+    assert both.points == (None if None in wanted else max(filter(None, wanted)))
     assert both.since <= min(one.since, other.since)
     for metric in "abcd":
         assert (one | one).all_along(metric) == one.all_along(metric)

@@ -172,7 +172,7 @@ def _readers(names: Iterable[str], roots: Iterable[Path]) -> dict[str, set[tuple
 
 def _read(record: Record, readers: Iterable[tuple[str, str]]) -> tuple[Kept, NDArray[np.bool_] | None]:
     """What its readers together read of a record, and of which of its runs they show curves."""
-    read = [(BY_NAME[name].kept, BY_NAME[name].shown(experiment, record)) for name, experiment in readers]
+    read = [(BY_NAME[name].reads(experiment), BY_NAME[name].shown(experiment, record)) for name, experiment in readers]
     kept = functools.reduce(operator.or_, (one for one, _ in read))
     shown = [one for _, one in read if one is not None]
     return kept, np.logical_or.reduce(shown) if len(shown) == len(read) else None

@@ -55,13 +55,13 @@ class Kept:
     """What figures, tables and rules read of records, so that nothing else need be published.
 
     Attributes:
-        points: rows of every run of a long history, besides its last ones.
+        points: rows of every run of a long history, besides its last ones; None for all.
         since: part of the iterations, in [0, 1), before which nothing but the first row of a run is read.
         metrics: those that are read all along, ``ends`` apart; None for every one that a record has.
         ends: metrics that are read where runs begin and over their last iterations, and nowhere between.
     """
 
-    points: int = POINTS
+    points: int | None = POINTS
     since: float = 0.0
     metrics: tuple[str, ...] | None = None
     ends: tuple[str, ...] = ()
@@ -72,7 +72,8 @@ class Kept:
         metrics = None if everything else tuple(dict.fromkeys([*(self.metrics or ()), *(other.metrics or ())]))
         ends = dict.fromkeys([*self.ends, *other.ends])
         outer = tuple(name for name in ends if not (self.all_along(name) or other.all_along(name)))
-        return Kept(max(self.points, other.points), min(self.since, other.since), metrics, outer)
+        points = None if self.points is None or other.points is None else max(self.points, other.points)
+        return Kept(points, min(self.since, other.since), metrics, outer)
 
     def all_along(self, metric: str) -> bool:
         """Whether a metric is read between the ends of runs."""

@@ -14,7 +14,7 @@ first figure unless it names another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,7 +55,7 @@ class Study:
             MissingRecordsError that it raises is printed in its place.
         caveats: what a reader has to keep in mind.
         kept: what its figures, tables and rules read of histories: so much is published (see
-            :mod:`unibio.store.thinning`).
+            :mod:`unibio.store.thinning`). One for all experiments, or one for each.
         shown: of one experiment's record, the runs whose curves a figure shows or a rule reads; None for all of them.
             Of the others only where they begin and how they end is published.
         touched: of one record, the searched ranges of steps that were too narrow; None where nothing is searched.
@@ -66,7 +66,7 @@ class Study:
     claims: tuple[Claim, ...] = ()
     blocks: Callable[[Evidence], Iterable[Block]] = _nothing
     caveats: tuple[str, ...] = ()
-    kept: Kept = USUAL
+    kept: Kept | Mapping[str, Kept] = USUAL
     shown: Callable[[str, Record], NDArray[np.bool_] | None] = _all_runs
     touched: Callable[[Record], list[Touched]] | None = None
 
@@ -80,6 +80,10 @@ class Study:
         ]
         object.__setattr__(self, "drawings", tuple(drawings))
         object.__setattr__(self, "claims", tuple(claims))
+
+    def reads(self, experiment: str) -> Kept:
+        """What it reads of one experiment's histories."""
+        return self.kept if isinstance(self.kept, Kept) else self.kept[experiment]
 
 
 @dataclass(frozen=True)
