@@ -1,0 +1,53 @@
+"""Interactive forms of numbers on a page: the block's markup, and the style and the script that come with it.
+
+The charts are drawn by uPlot (``vendor/``, unmodified), the smallest library that has bands and logarithmic axes; it
+needs neither ``eval`` nor inline styles in the markup, so that the page's policy admits it by its hash. Numbers are
+packed: curves in JSON are five times as large.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import zlib
+from functools import cache
+from pathlib import Path
+
+from unibio.studies.common.document import Interactive
+
+_HERE = Path(__file__).parent
+#: In the order in which a later one needs the earlier.
+_SCRIPTS = ("vendor/uPlot.iife.min.js", "chart.js", "explore.js")
+_STYLES = ("vendor/uPlot.min.css", "explore.css")
+
+
+def element(block: Interactive, number: int) -> str:
+    """The markup of a block, empty to the eye: what is seen the script makes.
+
+    Args:
+        block: what is explored.
+        number: of the block on its page.
+    """
+    packed = base64.b64encode(zlib.compress(block.data.encode(), 9)).decode()
+    head = f'class="interactive" data-kind="{html.escape(block.kind)}" data-number="{number}"'
+    opened = " data-open" if block.opened else ""
+    return (
+        f'<div {head} data-title="{html.escape(block.title)}"{opened}><script type="text/plain">{packed}</script></div>'
+    )
+
+
+@cache
+def style() -> str:
+    """For a page with such blocks, in addition to its own."""
+    return "\n".join(_read(name) for name in _STYLES)
+
+
+@cache
+def scripts() -> tuple[str, ...]:
+    """The same: the library's, and ours, each a script of its own."""
+    library, *own = (_read(name) for name in _SCRIPTS)
+    return library, "\n".join([*own, "explorers.start();"])
+
+
+def _read(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8").strip()
