@@ -27,7 +27,7 @@ const charts = (() => {
 
   // The range as it was drawn while the axis is, too; else of all that there is, whatever is hidden at the moment.
   const range = (axis, log, curves, names) => {
-    if (log === axis.log) return axis.range;
+    if (axis.range && log === axis.log) return axis.range;
     const found = numbers(curves, names).filter((value) => !log || value > 0);
     const [low, high] = [found.reduce((a, b) => Math.min(a, b), Infinity), found.reduce((a, b) => Math.max(a, b), -Infinity)];
     if (!(low <= high)) return log ? [0.1, 1] : [0, 1];

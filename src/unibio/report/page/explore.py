@@ -17,7 +17,8 @@ from unibio.studies.common.document import Interactive
 
 _HERE = Path(__file__).parent
 #: In the order in which a later one needs the earlier.
-_SCRIPTS = ("vendor/uPlot.iife.min.js", "chart.js", "explore.js")
+_SCRIPTS = ("vendor/uPlot.iife.min.js", "chart.js", "explore.js", "argument.js")
+_WITHOUT = "To try it needs JavaScript; the figures below have the same curves."
 _STYLES = ("vendor/uPlot.min.css", "explore.css")
 
 
@@ -31,9 +32,9 @@ def element(block: Interactive, number: int) -> str:
     packed = base64.b64encode(zlib.compress(block.data.encode(), 9)).decode()
     head = f'class="interactive" data-kind="{html.escape(block.kind)}" data-number="{number}"'
     opened = " data-open" if block.opened else ""
-    return (
-        f'<div {head} data-title="{html.escape(block.title)}"{opened}><script type="text/plain">{packed}</script></div>'
-    )
+    instead = f"<noscript><p>{_WITHOUT}</p></noscript>" if block.opened else ""
+    data = f'<script type="text/plain">{packed}</script>'
+    return f'<div {head} data-title="{html.escape(block.title)}"{opened}>{data}{instead}</div>'
 
 
 @cache

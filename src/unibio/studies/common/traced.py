@@ -96,9 +96,9 @@ def _curves(axes: Any, entries: Sequence[tuple[str, Look]]) -> Iterator[Found]:
         if not seen or not np.isfinite(x).any():  # nothing, or the caps of whiskers
             continue
         if line.get_transform() == axes.get_yaxis_transform(which="grid"):
-            yield head | {"kind": "across", "at": _rounded(y[:1])[0]}
+            yield head | {"kind": "across", "at": numbers(y[:1])[0]}
         elif line.get_transform() == axes.get_xaxis_transform(which="grid"):
-            yield head | {"kind": "upright", "at": _rounded(x[:1])[0]}
+            yield head | {"kind": "upright", "at": numbers(x[:1])[0]}
         elif line.get_transform() != axes.transData:
             continue
         elif look.dash is None:
@@ -196,11 +196,11 @@ def _thinned(curve: Found, most: int, log: bool) -> Found:
     elif len(x) > 5 * MOST:  # a cloud, or a path
         keep = np.unique(np.linspace(0, len(x) - 1, 5 * MOST).astype(int))
     found = {name: value for name, value in curve.items() if name not in ("x", "y", "low", "high")}
-    found["x"] = _rounded(x[keep], 6)
-    return found | {name: _rounded(np.asarray(curve[name])[keep]) for name in ("y", "low", "high") if name in curve}
+    found["x"] = numbers(x[keep], 6)
+    return found | {name: numbers(np.asarray(curve[name])[keep]) for name in ("y", "low", "high") if name in curve}
 
 
-def _rounded(values: Array, digits: int = 4) -> list[float | None]:
-    """For JSON: None where a value is not finite; whole numbers without a point."""
+def numbers(values: Array, digits: int = 4) -> list[float | None]:
+    """For JSON, to so many digits: None where a value is not finite; whole numbers without a point."""
     rounded = (float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in values)
     return [int(v) if v is not None and v == int(v) and abs(v) < 1e6 else v for v in rounded]
