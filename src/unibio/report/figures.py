@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from unibio.store.smallfiles import json_object
+from unibio.report.page.explore import explorable
 from unibio.studies import DRAWINGS
 from unibio.studies.common import methods
-from unibio.studies.common.document import (
-    Block,
-    Code,
-    Folded,
-    Heading,
-    Interactive,
-    PageOnly,
-    Paragraph,
-    Picture,
-    frame_table,
-)
+from unibio.studies.common.document import Block, Code, Folded, Heading, PageOnly, Paragraph, Picture, frame_table
 from unibio.studies.common.drawing import Drawing
 from unibio.studies.common.evidence import Evidence
 
@@ -46,13 +35,6 @@ def figure_blocks(evidence: Evidence, out: Path, drawings: Sequence[Drawing]) ->
             yield Code("\n".join([*(evidence.command(e) for e in drawing.experiments), f"unibio figures {name}"]))
             for table in tables:
                 yield PageOnly([_shown_table(table)])
-
-
-def explorable(out: Path, name: str) -> Iterable[Block]:
-    """The interactive form of a figure that has been drawn into ``out``; nothing where it has no curves."""
-    data = json_object(out / "figures" / f"{name}.curves.json", {"panels": [object]})
-    if data is not None:
-        yield Interactive("curves", name, json.dumps(data, ensure_ascii=False, separators=(",", ":")))
 
 
 def is_shown(evidence: Evidence, out: Path, name: str) -> bool:

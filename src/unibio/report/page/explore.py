@@ -9,17 +9,27 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 import zlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from unibio.studies.common.document import Interactive
+from unibio.store.smallfiles import json_object
+from unibio.studies.common.document import Block, Interactive, PageOnly
 
 _HERE = Path(__file__).parent
 #: In the order in which a later one needs the earlier.
 _SCRIPTS = ("vendor/uPlot.iife.min.js", "chart.js", "explore.js", "argument.js")
 _WITHOUT = "To try it needs JavaScript; the figures below have the same curves."
 _STYLES = ("vendor/uPlot.min.css", "explore.css")
+
+
+def explorable(out: Path, name: str) -> Iterable[Block]:
+    """The interactive form of a figure that has been drawn into ``out``; nothing where it has no curves."""
+    data = json_object(out / "figures" / f"{name}.curves.json", {"panels": [object]})
+    if data is not None:
+        yield PageOnly([Interactive("curves", name, json.dumps(data, ensure_ascii=False, separators=(",", ":")))])
 
 
 def element(block: Interactive, number: int) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection, QuadMesh
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 
 from unibio.studies.common.curves import Array
 from unibio.studies.common.legends import Look, colour_of, entries_of, look_of, name_of, name_of_colour, words
@@ -161,11 +161,10 @@ def _along(band: Found, x: Array) -> Found:
 def _axis(axis: Any, label: str) -> Found:
     found: Found = {"label": label, "log": axis.get_scale() == "log"}
     found["range"] = [float(f"{end:.6g}") for end in sorted(axis.get_view_interval())]
-    formatter = axis.get_major_formatter()
-    if isinstance(formatter, FixedFormatter) and any(formatter.seq):
-        places = [float(place) for place in axis.get_majorticklocs()]
-        texts = [words(text) for text in formatter.seq]
-        found["ticks"] = [list(pair) for pair in zip(places, texts, strict=False)]
+    formatter, locator = axis.get_major_formatter(), axis.get_major_locator()
+    if isinstance(formatter, (FixedFormatter, FuncFormatter)) and isinstance(locator, FixedLocator):
+        places = [float(place) for place in locator()]
+        found["ticks"] = [list(pair) for pair in zip(places, map(words, formatter.format_ticks(places)), strict=True)]
     return found
 
 
