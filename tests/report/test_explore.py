@@ -54,7 +54,16 @@ def test_the_scripts_ask_no_host_and_evaluate_nothing():
     assert re.findall(r"https?://[^\s\"')]*", library + explore.style()) == ["https://github.com/leeoniya/uPlot"]
     assert "//" not in re.sub(r"^\s*//.*$| // .*$", "", own, flags=re.M)
     for text in (library, own):
-        for word in ("eval(", "Function(", "fetch(", "XMLHttpRequest", "WebSocket", "import(", "innerHTML", "insertRule"):
+        for word in (
+            "eval(",
+            "Function(",
+            "fetch(",
+            "XMLHttpRequest",
+            "WebSocket",
+            "import(",
+            "innerHTML",
+            "insertRule",
+        ):
             assert word not in text, word
 
 
@@ -74,9 +83,12 @@ def test_only_what_is_a_figures_curves_is_explored(tmp_path):
 def test_the_library_is_as_it_was_published(name):
     """Of uplot 1.6.32 from the npm registry; a change here is a change of version, and of the README's table."""
     content = (VENDOR / name).read_bytes()
-    assert hashlib.sha256(content).hexdigest() == {
-        "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
-        "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
-        "uPlot.LICENSE": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
-    }[name]
+    assert (
+        hashlib.sha256(content).hexdigest()
+        == {
+            "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+            "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+            "uPlot.LICENSE": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
+        }[name]
+    )
     assert name != "uPlot.iife.min.js" or b"(v1.6.32)" in content

@@ -137,7 +137,9 @@ def test_figures_stay_small_and_say_why_they_have_no_curves():
         for i in range(4):
             style.banded(one, x, (x, x + i / 7, x + 1), i, **style.of_exponent(2 + 2 * i))
     text = curves_json(figure)
-    assert sum(len(c[n]) for p in json.loads(text)["panels"] for c in p["curves"] for n in ("y", "low", "high")) <= NUMBERS
+    assert (
+        sum(len(c[n]) for p in json.loads(text)["panels"] for c in p["curves"] for n in ("y", "low", "high")) <= NUMBERS
+    )
     assert len(text) < 200_000
     figure, axes = panel()
     axes.pcolormesh(np.ones((3, 3)))

@@ -57,8 +57,7 @@ def _blocks(evidence: Evidence, judged: Sequence[Judged], out: Path) -> Iterable
     )
     if text := verdicts.reduced_scale(judged):
         yield Paragraph(text)
-    yield from lead.blocks(judged)
-    yield from argument.blocks(evidence)
+    yield from lead.blocks(judged, argument.blocks(evidence))
     yield from verdicts.blocks(evidence, judged, out)
     for part in PARTS:
         yield from _part(part, evidence, out)

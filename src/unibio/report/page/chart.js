@@ -63,11 +63,18 @@ const charts = (() => {
     return { places, x: places.flatMap((at) => new Array(most.get(at)).fill(at)), column };
   };
 
-  // Places of a logarithmic axis: decades, and where there are few of them 2 and 5, or all from 1 to 9, between.
+  // Places of a logarithmic axis: decades, and where there are few of them others between.
   const decades = ([low, high]) => {
     const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
     const span = Math.log10(high / low);
-    const between = span < 0.5 ? [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9] : span < 2 ? [1, 2, 5] : [1];
+    if (span < 0.4) { // hardly curved
+      const rough = (high - low) / 4;
+      const power = 10 ** Math.floor(Math.log10(rough));
+      const step = power * [1, 2, 5, 10].find((times) => times * power >= rough);
+      const count = Math.floor(high / step) - Math.ceil(low / step) + 1;
+      return Array.from({ length: count }, (_, i) => Number(((Math.ceil(low / step) + i) * step).toPrecision(6)));
+    }
+    const between = span < 1 ? [1, 2, 3, 5, 7] : span < 2 ? [1, 2, 5] : [1];
     const every = Math.max(1, Math.ceil(span / 6));
     const found = [];
     for (let power = first; power <= last; power += 1) {
@@ -124,7 +131,7 @@ const charts = (() => {
     ctx.restore();
   };
 
-  // What curves are at an x: each at its own nearest point.
+  // What curves are at an x: each at its own nearest point, and none where it does not reach.
   const nearest = (curve, x, log) => {
     const place = (at) => (log ? Math.log(at) : at);
     let best = -1;
@@ -134,7 +141,8 @@ const charts = (() => {
     });
     return best;
   };
-  const read = (curves, x, log) => curves.map((curve) => {
+  const reaches = ({ x }, at, room) => x.length > 0 && at >= x[0] - room && at <= x.at(-1) + room;
+  const read = (curves, x, log, room) => curves.filter((curve) => reaches(curve, x, room)).map((curve) => {
     const at = nearest(curve, x, log);
     const band = curve.low && curve.low[at] !== curve.high[at] ? ` (${short(curve.low[at])} to ${short(curve.high[at])})` : "";
     return { curve, text: `${curve.name || "other lines"}: ${curve.y ? short(curve.y[at]) : ""}${band}` };
@@ -180,7 +188,7 @@ const charts = (() => {
     slider.max = Math.max(0, known.length - 1);
     slider.disabled = !known.length;
     const show = (at) => {
-      const said = read(curves, at, logX);
+      const said = read(curves, at, logX, 0.1 * (logX ? at : ranges.x[1] - ranges.x[0]));
       const head = `${panel.x.label || "x"} = ${short(at)}`;
       output.replaceChildren(make("b", { textContent: head }), ...said.map(
         ({ curve, text }) => make("span", {}, swatch(curve.colour), text)));
