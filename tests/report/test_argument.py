@@ -11,7 +11,7 @@ import synthetic_e1
 from synthetic import study, whole_study
 from unibio.quantiles import quartiles
 from unibio.report import argument
-from unibio.studies import hoelder_figures
+from unibio.studies import BY_NAME, hoelder_figures
 from unibio.studies.common.curves import curves, values_of
 from unibio.studies.common.evidence import MissingRecordsError, paper_step
 from unibio.studies.e1.search import caps_of, ranking, searches
@@ -23,9 +23,12 @@ def given():
     return study(**{name: whole[name] for name in ("fig1_equal", "hoelder_figures")})
 
 
+def both(given):
+    return argument.steps([BY_NAME[name].tried(given) for name in ("fig1", "hoelder_figures")])["problems"]
+
+
 def test_every_curve_is_of_a_run_that_was_made(given):
-    found = argument.steps(given)
-    example, hoelder = found["problems"]
+    example, hoelder = both(given)
     records = given.records("fig1_equal")
     assert [group["name"] for group in example["groups"]] == ["p = 2", "p = 4", "p = 6", "p = 8"]
     for record, group in zip(records, example["groups"], strict=True):
@@ -44,7 +47,7 @@ def test_every_curve_is_of_a_run_that_was_made(given):
 
 
 def test_averages_are_those_of_the_records(given):
-    group = argument.steps(given)["problems"][0]["groups"][0]
+    group = both(given)[0]["groups"][0]
     record = given.records("fig1_equal")[0]
     step = values_of([record], "upper_step")[0]
     (one,) = curves(record, "hypergradient_norm_mean", noise=0.0, upper_noise=0.0, upper_step=step)
@@ -53,8 +56,8 @@ def test_averages_are_those_of_the_records(given):
 
 def test_the_hoelder_problem_is_beside_it_where_it_was_run(given):
     alone = study(fig1_equal=given.records("fig1_equal"))
-    assert len(argument.steps(alone)["problems"]) == 1
     (block,) = argument.blocks(alone)
+    assert len(json.loads(block.blocks[1].data)["problems"]) == 1
     assert "Hölder" not in block.blocks[0].text
     (block,) = argument.blocks(given)
     assert "Hölder" in block.blocks[0].text
@@ -63,7 +66,7 @@ def test_the_hoelder_problem_is_beside_it_where_it_was_run(given):
 
 def test_the_caps_are_those_of_the_search():
     given = study(e1=synthetic_e1.study())
-    found = argument.caps(given)
+    found = BY_NAME["e1"].tried(given).data()
     all_of = searches(given, "e1")
     assert found["caps"] == pytest.approx(caps_of(all_of), rel=1e-2)
     table = ranking(all_of, caps_of(all_of))
@@ -81,4 +84,4 @@ def test_the_caps_are_those_of_the_search():
 def test_without_records_there_is_nothing():
     assert list(argument.blocks(study())) == []
     with pytest.raises(MissingRecordsError):
-        argument.steps(study())
+        BY_NAME["fig1"].tried(study())

@@ -108,7 +108,7 @@ class Interactive:
 
     Attributes:
         kind: what the page makes of them: "curves", see :mod:`unibio.studies.common.traced`, or "steps" or "caps", see
-            :mod:`unibio.report.argument`.
+            :mod:`unibio.studies.common.trials`.
         title: what is explored, for those who cannot see it.
         data: JSON.
         opened: shown at once, and not by a button.
