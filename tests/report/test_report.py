@@ -276,7 +276,7 @@ def test_pictures_can_be_beside_the_page(written):
     images = [attrs for tag, attrs in parsed(text).seen if tag == "img"]
     assert len(images) == len(DRAWINGS) - 1
     assert all((written / image["src"]).is_file() for image in images)
-    assert "base64" not in text
+    assert "data:image" not in text
 
 
 def test_blocks_in_both_forms(tmp_path):

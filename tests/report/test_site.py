@@ -59,16 +59,18 @@ def test_it_is_readable(opened, each_site, width, scheme):
     assert page.evaluate("getComputedStyle(document.images[0]).backgroundColor") == "rgb(255, 255, 255)"
 
 
-def contrasts(page) -> dict[str, float]:
+def contrasts(page, which: str = "main p, main a, nav a, th, td, code, summary, figcaption, button, .badge"):
     """Of text against what is behind it, by the formula of WCAG 2."""
-    found = page.evaluate("""[...document.querySelectorAll(
-            'main p, main a, nav a, th, td, code, summary, figcaption, button, .badge')].map(one => {
+    found = page.evaluate(
+        """which => [...document.querySelectorAll(which)].map(one => {
         const behind = element => {
             const colour = getComputedStyle(element).backgroundColor;
             return colour === 'rgba(0, 0, 0, 0)' && element.parentElement ? behind(element.parentElement) : colour;
         };
         return [one.tagName + '.' + one.className, getComputedStyle(one).color, behind(one)];
-    })""")
+    })""",
+        which,
+    )
 
     def luminance(colour: str) -> float:
         parts = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
@@ -80,6 +82,26 @@ def contrasts(page) -> dict[str, float]:
         low, high = sorted(map(luminance, colours))
         worst[name] = min(worst.get(name, 21.0), (high + 0.05) / (low + 0.05))
     return worst
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_figures_curves_open_and_fit(opened, each_site, width, scheme):
+    page = opened(each_site, width, scheme)
+    buttons = page.locator("button", has_text="Explore the curves")
+    assert buttons.count() > 0
+    page.evaluate("document.querySelectorAll('.interactive > button').forEach((one) => one.click())")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.explorer:not([hidden])')].every((one) => one.querySelector('canvas'))"
+        " || scrollTo(0, document.querySelector('.interactive[data-open]')?.offsetTop)"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found = contrasts(page, ".explorer :is(label, button, legend, p, .read span:not(.swatch))")
+    assert min(found.values()) >= 4.5, found
+
+
+def test_it_is_no_larger_than_a_reader_waits_for(each_site):
+    assert each_site.stat().st_size <= 6_000_000
 
 
 def test_dark_is_dark(opened, site):

@@ -55,7 +55,7 @@
     redraw();
     const title = make("p", { className: "name" }, make("b", { textContent: data.title }), ` ${data.y.label}`);
     const details = make("details", {}, make("summary", { textContent: "η for each p" }), ...single.map(({ row }) => row));
-    return { redraw, element: make("div", {}, title, all.row, details, place, averages) };
+    return { redraw, element: make("div", {}, title, all.row, place, averages, details) };
   };
   kinds.steps = (host, data) => {
     const state = { noise: 0 };

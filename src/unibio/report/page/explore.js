@@ -83,6 +83,7 @@ const explorers = (() => {
 
   const kinds = { curves };
   const start = () => {
+    if (!("DecompressionStream" in window)) return; // an old browser, which has the pictures
     for (const block of document.querySelectorAll(".interactive")) {
       const host = make("div", { className: "explorer", hidden: true, id: `explorer-${block.dataset.number}` });
       const open = async () => {
