@@ -199,6 +199,10 @@ def test_curves_are_read_by_keyboard_and_by_hovering(opened, curves_page):
     assert reader.get_attribute("aria-valuetext") == "t = 25; red: 10; blue: – (2500 to 9000)"
     page.keyboard.press("End")
     assert text.inner_text().split() == ["t", "=", "100", "red:", "10000", "blue:", "5", "(2", "to", "9)"]
+    named = page.locator(".plot input[type=range]").nth(1)
+    named.focus()
+    page.keyboard.press("Home")
+    assert named.get_attribute("aria-valuetext") == "t = start; red: -1", "where a place has a name"
     box = page.locator(".u-over").first.bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 20)
     assert "red: 1000" in text.inner_text()

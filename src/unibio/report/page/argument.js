@@ -8,7 +8,8 @@
     input.value = at;
     const said = make("output");
     input.addEventListener("input", () => change(input.valueAsNumber));
-    return { input, said, row: make("label", { className: "slid" }, make("span", {}, ...before, `${label} `, said), input) };
+    const row = make("label", { className: "slid" }, make("span", {}, ...before, `${label} `, said), input);
+    return { input, said, row };
   };
 
   // One problem: a slider from the steps that each p has for itself to one step for all, and a slider for each p.
@@ -37,10 +38,12 @@
       const found = curves.map((curve) => curve.average);
       const [low, high] = [Math.min(...found), Math.max(...found)];
       const equal = values.every((value) => value === values[0]);
-      const head = equal ? `${values[0]} for every p` : chosen.every((at, i) => at === own()[i]) ? data.own : "one for each p";
+      const head = equal ? `${values[0]} for every p`
+        : chosen.every((at, i) => at === own()[i]) ? data.own : "one for each p";
       const ratio = found.includes(null) ? "" : `largest over least average: ${short(high / low)}`;
-      averages.replaceChildren(make("b", { textContent: "averages" }), ...groups.map((one, i) => make("span", {}, swatch(one.colour),
-        `${one.name}${equal ? "" : `, η = ${values[i]}`}: ${short(found[i])}`)), make("span", { textContent: ratio }));
+      const each = groups.map((one, i) => make("span", {}, swatch(one.colour),
+        `${one.name}${equal ? "" : `, η = ${values[i]}`}: ${short(found[i])}`));
+      averages.replaceChildren(make("b", { textContent: "averages" }), ...each, make("span", { textContent: ratio }));
       const told = `${head}; averages ${groups.map((one, i) => `${one.name} ${short(found[i])}`).join(", ")}; ${ratio}`;
       all.said.textContent = head;
       if (equal) all.input.value = common.indexOf(values[0]) + known;
@@ -81,7 +84,8 @@
       const { methods } = groups[state.group];
       remove();
       remove = draw(place, {
-        x: { label: "cap on η", log: true, range: [caps[0] / 1.1, caps.at(-1) * 1.1] }, y: { label: "criterion", log: null },
+        x: { label: "cap on η", log: true, range: [caps[0] / 1.1, caps.at(-1) * 1.1] },
+        y: { label: "criterion", log: null },
         curves: [
           ...methods.map((one) => ({ kind: "line", name: one.name, colour: one.colour, x: caps, y: one.criterion,
             width: one.name === "UniBiO" ? 3 : 1.2 })),

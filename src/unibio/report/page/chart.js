@@ -16,7 +16,18 @@ const charts = (() => {
     one.style.background = colour;
     return one;
   };
-  const short = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(3))));
+  const short = (value) => {
+    if (value === null || value === undefined) return "–";
+    const text = String(Number(value.toPrecision(3)));
+    return value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5) ? Number(text).toExponential() : text;
+  };
+  // A number, or the name of the nearest place where an axis has names and one is near enough.
+  const told = (axis, value) => {
+    if (!axis.ticks?.length || value === null || value === undefined) return short(value);
+    const away = ([at]) => Math.abs(at - value);
+    const best = axis.ticks.reduce((one, other) => (away(other) < away(one) ? other : one));
+    return away(best) < (Number.isNaN(Number(best[1])) ? 0.45 : 1e-9) ? best[1] : short(value);
+  };
   const numbers = (curves, names) => curves.flatMap((curve) => names.flatMap((name) => curve[name] ?? [])).filter(
     (value) => value !== null && Number.isFinite(value));
   // Whether a logarithmic axis can show them: nothing below zero, and something above.
@@ -29,7 +40,8 @@ const charts = (() => {
   const range = (axis, log, curves, names) => {
     if (axis.range && log === axis.log) return axis.range;
     const found = numbers(curves, names).filter((value) => !log || value > 0);
-    const [low, high] = [found.reduce((a, b) => Math.min(a, b), Infinity), found.reduce((a, b) => Math.max(a, b), -Infinity)];
+    const low = found.reduce((a, b) => Math.min(a, b), Infinity);
+    const high = found.reduce((a, b) => Math.max(a, b), -Infinity);
     if (!(low <= high)) return log ? [0.1, 1] : [0, 1];
     if (log) return [low / 1.2, high * 1.2];
     const room = 0.04 * (high - low || Math.abs(high) || 1);
@@ -82,17 +94,22 @@ const charts = (() => {
     }
     return found.filter((at) => at >= low && at <= high);
   };
-  const axisOf = (axis, log, vertical, span) => {
+  const axisOf = (axis, log, vertical, span, width) => {
     const given = {
       stroke: "#1c1c1c", font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", gap: 3,
       size: vertical ? 52 : 28, grid: { stroke: "#dddddd", width: 1 }, ticks: { stroke: "#888888", size: 4 },
       values: (_, places) => places.map((at) => (at === null ? "" : short(at))),
     };
-    if (!vertical) Object.assign(given, { label: axis.label, labelSize: axis.label ? 18 : 0, space: 60 });
+    const cut = (text, most) => (text.length > most ? `${text.slice(0, Math.max(1, most - 1))}…` : text);
+    const letters = (part) => Math.floor(part * width / 6.5); // that there is room for
+    if (!vertical) {
+      Object.assign(given, { label: cut(axis.label, letters(0.6)), labelSize: axis.label ? 18 : 0, space: 60 });
+    }
     const named = axis.ticks?.filter(([at]) => !log || at > 0);
     if (named) {
-      Object.assign(given, { splits: () => named.map(([at]) => at), values: () => named.map(([, text]) => text) });
-      if (vertical) given.size = Math.min(130, 14 + 7 * Math.max(...named.map(([, text]) => text.length)));
+      const texts = named.map(([, text]) => cut(text, letters(vertical ? 0.5 : 0.9 / named.length)));
+      Object.assign(given, { splits: () => named.map(([at]) => at), values: () => texts });
+      if (vertical) given.size = 16 + 6.5 * Math.max(...texts.map((text) => text.length));
     } else if (log) {
       given.splits = () => decades(span);
     }
@@ -142,10 +159,11 @@ const charts = (() => {
     return best;
   };
   const reaches = ({ x }, at, room) => x.length > 0 && at >= x[0] - room && at <= x.at(-1) + room;
-  const read = (curves, x, log, room) => curves.filter((curve) => reaches(curve, x, room)).map((curve) => {
+  const read = (curves, axis, x, log, room) => curves.filter((curve) => reaches(curve, x, room)).map((curve) => {
     const at = nearest(curve, x, log);
-    const band = curve.low && curve.low[at] !== curve.high[at] ? ` (${short(curve.low[at])} to ${short(curve.high[at])})` : "";
-    return { curve, text: `${curve.name || "other lines"}: ${curve.y ? short(curve.y[at]) : ""}${band}` };
+    const wide = curve.low && curve.low[at] !== curve.high[at];
+    const band = wide ? ` (${short(curve.low[at])} to ${short(curve.high[at])})` : "";
+    return { curve, text: `${curve.name || "other lines"}: ${curve.y ? told(axis, curve.y[at]) : ""}${band}` };
   });
 
   // Draws `panel` into `host`, the curves that `shown` lets through. Returns what takes it away again.
@@ -171,7 +189,8 @@ const charts = (() => {
       if (!curve.y) continue;
       const points = curve.kind === "points";
       series.push({
-        stroke: curve.colour, width: points ? 0 : Math.max(1, curve.width), dash: (curve.dash ?? []).map((one) => one * curve.width),
+        stroke: curve.colour, width: points ? 0 : Math.max(1, curve.width),
+        dash: (curve.dash ?? []).map((one) => one * curve.width),
         points: { show: points || Boolean(curve.dots), size: 6, fill: curve.colour, stroke: curve.colour },
         ...(points ? { paths: () => null } : {}),
       });
@@ -188,8 +207,8 @@ const charts = (() => {
     slider.max = Math.max(0, known.length - 1);
     slider.disabled = !known.length;
     const show = (at) => {
-      const said = read(curves, at, logX, 0.1 * (logX ? at : ranges.x[1] - ranges.x[0]));
-      const head = `${panel.x.label || "x"} = ${short(at)}`;
+      const said = read(curves, panel.y, at, logX, 0.1 * (logX ? at : ranges.x[1] - ranges.x[0]));
+      const head = `${panel.x.label || "x"} = ${told(panel.x, at)}`;
       output.replaceChildren(make("b", { textContent: head }), ...said.map(
         ({ curve, text }) => make("span", {}, swatch(curve.colour), text)));
       slider.setAttribute("aria-valuetext", `${head}; ${said.map(({ text }) => text).join("; ")}`);
@@ -204,10 +223,13 @@ const charts = (() => {
       cursor: { drag: { x: false, y: false, setScale: false }, points: { show: false }, y: false },
       scales: Object.fromEntries([["x", logX], ["y", logY]].map(
         ([name, log]) => [name, { time: false, auto: false, distr: log ? 3 : 1, range: () => ranges[name] }])),
-      axes: [axisOf(panel.x, logX, false, ranges.x), axisOf(panel.y, logY, true, ranges.y)],
+      axes: [axisOf(panel.x, logX, false, ranges.x, host.clientWidth),
+        axisOf(panel.y, logY, true, ranges.y, host.clientWidth)],
       hooks: {
         draw: [(one) => drawOthers(one, seen.filter((curve) => !curves.includes(curve)))],
-        setCursor: [(one) => { if (one.cursor.left >= 0 && curves.length && one.over.matches(":hover")) show(one.posToVal(one.cursor.left, "x")); }],
+        setCursor: [(one) => {
+          if (one.cursor.left >= 0 && one.over.matches(":hover")) show(one.posToVal(one.cursor.left, "x"));
+        }],
       },
     }, data, canvas);
     slider.addEventListener("input", () => {

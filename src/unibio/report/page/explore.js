@@ -29,7 +29,9 @@ const explorers = (() => {
     const names = [...new Set(every.map((curve) => curve.name))];
     const state = { hidden: new Set(), bands: true };
     for (const axis of ["x", "y"]) state[axis] = panels.map((panel) => panel[axis].log);
-    const places = panels.map((panel) => make("div", { className: "plot", role: "group", "aria-label": panel.title || panel.y.label }));
+    const places = panels.map((panel) => make("div", {
+      className: "plot", role: "group", "aria-label": panel.title || panel.y.label || "panel",
+    }));
     let drawn = [];
     const redraw = () => {
       drawn.forEach((remove) => remove());
@@ -38,7 +40,8 @@ const explorers = (() => {
       }));
       for (const [name, box, only] of rows) {
         box.checked = !state.hidden.has(name);
-        only.setAttribute("aria-pressed", String(box.checked && names.length > 1 && state.hidden.size === names.length - 1));
+        const alone = box.checked && names.length > 1 && state.hidden.size === names.length - 1;
+        only.setAttribute("aria-pressed", String(alone));
       }
     };
     const rows = names.map((name) => {
