@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import synthetic
 import synthetic_e1
 from synthetic import study, whole_study
 from unibio.quantiles import quartiles
@@ -79,6 +80,16 @@ def test_the_caps_are_those_of_the_search():
     (block,) = argument.blocks(given)
     assert block.blocks[1].kind == "caps"
     assert json.loads(block.blocks[1].data) == found
+
+
+def test_records_with_another_axis_leave_the_figure_out():
+    given = study(fig1_equal=[equal_record(2, lower_step=(0.1, 0.2)), equal_record(4)])
+    assert list(argument.blocks(given)) == []
+    assert len(list(argument.blocks(study(fig1_equal=[equal_record(2), equal_record(4)])))) == 1
+
+
+def equal_record(p, **axes):
+    return synthetic.record(p, {"noise": (0.0,), "upper_noise": (0.0,), "upper_step": (0.01, 0.02), **axes})
 
 
 def test_without_records_there_is_nothing():

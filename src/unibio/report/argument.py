@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from unibio.errors import InputError
@@ -24,7 +25,8 @@ def blocks(evidence: Evidence) -> Iterable[Block]:
     beside = [one for one in found if isinstance(one, Steps) and one.records]
     if beside:
         about = " ".join(["What η does, to try.", *(one.about for one in beside), _READ])
-        yield _block(about, "steps", "η for each p", steps(beside))
+        with suppress(InputError):  # records with more in them than the figure has sliders for
+            yield _block(about, "steps", "η for each p", steps(beside))
     for one in found:
         if isinstance(one, Caps):
             yield _block(f"What the cap on η does, to try. {one.about}", "caps", "methods by the cap on η", one.data())

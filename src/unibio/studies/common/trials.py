@@ -58,6 +58,9 @@ class Steps:
             ``title``, axes ``x`` and ``y``, ``own``, ``equal`` (whether all start with one), ``same`` (its place) and
             ``groups``, one a p: ``name``, ``colour``, ``values`` of η, by noise the place of its ``own`` among them,
             and ``curves`` by noise and by η (``x``, ``y``, ``low``, ``high``, ``average``).
+
+        Raises:
+            InputError: a record has several curves at one η, or none of the metric.
         """
         some = next(iter(self.records[noises[0]].values()))
         last = int(some.config["steps"]) * self.part

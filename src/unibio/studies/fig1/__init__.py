@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from unibio.errors import InputError
 from unibio.store.records import Record
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.comparisons import first_hits
@@ -144,8 +145,10 @@ def _tried(evidence: Evidence) -> Steps:
 
 
 def _shown(record: Record, noise: float, step: float, metric: str) -> Curves:
-    (one,) = curves(record, metric, noise=noise, upper_noise=BOTH.upper(noise), upper_step=step)
-    return one
+    found = curves(record, metric, noise=noise, upper_noise=BOTH.upper(noise), upper_step=step)
+    if len(found) != 1:
+        raise InputError(f"{record.name} has {len(found)} curves at η = {step:g} and noise {noise:g}, and one is shown")
+    return found[0]
 
 
 STUDY = Study(
