@@ -193,5 +193,8 @@ def test_wheel_contains_the_configuration(wheel):
 def test_wheel_contains_the_package_and_nothing_else(wheel):
     modules = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src").rglob("*.py")}
     assert modules | {"unibio/py.typed"} <= wheel
+    page = ROOT / "src" / "unibio" / "report" / "page"
+    assert {str(path.relative_to(ROOT / "src")) for path in page.rglob("*.*s")} <= wheel, "styles and scripts"
+    assert "unibio/report/page/vendor/uPlot.LICENSE" in wheel
     assert {name.split("/")[0].split(".dist-info")[0] for name in wheel} == {"unibio", f"unibio-{PROJECT['version']}"}
     assert any(name.endswith("LICENSE") for name in wheel)

@@ -176,6 +176,7 @@ def test_the_command_writes_picture_pdf_and_table(
     assert [path.relative_to(tmp_path / "plots").as_posix() for path in written] == [
         "figures/tried.png",
         "figures/tried.pdf",
+        "figures/tried.curves.json",
         "tables/tried.csv",
     ]
     assert all(path.stat().st_size > 100 for path in written)

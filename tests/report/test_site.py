@@ -15,28 +15,8 @@ from unibio import report
 from unibio.report.page.html import linked
 from unibio.report.pictures import draw_all
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the page is looked at through playwright")
-
 WIDTHS = (400, 1400)
 SCHEMES = ("light", "dark")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-
-
-def chromium(driver):
-    """Path of a Chromium: UNIBIO_CHROMIUM, one that is installed, or playwright's own; None where there is none."""
-    found = [os.environ.get("UNIBIO_CHROMIUM"), *map(shutil.which, NAMES), driver.chromium.executable_path]
-    return next((path for path in found if path and Path(path).is_file()), None)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as driver:
-        path = chromium(driver)
-        if path is None:
-            pytest.skip("no Chromium here: apt install chromium, playwright install chromium, or UNIBIO_CHROMIUM=PATH")
-        browser = driver.chromium.launch(executable_path=path)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -56,32 +36,6 @@ def each_site(request, site) -> Path:
     if "UNIBIO_REPRODUCED" not in os.environ:
         pytest.skip("needs UNIBIO_REPRODUCED=DIR, what make reproduce wrote, as in continuous integration")
     return Path(os.environ["UNIBIO_REPRODUCED"]) / "index.html"
-
-
-@pytest.fixture
-def opened(browser):
-    """Opens a page; at the end nothing may have been complained of or asked from outside."""
-    contexts, complaints, requests, beside = [], [], [], []
-
-    def open_page(path: Path, width: int = 1400, scheme: str = "light", anchor: str = "", files: int = 0, **options):
-        beside.append(files)
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("requestfailed", lambda request: complaints.append(request.url[:200]))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(path.resolve().as_uri() + anchor)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert [url[:200] for url in requests if not url.startswith(("data:", "file:"))] == []
-    files = len([url for url in requests if url.startswith("file:")])
-    assert files == len(contexts) + sum(beside), "the page is one file, unless pictures beside it are expected"
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -105,16 +59,18 @@ def test_it_is_readable(opened, each_site, width, scheme):
     assert page.evaluate("getComputedStyle(document.images[0]).backgroundColor") == "rgb(255, 255, 255)"
 
 
-def contrasts(page) -> dict[str, float]:
+def contrasts(page, which: str = "main p, main a, nav a, th, td, code, summary, figcaption, button, .badge"):
     """Of text against what is behind it, by the formula of WCAG 2."""
-    found = page.evaluate("""[...document.querySelectorAll(
-            'main p, main a, nav a, th, td, code, summary, figcaption, button, .badge')].map(one => {
+    found = page.evaluate(
+        """which => [...document.querySelectorAll(which)].map(one => {
         const behind = element => {
             const colour = getComputedStyle(element).backgroundColor;
             return colour === 'rgba(0, 0, 0, 0)' && element.parentElement ? behind(element.parentElement) : colour;
         };
         return [one.tagName + '.' + one.className, getComputedStyle(one).color, behind(one)];
-    })""")
+    })""",
+        which,
+    )
 
     def luminance(colour: str) -> float:
         parts = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
@@ -126,6 +82,26 @@ def contrasts(page) -> dict[str, float]:
         low, high = sorted(map(luminance, colours))
         worst[name] = min(worst.get(name, 21.0), (high + 0.05) / (low + 0.05))
     return worst
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_figures_curves_open_and_fit(opened, each_site, width, scheme):
+    page = opened(each_site, width, scheme)
+    buttons = page.locator("button", has_text="Explore the curves")
+    assert buttons.count() > 0
+    page.evaluate("document.querySelectorAll('.interactive > button').forEach((one) => one.click())")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.explorer:not([hidden])')].every((one) => one.querySelector('canvas'))"
+        " || scrollTo(0, document.querySelector('.interactive[data-open]')?.offsetTop)"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found = contrasts(page, ".explorer :is(label, button, legend, p, .read span:not(.swatch))")
+    assert min(found.values()) >= 4.5, found
+
+
+def test_it_is_no_larger_than_a_reader_waits_for(each_site):
+    assert each_site.stat().st_size <= 6_000_000
 
 
 def test_dark_is_dark(opened, site):

@@ -309,7 +309,7 @@ def test_it_runs_and_is_drawn(tmp_path, monkeypatch):
         run_job(job)
     evidence = Evidence(tmp_path / "runs")
     written = STUDY.drawings[0].write(evidence, tmp_path)
-    assert [path.suffix for path in written] == [".png", ".pdf", ".csv"]
+    assert [path.suffix for path in written] == [".png", ".pdf", ".json", ".csv"]
     assert STUDY.claims[0].rule(evidence).verdict in (REPRODUCED, NOT_REPRODUCED)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from unibio.errors import InputError
-from unibio.report import lead, verdicts
+from unibio.report import argument, lead, verdicts
 from unibio.report.figures import figure_blocks
 from unibio.report.page.html import page
 from unibio.report.provenance import provenance
@@ -57,7 +57,7 @@ def _blocks(evidence: Evidence, judged: Sequence[Judged], out: Path) -> Iterable
     )
     if text := verdicts.reduced_scale(judged):
         yield Paragraph(text)
-    yield from lead.blocks(judged)
+    yield from lead.blocks(judged, argument.blocks(evidence))
     yield from verdicts.blocks(evidence, judged, out)
     for part in PARTS:
         yield from _part(part, evidence, out)

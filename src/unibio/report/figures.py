@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from unibio.report.page.explore import explorable
 from unibio.studies import DRAWINGS
 from unibio.studies.common import methods
 from unibio.studies.common.document import Block, Code, Folded, Heading, PageOnly, Paragraph, Picture, frame_table
@@ -27,6 +28,7 @@ def figure_blocks(evidence: Evidence, out: Path, drawings: Sequence[Drawing]) ->
         if is_shown(evidence, out, name):
             yield Heading(3, name)
             yield Picture(picture, drawing.caption) if drawn else Paragraph(drawing.caption)
+            yield from explorable(out, name) if drawn else ()
             files = [f"[PDF](figures/{name}.pdf)"] if drawn else []
             files += [f"[{table.name}](tables/{table.name})" for table in tables]
             yield Paragraph("Files: " + ", ".join(files) + ". Records and picture again:")

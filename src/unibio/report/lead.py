@@ -20,12 +20,14 @@ SENTENCES: Mapping[str, str] = {
 }
 
 
-def blocks(judged: Sequence[Judged]) -> Iterable[Block]:
-    """The sentences, then a row for every section, theorem and appendix of the paper; nothing without records."""
+def blocks(judged: Sequence[Judged], figure: Iterable[Block] = ()) -> Iterable[Block]:
+    """The sentences, the figure of their argument, then a row for every section, theorem and appendix of the paper;
+    nothing without records."""
     run = {j.claim.id: j for j in judged if j.run}
     said = [f"{text} {_decided(run[name])}" for name, text in SENTENCES.items() if name in run]
     if said:
         yield Bullets(said)
+    yield from figure
     own = [j for j in run.values() if j.claim.kind is Kind.PAPER]
     if not own:
         return

@@ -28,6 +28,7 @@ from unibio.studies.common.document import (
     Code,
     Folded,
     Heading,
+    Interactive,
     PageOnly,
     Paragraph,
     Picture,
@@ -163,7 +164,7 @@ class _Setter:
                 self.put(Heading(level, title))
                 for one in content:
                     self.put(one)
-            case PageOnly():
+            case PageOnly() | Interactive():
                 pass
 
     def _turn(self) -> None:

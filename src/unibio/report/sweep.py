@@ -16,6 +16,7 @@ import pandas as pd
 
 from unibio.errors import InputError
 from unibio.report.lines import Line, Source, lines, metric_of, of_record, varying
+from unibio.report.page.explore import explorable
 from unibio.report.page.html import page
 from unibio.report.paper import pdf
 from unibio.report.plotting import Wanted, drawn, label_of
@@ -81,7 +82,7 @@ def write(found: Mapping[str, Sequence[Record]], root: Path, out: Path, notes: S
         write_text(out / "tables" / f"{name}.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
         write_text(out / "tables" / f"{name}.tex", latex(table))
     title = ", ".join(found)
-    blocks = list(_blocks(title, found, root, notes, wanted, every, ends, fits))
+    blocks = list(_blocks(title, found, root, notes, wanted, every, ends, fits, explorable(out, "curves")))
     write_text(out / "report.md", markdown(blocks))
     write_text(out / "index.html", page(title, blocks, out))
     figure = shown_[0].figure
@@ -183,6 +184,7 @@ def _blocks(
     every: Sequence[Line],
     ends: pd.DataFrame,
     fits: pd.DataFrame,
+    explored: Iterable[Block],
 ) -> Iterable[Block]:
     records = list({record.name: record for some in found.values() for record in some}.values())
     yield Heading(1, title)
@@ -199,6 +201,7 @@ def _blocks(
     yield from _setting_blocks(every)
     yield Heading(2, "Curves")
     yield Picture(_CURVES, _caption(every, wanted))
+    yield from explored
     yield Paragraph("Files: [curves.pdf](figures/curves.pdf), [curves.csv](tables/curves.csv).")
     yield Heading(2, "Where they end")
     yield Paragraph(

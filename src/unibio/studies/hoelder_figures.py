@@ -32,6 +32,7 @@ from unibio.studies.common.rates import bound_exponent, fit_power_law
 from unibio.studies.common.soundness import unsound
 from unibio.studies.common.statistics import no_higher
 from unibio.studies.common.study import Study
+from unibio.studies.common.trials import Steps
 from unibio.studies.common.verdicts import (
     EXPONENTS,
     NOT_REPRODUCED,
@@ -343,6 +344,19 @@ def _drawings(d: int) -> tuple[Drawing, ...]:
     )
 
 
+def _tried(evidence: Evidence) -> Steps:
+    return Steps(
+        f"The Hölder problem, d = {JUDGED}",
+        "The Hölder problem is one on which p matters.",
+        groups(evidence, JUDGED),
+        lambda record, _, step, metric: shown(record, step, metric),
+        "η tuned for each p",
+        tuned_step,
+        part=FIRST,
+        equal=EQUAL_STEP,
+    )
+
+
 STUDY = Study(
     experiments=(EXPERIMENT,),
     kept=Kept(metrics=("hypergradient_norm", "hypergradient_norm_mean"), ends=soundness.READ),
@@ -368,6 +382,7 @@ STUDY = Study(
         )
     ),
     blocks=_blocks,
+    tried=_tried,
     caveats=(
         "The Hölder problem is ours. ‖∇φ‖ at one and the same x is larger for a larger p there, as it has to be where "
         "∇φ is Hölder with exponent 1/(p − 1); on Example 3 it is the same, and so are the curves at equal η.",

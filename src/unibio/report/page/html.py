@@ -1,6 +1,7 @@
 """A document as one HTML file that works from disk: everything in it, readable without JavaScript, better with it.
 
-``page.css`` and ``page.js`` beside this module are put into every page. The script sorts tables, filters those that
+``page.css`` and ``page.js`` beside this module are put into every page, :mod:`unibio.report.page.explore`'s where it
+has something to explore. The script sorts tables, filters those that
 offer it, closes the table of contents on a narrow screen and unfolds what a link leads to.
 """
 
@@ -15,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from unibio.report.page import explore
 from unibio.studies.common.document import (
     LINK,
     Badge,
@@ -23,6 +25,7 @@ from unibio.studies.common.document import (
     Code,
     Folded,
     Heading,
+    Interactive,
     PageOnly,
     Paragraph,
     Picture,
@@ -43,12 +46,15 @@ def page(title: str, blocks: Iterable[Block], root: Path) -> str:
     """
     writer = _Writer(root)
     body = "\n".join(writer.sections(blocks))
-    style, script = (f"\n{_beside(suffix)}\n" for suffix in ("css", "js"))
+    style, scripts = f"\n{_beside('css')}\n", [f"\n{_beside('js')}\n"]
+    if writer.explored:
+        style += f"{explore.style()}\n"
+        scripts += [f"\n{script}\n" for script in explore.scripts()]
     return _PAGE.format(
         title=html.escape(title),
-        policy=_POLICY.format(style=_hashed(style), script=_hashed(script)),
+        policy=_POLICY.format(style=_hashed(style), script=" ".join(map(_hashed, scripts))),
         style=style,
-        script=script,
+        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
         contents=writer.contents(),
         body=body,
     )
@@ -64,6 +70,7 @@ class _Writer:
 
     def __init__(self, root: Path):
         self._root = root
+        self.explored = 0
         self._taken: set[str] = set()
         self._entries: list[tuple[int, str, str]] = []
 
@@ -100,6 +107,9 @@ class _Writer:
                 return f"<details><summary>{head}</summary>{inside}\n{body}\n</div></details>"
             case PageOnly(content):
                 return "\n".join(self.block(one) for one in content)
+            case Interactive():
+                self.explored += 1
+                return explore.element(block, self.explored)
 
     def contents(self) -> str:
         """Links to the headings of levels 2 and 3 written so far, the latter below the former."""
@@ -241,7 +251,7 @@ _PAGE = """<!doctype html>
 <main id="content">
 {body}
 </main>
-<script>{script}</script>
+{scripts}
 </body>
 </html>
 """

@@ -102,7 +102,25 @@ class PageOnly:
     blocks: Sequence[Block]
 
 
-Block = Heading | Paragraph | Bullets | Code | Table | Picture | Folded | PageOnly
+@dataclass(frozen=True)
+class Interactive:
+    """Numbers that a reader of the page may explore; Markdown leaves them out, so that a picture has to say the same.
+
+    Attributes:
+        kind: what the page makes of them: "curves", see :mod:`unibio.studies.common.traced`, or "steps" or "caps", see
+            :mod:`unibio.studies.common.trials`.
+        title: what is explored, for those who cannot see it.
+        data: JSON.
+        opened: shown at once, and not by a button.
+    """
+
+    kind: str
+    title: str
+    data: str
+    opened: bool = False
+
+
+Block = Heading | Paragraph | Bullets | Code | Table | Picture | Folded | PageOnly | Interactive
 
 
 def shown(value: Any) -> str:
@@ -197,5 +215,5 @@ def _markdown(block: Block) -> str:
             said = title + (f" **{badge.text.capitalize()}.**" if badge else "")
             head = [Heading(level, anchor), Paragraph(said)] if anchor else [Heading(level, said)]
             return markdown([*head, *blocks]).rstrip("\n")
-        case PageOnly():
+        case PageOnly() | Interactive():
             return ""

@@ -18,6 +18,7 @@ from PIL import Image
 from unibio.store.writing import write_bytes, write_text
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.style import RC
+from unibio.studies.common.traced import curves_json
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ class Drawing:
     experiments: tuple[str, ...] = ()
 
     def write(self, evidence: Evidence, out: Path) -> list[Path]:
-        """Draw into ``out``/figures/NAME.{png,pdf} and ``out``/tables/*.csv; the same records give the same bytes."""
+        """Draw into ``out``/figures/NAME.{png,pdf} and ``out``/tables/*.csv; the same records give the same bytes.
+
+        NAME.curves.json beside the pictures has the curves that they show, see :mod:`unibio.studies.common.traced`.
+        """
         look: Any = RC  # matplotlib types the keys one by one
         with matplotlib.rc_context(look):
             drawn = self.draw(evidence)
@@ -54,6 +58,8 @@ class Drawing:
                 for suffix, content in zip(("png", "pdf"), _pictures(drawn.figure), strict=True):
                     written.append(out / "figures" / f"{self.name}.{suffix}")
                     write_bytes(written[-1], content)
+                written.append(out / "figures" / f"{self.name}.curves.json")
+                write_text(written[-1], curves_json(drawn.figure))
         for name, table in drawn.tables.items():
             path = out / "tables" / f"{name}.csv"
             write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

@@ -26,6 +26,7 @@ from unibio.studies.common.claim import Claim
 from unibio.studies.common.document import Block
 from unibio.studies.common.drawing import Drawing
 from unibio.studies.common.evidence import Evidence
+from unibio.studies.common.trials import Caps, Steps
 from unibio.studies.common.widening import Touched
 
 
@@ -58,6 +59,7 @@ class Study:
             :mod:`unibio.store.thinning`). One for all experiments, or one for each.
         shown: of one experiment's record, the runs whose curves a figure shows or a rule reads; None for all of them.
             Of the others only where they begin and how they end is published.
+        tried: what the page's first figure lets the reader move; raises MissingRecordsError without records.
         touched: of one record, the searched ranges of steps that were too narrow; None where nothing is searched.
     """
 
@@ -68,6 +70,7 @@ class Study:
     caveats: tuple[str, ...] = ()
     kept: Kept | Mapping[str, Kept] = USUAL
     shown: Callable[[str, Record], NDArray[np.bool_] | None] = _all_runs
+    tried: Callable[[Evidence], Steps | Caps] | None = None
     touched: Callable[[Record], list[Touched]] | None = None
 
     def __post_init__(self) -> None:

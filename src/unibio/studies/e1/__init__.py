@@ -20,6 +20,7 @@ from unibio.studies.e1.rules import (
 )
 from unibio.studies.e1.search import NOISY, PAPER_METHODS, SMALL_CAP, shown, touched
 from unibio.studies.e1.section import WHERE, blocks
+from unibio.studies.e1.tried import tried
 
 _ALL = tuple(WHERE)
 _NOISE = {experiment: f"noise of variance 1 on {reading.where}" for experiment, reading in NOISY.items()}
@@ -160,5 +161,6 @@ STUDY = Study(
     ),
     blocks=blocks,
     shown=shown,
+    tried=tried,
     touched=touched,
 )

@@ -12,17 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from unibio.errors import InputError
 from unibio.store.records import Record
 from unibio.store.thinning import Kept
 from unibio.studies.common import soundness
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.comparisons import first_hits
-from unibio.studies.common.curves import cells
+from unibio.studies.common.curves import Curves, cells, curves
 from unibio.studies.common.document import Block, Heading, Paragraph, Table, shown
-from unibio.studies.common.evidence import Evidence
+from unibio.studies.common.evidence import Evidence, exponent, paper_step
 from unibio.studies.common.kinds import Kind
 from unibio.studies.common.readings import BOTH, LOWER, READINGS, Reading
 from unibio.studies.common.study import Study
+from unibio.studies.common.trials import Steps
 from unibio.studies.common.verdicts import EXPONENTS, MOST_SEEDS, SAME, SMALL_GRADIENT, TAIL
 from unibio.studies.fig1.figures import DRAWINGS
 from unibio.studies.fig1.rules import RELEASED_PAIR, converges, converging, robust, same_picture, slower
@@ -131,11 +133,31 @@ def _in_a_reading(experiment: str, record: Record) -> NDArray[np.bool_]:
     return np.array([any(reading.holds(cell) for reading in READINGS) for cell in levels], dtype=bool)
 
 
+def _tried(evidence: Evidence) -> Steps:
+    by_exponent = {exponent(record): record for record in evidence.require("fig1_equal")}
+    return Steps(
+        "Example 3, the paper's problem",
+        "On Example 3, the paper's synthetic problem, the published curves have an η for each p; the slider gives "
+        "every p the same.",
+        dict.fromkeys(BOTH.levels(evidence, "fig1_equal"), by_exponent),
+        _shown,
+        "the paper's η",
+        paper_step,
+    )
+
+
+def _shown(record: Record, noise: float, step: float, metric: str) -> Curves:
+    found = curves(record, metric, noise=noise, upper_noise=BOTH.upper(noise), upper_step=step)
+    if len(found) != 1:
+        raise InputError(f"{record.name} has {len(found)} curves at η = {step:g} and noise {noise:g}, and one is shown")
+    return found[0]
+
+
 STUDY = Study(
     experiments=("fig1", "fig1_released", "fig1_equal", *_COORDINATEWISE),
     shown=_in_a_reading,
     # Its curves are drawn on linear axes, where fewer points show corners.
-    kept=Kept(points=100, metrics=("hypergradient_norm",), ends=("hypergradient_norm_mean", *soundness.READ)),
+    kept=Kept(points=100, metrics=("hypergradient_norm", "hypergradient_norm_mean"), ends=soundness.READ),
     drawings=DRAWINGS,
     claims=(
         *(_converges(letter, noise, BOTH) for letter, noise in _NOISES.items()),
@@ -150,6 +172,7 @@ STUDY = Study(
         *(_robust(reading) for reading in READINGS),
     ),
     blocks=_blocks,
+    tried=_tried,
     caveats=(
         "φ is the same function for every p on Example 3, and a normalised step in one dimension sees only the "
         "sign of the momentum: at equal η the curves must nearly coincide. What separates the published curves is "
