@@ -71,6 +71,7 @@
         })));
     }
     host.append(make("div", { className: "plots" }, ...parts.map(({ element }) => element)));
+    parts.forEach(({ redraw }) => redraw()); // what has room is known now
   };
 
   // Methods by the cap on η: the criterion against the cap, and the ranks at one cap.

@@ -223,8 +223,8 @@ const charts = (() => {
       cursor: { drag: { x: false, y: false, setScale: false }, points: { show: false }, y: false },
       scales: Object.fromEntries([["x", logX], ["y", logY]].map(
         ([name, log]) => [name, { time: false, auto: false, distr: log ? 3 : 1, range: () => ranges[name] }])),
-      axes: [axisOf(panel.x, logX, false, ranges.x, host.clientWidth),
-        axisOf(panel.y, logY, true, ranges.y, host.clientWidth)],
+      axes: [axisOf(panel.x, logX, false, ranges.x, size().width),
+        axisOf(panel.y, logY, true, ranges.y, size().width)],
       hooks: {
         draw: [(one) => drawOthers(one, seen.filter((curve) => !curves.includes(curve)))],
         setCursor: [(one) => {
