@@ -28,10 +28,12 @@ from unibio.studies.common.document import (
     Code,
     Folded,
     Heading,
+    MarkdownOnly,
     PageOnly,
     Paragraph,
     Picture,
     Table,
+    Thumbnails,
     one_line,
     shown,
 )
@@ -163,7 +165,7 @@ class _Setter:
                 self.put(Heading(level, title))
                 for one in content:
                     self.put(one)
-            case PageOnly():
+            case PageOnly() | MarkdownOnly() | Thumbnails():
                 pass
 
     def _turn(self) -> None:

@@ -310,6 +310,7 @@ STUDY = Study(
             "Deviations of the released code on the full-batch quadratic: ‖∇φ‖ at the end of the run; missing points "
             "diverged.",
             draw,
+            title="What deviations of the released code do to a method",
         ),
     ),
     claims=(

@@ -202,16 +202,33 @@ def _title(d: int, p: int, dimensions: list[int]) -> str:
 def _drawings() -> Iterable[Drawing]:
     best = "at each method's best pair of steps"
     cap = "Best criterion among upper steps up to a cap (dotted: the paper's largest η), against the cap"
-    yield Drawing("e1_curves", f"Appendix E.1 without noise: |∇φ| {best}.", draw_curves, ("e1",))
-    yield Drawing("e1_ranking", f"{cap}, without noise.", draw_ranking, ("e1",))
+    yield Drawing(
+        "e1_curves",
+        f"|∇φ| {best}, without noise.",
+        draw_curves,
+        ("e1",),
+        title="Appendix E.1: every method at its best steps",
+    )
+    yield Drawing(
+        "e1_ranking",
+        f"{cap}, without noise.",
+        draw_ranking,
+        ("e1",),
+        title="Appendix E.1: who leads when larger steps are allowed",
+    )
     yield Drawing(
         "e1_sensitivity",
         "The part of the searched pairs of steps that converges, and that solves the lower level, too.",
         draw_sensitivity,
         ("e1",),
+        title="Appendix E.1: for how many pairs of steps a method converges",
     )
     yield Drawing(
-        "e1_paths", f"x {best}, among small and among all upper steps; the band around x = 0.", draw_paths, ("e1",)
+        "e1_paths",
+        f"x {best}, among small and among all upper steps; the band around x = 0.",
+        draw_paths,
+        ("e1",),
+        title="Appendix E.1: where the iterates go",
     )
     yield Drawing(
         "e1_crossing",
@@ -220,6 +237,7 @@ def _drawings() -> Iterable[Drawing]:
         "which y follows y*(x) there. Neumann sums are truncated.",
         draw_crossing,
         ("e1",),
+        title="Appendix E.1: what happens where the Hessian vanishes",
     )
     for name, curves, ranks in (
         *(
@@ -236,8 +254,21 @@ def _drawings() -> Iterable[Drawing]:
             "coordinate-wise problem; normalised steps per coordinate, η/√d",
         ),
     ):
-        yield Drawing(f"{name}_curves", f"|∇φ| {best}, {curves}.", partial(draw_curves, experiment=name), (name,))
-        yield Drawing(f"{name}_ranking", f"{cap}, {ranks}.", partial(draw_ranking, experiment=name), (name,))
+        where = f"noise on {NOISY[name].levels_named}" if name in NOISY else "coordinate by coordinate"
+        yield Drawing(
+            f"{name}_curves",
+            f"|∇φ| {best}, {curves}.",
+            partial(draw_curves, experiment=name),
+            (name,),
+            title=f"Appendix E.1, {where}: every method at its best steps",
+        )
+        yield Drawing(
+            f"{name}_ranking",
+            f"{cap}, {ranks}.",
+            partial(draw_ranking, experiment=name),
+            (name,),
+            title=f"Appendix E.1, {where}: who leads when larger steps are allowed",
+        )
 
 
 DRAWINGS = tuple(_drawings())
