@@ -17,7 +17,7 @@ _SMALL = "²³¹⁰-₎ₐ-ₜ"
 _GREEK = rf"[α-ω](?:[{_SMALL}]+(?!\w))?"
 _LATIN = (
     r"(?<![\w’–.-])(?<!&#x27;)(?<!Appendix )(?<!Part )(?:(?<!\d\()|(?=\w[^)–]))"
-    rf"[cdfgklnpqrtuvxyzDFGIKLNQSTV](?=[{_SMALL}]*(?![\w’]))"
+    rf"[cdfgklnpqrtuvxyzDFGIKLNQSTV](?=[{_SMALL}]*(?![\w’]|\.\w))"
 )
 #: What stands below: λ_max, y*_λ, 𝓛*_{1/σ}, ∇²_yy; longer words are names.
 _BELOW = r"(?<![A-Za-z0-9_])(?P<base>[A-Za-zα-ωℓ𝓛∇ĥ][*²]?)_(?P<below>\{[^{}]*\}|[A-Za-zα-ω]{1,3}\d?(?!\w)|\d+(?!\w))"
