@@ -140,7 +140,9 @@ def _at_paper_steps(experiment: str, reading: Reading, title: str, caption: str)
 def _at_equal_steps(experiment: str, noise: float, where: str, reading: Reading = BOTH) -> Drawing:
     level = "without noise" if noise == 0 else f"noise of variance {noise:g} on {reading.where}"
     caption = f"The equal-η control{where}, {level}: against iterations and oracle calls."
-    title = f"Every p at the same η{where}, " + (f"noise on {reading.levels_named}" if noise else "without noise")
+    title = f"Every p at the same η{' in ten dimensions' if where else ''}, " + (
+        f"noise on {reading.levels_named}" if noise else "without noise"
+    )
     suffix = f"_noise{noise:g}{reading.suffix}" if noise else ""
     draw = partial(draw_equal, experiment=experiment, noise=noise, reading=reading, suffix=suffix)
     return Drawing(experiment + suffix, caption, draw, (experiment,), title=title)
