@@ -332,7 +332,8 @@ def test_it_can_be_printed(opened, site, tmp_path):
 
 def test_it_is_named_for_those_who_cannot_see(opened, site):
     page = opened(site)
-    unnamed = """[...document.querySelectorAll('button, a, input, select, img:not([alt=""]), nav, [role=region]')].filter(
+    named = 'button, a, input, select, img:not([alt=""]), nav, [role=region]'
+    unnamed = f"""[...document.querySelectorAll('{named}')].filter(
         one => !(one.getAttribute('aria-label') || one.alt || one.textContent.trim())
     ).map(one => one.outerHTML.slice(0, 200))"""
     assert page.evaluate(unnamed) == []

@@ -217,10 +217,10 @@ def _is_numeric(cells: Sequence[Any]) -> bool:
 
 def _look(cell: Any) -> str:
     """Numbers are on the right; long text gets room, or it would be a tall column of words."""
-    if not isinstance(cell, str | Badge | Folded):
-        return _number(True)
-    words = LINK.sub("", cell).strip(" ,") if isinstance(cell, str) else ""  # links stand one below the other
-    return " class=long" if words and len(LINK.sub(r"\1", cell)) > _LONG else ""
+    if isinstance(cell, str):
+        words = LINK.sub("", cell).strip(" ,")  # links stand one below the other
+        return " class=long" if words and len(LINK.sub(r"\1", cell)) > _LONG else ""
+    return "" if isinstance(cell, Badge | Folded) else _number(True)
 
 
 def _whole(interval: re.Match[str]) -> str:

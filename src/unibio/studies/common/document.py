@@ -217,10 +217,9 @@ def markdown(blocks: Iterable[Block]) -> str:
 
 def _markdown(block: Block) -> str:
     match block:
-        case Heading(level, text, None):
-            return f"{'#' * level} {_escaped(text)}"
-        case Heading(level, text, str(anchor)):
-            return f"{'#' * level} {_escaped(anchor)}\n\n{_escaped(text)}"
+        case Heading(level, text, anchor):
+            below = f"\n\n{_escaped(text)}" if anchor else ""
+            return f"{'#' * level} {_escaped(anchor or text)}{below}"
         case Paragraph(text):
             return _escaped(text)
         case Bullets(items):
