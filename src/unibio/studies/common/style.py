@@ -161,6 +161,6 @@ def norm_axis(axes: Iterable[Axes], values: Iterable[Array]) -> None:
     for one in axes:
         one.set_yscale("log")
         if len(finite):
-            one.set_ylim(min(max(finite.min() / 1.3, top * 1e-5), top / 20), top * 1.5)
+            one.set_ylim(min(max(finite.min() / 1.6, top * 1e-5), top / 20), top * 1.5)
         one.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         one.yaxis.set_minor_formatter(NullFormatter())
