@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from unibio.studies.common.mathematics import ABOVE, BELOW, lowered, raised
+
 #: What keeps its characters: code, where a link leads, an address.
 _KEPT = r"`[^`]+`|\]\([^)\s]+\)|https?://\S+"
 #: Raised and lowered digits, signs and letters of Unicode, which follow a variable.
@@ -19,12 +21,7 @@ _LATIN = (
     r"(?<![\w’–.-])(?<!&#x27;)(?<!Appendix )(?<!Part )(?:(?<!\d\()|(?=\w[^)–]))"
     rf"[cdfgklnpqrtuvxyzDFGIKLNQSTV](?=[{_SMALL}]*(?![\w’]|\.\w))"
 )
-#: What stands below: λ_max, y*_λ, 𝓛*_{1/σ}, ∇²_yy; longer words are names.
-_BELOW = r"(?<![A-Za-z0-9_])(?P<base>[A-Za-zα-ωℓ𝓛∇ĥ][*²]?)_(?P<below>\{[^{}]*\}|[A-Za-zα-ω]{1,3}\d?(?!\w)|\d+(?!\w))"
-#: What stands above: ^2, ^a, ^(−1/(2(p−1))), ^{k}.
-_INSIDE = r"(?:[^()]|\((?:[^()]|\([^()]*\))*\))*"
-_ABOVE = rf"(?<=[\w)\]‖|*])\^(?:\((?P<above>{_INSIDE})\)|\{{(?P<braced>[^{{}}]*)\}}|(?P<plain>[−-]?\w+))"
-_ANY = re.compile(rf"(?P<kept>{_KEPT})|{_BELOW}|{_ABOVE}|(?P<variable>{_GREEK}|{_LATIN})")
+_ANY = re.compile(rf"(?P<kept>{_KEPT})|{BELOW}|{ABOVE}|(?P<variable>{_GREEK}|{_LATIN})")
 
 
 def set_(text: str) -> str:
@@ -44,8 +41,6 @@ def _element(found: re.Match[str]) -> str:
     if found["base"]:
         letter, marks = found["base"][0], found["base"][1:]
         base = letter if letter in "ℓ𝓛∇" else f"<var>{letter}</var>"
-        below = found["below"].removeprefix("{").removesuffix("}")
         # A word below, λ_max, is no product of variables; nor are two derivatives, ∇²_yy, taken apart.
-        return f"{base}{marks}<sub>{set_(below)}</sub>"
-    above = next(part for part in (found["above"], found["braced"], found["plain"]) if part is not None)
-    return f"<sup>{set_(above)}</sup>"
+        return f"{base}{marks}<sub>{set_(lowered(found))}</sub>"
+    return f"<sup>{set_(raised(found) or '')}</sup>"

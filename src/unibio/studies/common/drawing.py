@@ -13,9 +13,11 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from unibio.store.writing import write_bytes, write_text
 from unibio.studies.common.evidence import Evidence
+from unibio.studies.common.mathematics import in_figure
 from unibio.studies.common.palette import with_palette
 from unibio.studies.common.style import RC
 
@@ -65,6 +67,8 @@ class Drawing:
 
 def _pictures(figure: Figure) -> tuple[bytes, bytes]:
     """PNG and PDF of a figure: what ``savefig`` writes, which would lay the figure out twice and draw it four times."""
+    for text in figure.findobj(Text):
+        text.set_text(in_figure(text.get_text()))
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)
