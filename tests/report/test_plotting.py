@@ -197,7 +197,7 @@ def test_a_report_has_settings_curves_ends_rates_and_files(root: Path, tmp_path:
         assert f"{heading}\n" in text
     assert "python -m unibio experiment=tried" in text
     assert "computed by older code" in text, "what is wrong with the records is said"
-    assert (out / "index.html").read_text(encoding="utf-8").count("data:image/png") == 1
+    assert (out / "index.html").read_text(encoding="utf-8").count("data:image/webp") == 1
     final = pd.read_csv(out / "tables" / "final.csv")
     assert final["hypergradient_norm"].tolist() == [3, 3, 5, 5, 11, 11, 21, 21]
     assert set(final["algorithm"]) == {"UniBiO", "mine"}

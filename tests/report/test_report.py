@@ -11,14 +11,18 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from synthetic import study, synthetic_study, whole_evidence, whole_study
 from unibio import report
 from unibio.errors import InputError
+from unibio.report import lead
 from unibio.report import verdicts as explained
+from unibio.report.abridging import MOST_ROWS as MOST_LINES
 from unibio.report.counts import headline
 from unibio.report.figures import MOST_ROWS, excerpt
 from unibio.report.page.html import linked, page
+from unibio.report.page.mathematics import set_
 from unibio.report.pictures import draw_all
 from unibio.studies import CLAIMS, DRAWINGS
 from unibio.studies.common import verdicts as rules
@@ -28,9 +32,12 @@ from unibio.studies.common.document import (
     Code,
     Folded,
     Heading,
+    MarkdownOnly,
     PageOnly,
     Paragraph,
+    Picture,
     Table,
+    Thumbnails,
     markdown,
     shown,
     slug,
@@ -92,9 +99,12 @@ def test_every_claim_is_in_every_form(written):
         assert claim["verdict"] != rules.NOT_RUN
         assert claim["records"]
         assert claim["numbers"]
-        assert claim["statement"] in text
-        assert f"| {claim['verdict']} |" in text
-        assert escape(claim["statement"]) in html
+        assert f"#### {claim['id']}\n\n{claim['statement']} **{claim['verdict']}**" in text.replace("\\", "")
+        assert f"<summary>{set_(escape(claim['statement']))}</summary>" in html
+        assert html.count(f'id="{slug(claim["id"])}"') == 1
+    table = pd.read_csv(written / "tables" / "claims.csv")
+    assert sorted(table["id"]) == sorted(claim["id"] for claim in machine["claims"])
+    assert table["explanation"].str.len().min() > 0
     assert machine["scales"] == ["paper"]
     assert "reduced scale" not in text.lower()
 
@@ -102,16 +112,47 @@ def test_every_claim_is_in_every_form(written):
 @pytest.mark.slow
 def test_links_lead_somewhere_and_commands_are_there(written):
     text = (written / "report.md").read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)\)", text):
-        assert (written / target).is_file(), target
+    targets = set(re.findall(r"\]\(([^)#]+)\)", text))
+    assert targets >= {lead.ARXIV, lead.RELEASED}
+    assert not [target for target in targets - {lead.ARXIV, lead.RELEASED} if not (written / target).is_file()]
     anchors = [slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.M)]
     assert len(set(anchors)) == len(anchors)
     within = re.findall(r"\]\(#([^)]+)\)", text)
-    assert set(within) >= {slug(name) for claim in CLAIMS for name in (claim.id, claim.figure)}
-    assert all(anchors.count(target) == 1 for target in within)
+    assert set(within) >= {slug(claim.figure) for claim in CLAIMS}
+    assert all(anchors.count(target) == 1 for target in [*within, *(slug(claim.id) for claim in CLAIMS)])
+    commands = text[text.index("### Commands") :]
+    for drawing in DRAWINGS.values():
+        assert all(re.search(rf"\b{experiment} \(\d", commands) for experiment in drawing.experiments)
+
+
+@pytest.mark.slow
+def test_headings_are_words_and_anchors_stay_names(written):
+    """What heads a figure may be worded anew; links to it, by its name, stay."""
+    html = (written / "index.html").read_text(encoding="utf-8")
+    text = (written / "report.md").read_text(encoding="utf-8")
     for name, drawing in DRAWINGS.items():
-        assert all(f"python -m unibio experiment={experiment}" in text for experiment in drawing.experiments)
-        assert name == "runtime" or f"unibio figures {name}" in text
+        assert f'<h3 id="{slug(name)}">{set_(escape(drawing.title))}</h3>' in html
+        assert f"### {name}\n\n{drawing.title}\n\n" in text
+
+
+def test_every_figure_of_ours_has_a_heading_of_its_own():
+    titles = [drawing.title for drawing in DRAWINGS.values()]
+    assert len(set(titles)) == len(titles)
+    for title in titles:
+        assert 2 < len(title.split()) < 16, title
+        assert not re.search(r"[a-z]_[a-z]|\.$", title.replace("ℓ_p", "")), title
+
+
+@pytest.mark.slow
+def test_the_report_in_markdown_is_short(written):
+    """With every study there is; no claim is told twice, and long tables are files."""
+    text = (written / "report.md").read_text(encoding="utf-8")
+    assert len(text.encode()) < 600 * len(CLAIMS) + 200 * len(DRAWINGS)
+    for claim in CLAIMS:
+        assert text.count(claim.statement) <= 1 + (claim.id in lead.SENTENCES)
+    tables = re.findall(r"(?:^\|.*\|$\n)+", text, re.M)
+    places = {j for table in tables for j in table.splitlines()[2:] if table.startswith("| In the paper")}
+    assert all(len(table.splitlines()) - 2 <= MOST_LINES for table in tables if not places & set(table.splitlines()))
 
 
 @pytest.mark.slow
@@ -119,15 +160,20 @@ def test_html_is_one_wellformed_file(written):
     html = (written / "index.html").read_text(encoding="utf-8")
     seen = parsed(html).seen
     images = [attrs for tag, attrs in seen if tag == "img"]
-    assert len(images) == len(DRAWINGS) - 1  # one of them is a table
-    assert all(image["src"].startswith("data:image/png;base64,") and image["alt"] for image in images)
+    tables = [name for name in DRAWINGS if not (written / "figures" / f"{name}.png").exists()]
+    assert len(images) == 3 + len(DRAWINGS) - len(tables)
+    assert all(re.match("data:image/(webp|png);base64,", image["src"]) for image in images)
+    assert all(image["alt"] and image["loading"] == "lazy" for image in images[3:])
+    vectors = [attrs["href"] for tag, attrs in seen if tag == "a" and attrs["href"].endswith(".pdf")]
+    assert len(vectors) == 2 * (len(images) - 3), "the picture leads to it, and a word"
     assert not [tag for tag, _ in seen if tag in ("link", "iframe", "base")]
     scripts = [attrs for tag, attrs in seen if tag == "script"]
     assert scripts.count({}) == 3, "the page's, the library's and the interactive forms', all of them in the page"
     assert all(attrs in ({}, {"type": "text/plain"}) for attrs in scripts)
     targets = [attrs["href"] for tag, attrs in seen if tag == "a"]
-    assert not any(re.match(r"[a-z]+:|/", target) for target in targets), "nothing absolute, nothing from outside"
-    assert all((written / target).is_file() for target in targets if not target.startswith("#"))
+    absolute = {target for target in targets if re.match(r"[a-z]+:|/", target)}
+    assert absolute == {lead.ARXIV, lead.RELEASED}, "links, and nothing that is loaded"
+    assert all((written / target).is_file() for target in {*targets} - absolute if not target.startswith("#"))
     ids = [attrs["id"] for _, attrs in seen if "id" in attrs]
     assert len(ids) == len(set(ids))
     assert {target[1:] for target in targets if target.startswith("#")} <= set(ids)
@@ -150,7 +196,7 @@ def test_reduced_scale_is_said_with_every_verdict(tmp_path):
     report.write(tmp_path, tmp_path, evidence=study(**whole_study("smoke", steps=40)))
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "**Reduced scale (smoke)" in text
-    rows = [line for line in text.splitlines() if line.startswith("| UniBiO converges on Example 3")]
+    rows = [line for line in text.splitlines() if line.startswith("UniBiO converges on Example 3")]
     assert len(rows) == 7
     assert all("(reduced scale: smoke)" in row for row in rows)
     machine = json.loads((tmp_path / "claims.json").read_text(encoding="utf-8"))
@@ -168,17 +214,18 @@ def test_only_verdicts_from_a_reduced_scale_are_called_so(tmp_path):
     assert (len(marked), len(run)) == (7, 9)
     assert "**7 of the 9 verdicts are at a reduced scale (smoke) and marked so" in text
     assert "say nothing about the paper" not in text
-    assert text.count("(reduced scale: smoke)") == 2 * len(marked)  # in the table, and above the numbers
-    own = re.search(r"^\*\*The paper's own claims\*\*: (.*)\.$", text, re.M)[1]
+    assert text.count("(reduced scale: smoke)") == len(marked)
+    own = re.search(r"\*\*The paper's own claims\*\*: (.*)\.$", text, re.M)[1]
     assert re.match(r"at full scale not testable here 1; at a reduced scale \(smoke\) not reproduced 4; not yet", own)
     assert re.search(r"^- \*\*ours, asking\*\* .*: holds 1; not yet run \d+$", text, re.M), "of full scale"
     assert counted(text) == len(verdicts)
 
 
 def counted(text: str) -> int:
-    """How many claims the headline of a report counts."""
-    headline = text[text.index("## Verdicts") : text.index("In these words:")]
-    return sum(map(int, re.findall(r" (\d+)(?=[,;.\n])", headline)))
+    """How many claims the headlines of a report count: the paper's in its first lines, others before their words."""
+    own = re.search(r"\*\*The paper's own claims\*\*: .*", text)[0] + "\n"
+    others = text[text.index("## Verdicts") : text.index("In these words:")]
+    return sum(map(int, re.findall(r" (\d+)(?=[,;.\n])", own + others)))
 
 
 @pytest.mark.slow
@@ -189,12 +236,11 @@ def test_the_paper_s_own_claims_are_counted_first_and_alone(written):
     first, *others = headline(written)
     own = Counter(claim["verdict"] for claim in claims if claim["kind"] == "paper")
     assert first == f"the paper: {', '.join(f'{word} {own[word]}' for word in rules.VERDICTS if own[word])}"
-    assert f"**The paper's own claims**{first.removeprefix('the paper')}." in text.split("\n\n")
+    assert f" **The paper's own claims**{first.removeprefix('the paper')}.\n" in text[: text.index("## Verdicts")]
     assert [line.split(":")[0] for line in others] == [
         kind.label for kind in Kind if kind != "paper" and kind in {claim["kind"] for claim in claims}
     ]
-    table = text[text.index("| Claim |") :]
-    rows = re.findall(r"^\| .* \| \[([\w.-]+)\]\(#.*\) \|.*\|$", table, re.M)
+    rows = re.findall(r"^#### (.*)$", text, re.M)
     kinds = {claim["id"]: Kind(claim["kind"]) for claim in claims}
     assert [kinds[row] for row in rows] == sorted(kinds.values(), key=list(Kind).index)
 
@@ -220,7 +266,7 @@ def test_words_are_those_of_the_kind(written):
 def test_the_words_of_the_verdicts_are_explained(written):
     text = (written / "report.md").read_text(encoding="utf-8")
     occurring = {claim["verdict"] for claim in json.loads((written / "claims.json").read_text())["claims"]}
-    legend = text[text.index("## Verdicts") : text.index("| Claim |")]
+    legend = text[text.index("## Verdicts") : text.index("### Claims")]
     for word in rules.VERDICTS:
         assert (f"- **{word}**: {explained.MEANINGS[word]}" in legend) == (word in occurring)
 
@@ -266,15 +312,17 @@ def test_numbers_as_shown():
 @pytest.mark.slow
 def test_every_table_is_on_the_page(written):
     html = (written / "index.html").read_text(encoding="utf-8")
+    text = (written / "report.md").read_text(encoding="utf-8")
     for path in (written / "tables").glob("*.csv"):
-        assert f'href="tables/{path.name}"' in html
+        where = text if path.stem.startswith("report_") else html  # what is long in Markdown is whole on the page
+        assert f"tables/{path.name}" in where
 
 
 @pytest.mark.slow
 def test_pictures_can_be_beside_the_page(written):
     text = linked((written / "index.html").read_text(encoding="utf-8"))
     images = [attrs for tag, attrs in parsed(text).seen if tag == "img"]
-    assert len(images) == len(DRAWINGS) - 1
+    assert len(images) == 3 + len(list((written / "figures").glob("*.png")))
     assert all((written / image["src"]).is_file() for image in images)
     assert "data:image" not in text
 
@@ -287,12 +335,21 @@ def test_blocks_in_both_forms(tmp_path):
         Code("run <this>"),
         Table(["a|b", "n"], [["x|y", 1.5]]),
         Table(["state", "what"], [[Badge("fine", "good"), "one"]], filter_by=("state",)),
+        Table(["what"], [[Folded("a row", [Paragraph("unfolds")], anchor="row")]]),
+        MarkdownOnly([Paragraph("in short")]),
+        Heading(3, "A sentence", "Its_name"),
+        Picture("a.png", "what it shows", "its title", "a.pdf"),
+        Thumbnails([("a.png", "small", "Its_name")]),
         Folded("Why so", [Paragraph("because")], badge=Badge("fine", "good"), anchor="why"),
         Folded("More", [PageOnly([Paragraph("at length")])]),
         Heading(2, "A & B"),
         Heading(3, "below"),
     ]
+    Image.new("RGB", (640, 320), "#dddddd").save(tmp_path / "a.png")
     text = markdown(blocks)
+    assert "| a row |" in text
+    assert "in short" in text
+    assert "### Its_name\n\nA sentence\n\n[![a](a.png)](a.pdf)\n\nwhat it shows\n\n### why" in text
     assert "| a\\|b | n |\n| --- | --- |\n| x\\|y | 1.5 |" in text
     assert "| fine | one |" in text
     assert "### why\n\nWhy so **Fine.**\n\nbecause\n\n### More\n\n## A & B" in text
@@ -303,10 +360,16 @@ def test_blocks_in_both_forms(tmp_path):
     assert '<a href="x.csv">here</a>' in html
     assert "run &lt;this&gt;" in html
     assert '<span class="badge good">fine</span>' in html
-    assert "<td>x|y</td><td class=n>1.5</td>" in html
+    assert "<td><var>x</var>|<var>y</var></td><td class=n>1.5</td>" in html
     assert 'data-filter="0"' in html
     assert '<div class="inside" id="why">' in html
     assert "<p>at length</p>" in html
+    assert "in short" not in html
+    assert '<td><details><summary>a row</summary><div class="inside" id="row">' in html
+    assert '<h3 id="its_name">A sentence</h3>' in html
+    assert '<a href="a.pdf" aria-label="its title: as lines"><img alt="its title" width="320" height="160"' in html
+    assert '<li><a href="#its_name"><img alt="" width="220" height="110"' in html
+    assert html.count('data-file="a.png"') == linked(html).count('src="a.png"') == 2
     assert '<li><a href="#a--b-1">A &amp; B</a>\n<ol><li><a href="#below">below</a></li></ol></li>' in html
 
 

@@ -26,6 +26,7 @@ from unibio.studies.common.document import (
     Code,
     Folded,
     Heading,
+    MarkdownOnly,
     PageOnly,
     Paragraph,
     Table,
@@ -44,14 +45,16 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=9).map("".join)
 def blocks_of(text: str) -> list[Block]:
     """A text in every place that a document has for one."""
     inside: list[Block] = [Paragraph(text), Code(text), Table([text, "b"], [[text, 1.0], [Badge(text, "good"), None]])]
-    table = Table(["a", text], [[text, Badge(text, "bad")]], filter_by=("a",))
+    table = Table(["a", text], [[text, Badge(text, "bad")], [Folded(text, inside), 1.0]], filter_by=("a",))
     return [
         Heading(2, text),
+        Heading(3, text, text),
         Bullets([text, text]),
         table,
         *inside,
         Folded(text, inside, anchor=text),
         PageOnly(inside),
+        MarkdownOnly(inside),
     ]
 
 
@@ -74,9 +77,10 @@ class Seen(HTMLParser):
 #: What a page is made of; everything else comes from somebody else.
 TAGS = {"html", "head", "meta", "title", "style", "body", "nav", "main", "section", "script", "div", "span", "wbr"}
 TAGS |= {"details", "summary", "figure", "figcaption", "img", "a", "p", "pre", "code", "strong", "ul", "ol", "li"}
-TAGS |= {"table", "thead", "tbody", "tr", "th", "td", "h1", "h2", "h3", "h4", "noscript"}
+TAGS |= {"table", "thead", "tbody", "tr", "th", "td", "h1", "h2", "h3", "h4", "var", "sup", "sub", "noscript"}
 ATTRIBUTES = {"lang", "charset", "name", "content", "http-equiv", "class", "href", "id", "open", "aria-label", "role"}
 ATTRIBUTES |= {"tabindex", "scope", "data-filter", "data-name", "alt", "src", "width", "height", "data-file"}
+ATTRIBUTES |= {"loading", "decoding"}
 ATTRIBUTES |= {"type", "data-kind", "data-number", "data-title", "data-open"}
 
 
@@ -126,17 +130,17 @@ def test_code_and_links_in_text(text: str) -> None:
 @given(st.text("ab<>&;/\\'\"", max_size=20))
 def test_what_is_escaped_is_shown_as_it_is(text: str) -> None:
     """What a reader sees of a paragraph is its text, in both forms."""
-    blocks = [Paragraph(f"x{text}x")]
+    blocks = [Paragraph(f"§{text}§")]
     (inline,) = [t for t in MarkdownIt("commonmark", {"html": True}).parse(markdown(blocks)) if t.content]
-    assert "".join(child.content for child in inline.children or []) == f"x{text}x"
-    assert f"<p>x{escape(text)}x</p>" in page("t", blocks, Path())
+    assert "".join(child.content for child in inline.children or []) == f"§{text}§"
+    assert f"<p>§{escape(text)}§</p>" in page("t", blocks, Path())
 
 
 @pytest.mark.parametrize("target", ["https://a.example/b?c=1#d", "http://a", "#slug", "figures/a.pdf", "a.csv"])
 def test_where_links_may_lead(target: str) -> None:
     assert may_lead_to(target)
-    assert f'<a href="{target}">x</a>' in page("t", [Paragraph(f"[x]({target})")], Path())
-    assert f"[x]({target})" in markdown([Paragraph(f"[x]({target})")])
+    assert f'<a href="{target}">word</a>' in page("t", [Paragraph(f"[word]({target})")], Path())
+    assert f"[word]({target})" in markdown([Paragraph(f"[word]({target})")])
 
 
 NOWHERE = ["javascript:alert(1)", "JavaScript:x", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "http:/x"]

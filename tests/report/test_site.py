@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def each_site(request, site) -> Path:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_it_is_readable(opened, each_site, width, scheme):
     page = opened(each_site, width, scheme)
+    page.evaluate("[...document.images].forEach(one => { one.loading = 'eager' })")
     pictures = page.evaluate("Promise.all([...document.images].map(one => one.decode().then(() => one.naturalWidth)))")
     assert pictures
     assert min(pictures) > 300
@@ -161,7 +163,7 @@ def test_claims_are_filtered(opened, site, width):
     verdict = "reproduced"
     verdicts.filter(has_text=verdict).first.click()
     assert column(page, ".stacked", 4) == [verdict] * everything.count(verdict)
-    page.locator(".filter input").fill("NOISE variance 10")
+    page.locator(".filter input").fill("NOISE fig1d")
     (only,) = column(page, ".stacked", 1)
     assert "noise of variance 10" in only
     assert page.locator(".filter [role=status]").inner_text() == f"1 of {len(everything)}"
@@ -183,7 +185,7 @@ def test_claims_are_filtered_by_whose_they_are_and_how_they_came_out(opened, sit
     verdicts.filter(has_text="not testable here").click()
     assert column(page, ".stacked", 4) == ["not testable here"] * outcomes[:own].count("not testable here")
     pressed = page.locator("[aria-pressed=true]").all_inner_texts()
-    assert [text.rsplit(" ", 1)[0] for text in pressed] == ["the paper", "not testable here"]
+    assert [text.rsplit(" ", 1)[0] for text in pressed] == ["the paper", "all", "not testable here"]
     whose.filter(has_text="all").click()
     assert column(page, ".stacked", 4) == ["not testable here"] * outcomes.count("not testable here")
 
@@ -193,9 +195,71 @@ def test_a_link_to_a_claim_unfolds_its_numbers(opened, site, script):
     page = opened(site, java_script_enabled=script)
     numbers = page.locator("#fig1a")
     assert not numbers.is_visible()
-    page.locator(".stacked a", has_text="fig1a").click()
+    page.locator("main a", has_text="fig1a").first.click()
     numbers.wait_for(state="visible")
     assert "median" in numbers.inner_text().lower()
+
+
+def test_a_link_to_a_claim_that_a_filter_hides_shows_it(opened, site):
+    page = opened(site)
+    page.locator(".filter input").fill("nothing says this")
+    assert column(page, ".stacked", 4) == []
+    page.locator("main a", has_text="fig1a").first.click()
+    page.locator("#fig1a").wait_for(state="visible")
+    assert page.locator(".filter input").input_value() == ""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_many_values_are_filtered_by_a_list_from_the_keyboard(opened, tmp_path, width):
+    from unibio.report.page.html import page as written
+    from unibio.studies.common.document import Table
+
+    table = Table(["what", "Source"], [[str(k), f"Section {k % 12}"] for k in range(30)], filter_by=("Source",))
+    (tmp_path / "t.html").write_text(written("t", [table], tmp_path), encoding="utf-8")
+    page = opened(tmp_path / "t.html", width)
+    listed = page.locator("[aria-label='Filter by Source'] select")
+    options = listed.locator("option").all_inner_texts()
+    assert options[:3] == ["Source: all 30", "Section 0 3", "Section 1 3"]
+    assert len(options) == 13
+    listed.focus()
+    page.keyboard.press("ArrowDown")
+    assert column(page, ".stacked", 1) == ["0", "12", "24"]
+    listed.select_option(label=options[0])
+    assert len(column(page, ".stacked", 1)) == 30
+
+
+def test_small_pictures_lead_to_their_figures(opened, site):
+    page = opened(site, 400)
+    small = page.locator(".thumbnails a")
+    assert small.count() > 0
+    assert small.first.bounding_box()["width"] < 150
+    small.first.click()
+    heading = page.locator(page.evaluate("location.hash"))
+    assert 0 <= heading.bounding_box()["y"] < 300
+
+
+def test_pictures_are_sharp_on_dense_screens_and_decoded_when_they_come_near(opened, site):
+    page = opened(site)
+    assert page.evaluate("[...document.querySelectorAll('figure img')].every(one => one.loading === 'lazy')")
+    page.evaluate("[...document.images].forEach(one => { one.loading = 'eager' })")
+    page.evaluate("Promise.all([...document.images].map(one => one.decode()))")
+    sizes = page.evaluate("[...document.querySelectorAll('figure img')].map(one => [one.naturalWidth, one.width])")
+    assert all(natural == 2 * shown for natural, shown in sizes)
+    assert page.locator("figure a[href$='.pdf']").count() == len(sizes)
+
+
+def test_mathematics_needs_no_script(opened, tmp_path):
+    from unibio.report.page.html import page as written
+    from unibio.studies.common.document import Paragraph
+
+    text = written("t", [Paragraph("falls like T^(−1/4)"), Paragraph("falls like so")], tmp_path)
+    (tmp_path / "t.html").write_text(text, encoding="utf-8")
+    page = opened(tmp_path / "t.html", java_script_enabled=False)
+    letter, raised = page.locator("var").bounding_box(), page.locator("sup").bounding_box()
+    assert page.locator("sup").inner_text() == "−1/4"
+    assert raised["height"] < letter["height"]
+    assert raised["y"] + raised["height"] / 2 < letter["y"] + letter["height"] / 2
+    assert page.locator("p").first.bounding_box()["height"] == page.locator("p").last.bounding_box()["height"]
 
 
 def test_a_link_from_elsewhere_unfolds_its_target(opened, site):
@@ -205,10 +269,10 @@ def test_a_link_from_elsewhere_unfolds_its_target(opened, site):
 def test_contents_stay_in_sight(opened, site):
     """A column beside the text where there is room, else a bar that opens and, after a choice, closes."""
     wide = opened(site)
-    assert wide.locator("nav a", has_text="fig1").first.is_visible()
+    assert wide.locator("nav a", has_text="Figure 1 by Algorithm 2").first.is_visible()
     wide.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
     wide.locator("nav a[aria-current]").wait_for()
-    assert wide.locator("nav a", has_text="Verdicts").bounding_box()["y"] >= 0
+    assert wide.locator("nav a", has_text="Every claim").bounding_box()["y"] >= 0
     narrow = opened(site, 400)
     link = narrow.locator("nav a", has_text="Environment and records")
     assert not link.is_visible()
@@ -243,7 +307,8 @@ def test_it_can_be_printed(opened, site, tmp_path):
 
 def test_it_is_named_for_those_who_cannot_see(opened, site):
     page = opened(site)
-    unnamed = """[...document.querySelectorAll('button, a, input, img, nav, [role=region]')].filter(
+    named = 'button, a, input, select, img:not([alt=""]), nav, [role=region]'
+    unnamed = f"""[...document.querySelectorAll('{named}')].filter(
         one => !(one.getAttribute('aria-label') || one.alt || one.textContent.trim())
     ).map(one => one.outerHTML.slice(0, 200))"""
     assert page.evaluate(unnamed) == []
@@ -305,10 +370,11 @@ def test_published_its_pictures_are_shown_from_beside_it(opened, site, tmp_path)
     (tmp_path / "index.html").write_text(linked(site.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.copytree(site.parent / "figures", tmp_path / "figures")
     page = opened(tmp_path / "index.html", files=page_images(site))
+    page.evaluate("[...document.images].forEach(one => { one.loading = 'eager' })")
     assert page.evaluate("Promise.all([...document.images].map(one => one.decode())).then(() => true)")
     assert page.evaluate("Math.min(...[...document.images].map(one => one.naturalWidth))") > 300
 
 
 def page_images(site: Path) -> int:
-    """How many pictures a page has."""
-    return site.read_text(encoding="utf-8").count("<img ")
+    """How many pictures a page shows; small ones are of files that are shown large, too."""
+    return len(set(re.findall('data-file="([^"]*)"', site.read_text(encoding="utf-8"))))

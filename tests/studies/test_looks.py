@@ -13,6 +13,7 @@ from unibio.registry import ALGORITHMS
 from unibio.studies import corrupted_labels, e1, first_order, lp_regression, nli, penalty_rates
 from unibio.studies.common import methods, style
 from unibio.studies.common.methods import METHODS, label, labelled, look
+from unibio.studies.e1.figures import _look, _order
 from unibio.studies.lp_regression.figures import SUMS
 
 #: Methods that share a panel.
@@ -57,6 +58,9 @@ def seen(colour: str, sight: str = "all") -> np.ndarray:
 def distance(one: str, other: str, sight: str = "all") -> float:
     return float(np.linalg.norm(seen(one, sight) - seen(other, sight)))
 
+
+#: What Appendix E.1 is run with beside the paper's four.
+E1_OTHERS = ("bsa", "sustain", "mrbo", "vrbo", "soba", "amigo", "bo_rep")
 
 #: In Oklab; 0.02 is what the eye just tells side by side.
 APART = 0.06
@@ -123,3 +127,39 @@ def test_a_table_for_readers_says_labels():
     assert shown["published"].tolist() == ["SABA", "SOBA"]
     assert table["method"].tolist()[0] == "bo_rep"
     assert "method" not in labelled(table[["p"]])
+
+
+def test_every_method_of_appendix_e1_is_recognised():
+    """All of them share a panel: no two have a marker in common, nor its places; what is near in colour differs in
+    line and width, too."""
+    names = [name for name in METHODS if name in {*e1.search.PAPER_METHODS, *E1_OTHERS}]
+    looks = {name: _look(name) for name in names}
+    assert len({one["marker"] for one in looks.values()}) == len(names)
+    assert len({_order(name) for name in names}) == len(names)
+    for a, b in itertools.combinations(names, 2):
+        near = min(distance(looks[a]["color"], looks[b]["color"], sight) for sight in SIGHTS) < APART
+        alike = looks[a]["linestyle"] == looks[b]["linestyle"] and looks[a]["linewidth"] == looks[b]["linewidth"]
+        assert not (near and alike), (a, b)
+    assert min(looks[name]["linewidth"] for name in e1.search.PAPER_METHODS) > 1.5
+    assert _look("somebody_else") | {"linewidth": 0.9} == methods.OTHERS | {"zorder": 2}
+
+
+@pytest.mark.parametrize("lowest", [0.5, 3e-3, 3e-5, 1e-12])
+def test_the_axis_of_norms_cuts_nothing_within_five_decades(lowest):
+    _, axes = style.panels(1, 2, 2.0)
+    style.norm_axis(axes.flat, [np.array([2.0, lowest, np.nan, 0.0])])
+    for panel in axes.flat:
+        low, high = panel.get_ylim()
+        assert high > 2.0
+        assert low < max(lowest, 2.1e-5)
+        assert high / low > 20
+
+
+def test_every_deviation_is_explained_where_it_is_drawn():
+    from synthetic import whole_evidence
+    from unibio.studies import DRAWINGS, discrepancies
+
+    assert set(discrepancies.OTHERWISE) == set(discrepancies.PUBLISHED)
+    figure = DRAWINGS["discrepancies"].draw(whole_evidence()).figure
+    drawn = [text.get_text() for panel in figure.axes if panel.get_legend() for text in panel.get_legend().texts]
+    assert all(any(one.endswith(f":\n{said}") for one in drawn) for said in discrepancies.OTHERWISE.values())

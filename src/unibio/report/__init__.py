@@ -1,7 +1,8 @@
 """The report: a verdict on each claim, figures and the numbers behind them, from records alone.
 
 Writes ``index.html`` (one self-contained page), the same in Markdown as ``report.md``, and ``claims.json`` for
-machines. Needs no torch. What stands in it, and in which order, is the list :data:`unibio.studies.PARTS`.
+machines; tables that are too long for Markdown, and one of all claims, lie in ``tables``. Needs no torch. What stands
+in it, and in which order, is the list :data:`unibio.studies.PARTS`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from unibio.errors import InputError
 from unibio.report import argument, lead, verdicts
+from unibio.report.abridging import abridged
 from unibio.report.figures import figure_blocks
 from unibio.report.page.html import page
 from unibio.report.provenance import provenance
@@ -31,8 +33,8 @@ def write(records_root: Path, out: Path, evidence: Evidence | None = None) -> Pa
 
     Args:
         records_root: directory of records.
-        out: receives index.html, report.md and claims.json; figures and tables are looked up in ``out``/figures and
-            ``out``/tables.
+        out: receives index.html, report.md, claims.json and tables; figures and their tables are looked up in
+            ``out``/figures and ``out``/tables.
         evidence: records already loaded, instead of ``records_root``.
 
     Returns:
@@ -41,23 +43,19 @@ def write(records_root: Path, out: Path, evidence: Evidence | None = None) -> Pa
     evidence, out = evidence or Evidence(Path(records_root)), Path(out)
     judged = [Judged(claim, *judge(claim, evidence)) for claim in CLAIMS]
     blocks = list(_blocks(evidence, judged, out))
-    machine = json.dumps(verdicts.machine(TITLE, evidence, judged), indent=1, ensure_ascii=False, allow_nan=False)
-    write_text(out / "claims.json", machine + "\n")
-    write_text(out / "report.md", markdown(blocks))
+    machine = verdicts.machine(TITLE, evidence, judged)
+    write_text(out / "claims.json", json.dumps(machine, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(out / "tables" / "claims.csv", verdicts.table(machine).to_csv(index=False, lineterminator="\n"))
+    write_text(out / "report.md", markdown(abridged(blocks, out)))
     write_text(out / "index.html", page(TITLE, blocks, out))
     return out / "index.html"
 
 
 def _blocks(evidence: Evidence, judged: Sequence[Judged], out: Path) -> Iterable[Block]:
-    yield Heading(1, TITLE)
-    yield Paragraph(
-        "The paper arXiv:2603.00027 (Wu, Gong, Hao and Liu, ICLR 2026), reproduced from configuration to verdict. "
-        "Everything here is computed from the records listed at the end; every verdict follows from them by a rule in "
-        "`unibio/studies`."
-    )
+    yield from lead.title_of_paper()
     if text := verdicts.reduced_scale(judged):
         yield Paragraph(text)
-    yield from lead.blocks(judged, argument.blocks(evidence))
+    yield from lead.blocks(judged, evidence, out, argument.blocks(evidence))
     yield from verdicts.blocks(evidence, judged, out)
     for part in PARTS:
         yield from _part(part, evidence, out)

@@ -11,12 +11,22 @@ import pandas as pd
 from unibio.report.page.explore import explorable
 from unibio.studies import DRAWINGS
 from unibio.studies.common import methods
-from unibio.studies.common.document import Block, Code, Folded, Heading, PageOnly, Paragraph, Picture, frame_table
+from unibio.studies.common.document import (
+    Block,
+    Code,
+    Folded,
+    Heading,
+    MarkdownOnly,
+    PageOnly,
+    Paragraph,
+    Picture,
+    frame_table,
+)
 from unibio.studies.common.drawing import Drawing
 from unibio.studies.common.evidence import Evidence
 
 #: A table of more rows is shown in part; all of it is in its CSV file.
-MOST_ROWS = 120
+MOST_ROWS = 40
 
 
 def figure_blocks(evidence: Evidence, out: Path, drawings: Sequence[Drawing]) -> Iterable[Block]:
@@ -26,15 +36,34 @@ def figure_blocks(evidence: Evidence, out: Path, drawings: Sequence[Drawing]) ->
         picture, tables = f"figures/{name}.png", _tables(out, name)
         drawn = (out / picture).is_file()
         if is_shown(evidence, out, name):
-            yield Heading(3, name)
-            yield Picture(picture, drawing.caption) if drawn else Paragraph(drawing.caption)
+            yield Heading(3, title(name), name)
+            vector = f"figures/{name}.pdf"
+            yield Picture(picture, drawing.caption, title(name), vector) if drawn else Paragraph(drawing.caption)
             yield from explorable(out, name) if drawn else ()
-            files = [f"[PDF](figures/{name}.pdf)"] if drawn else []
-            files += [f"[{table.name}](tables/{table.name})" for table in tables]
-            yield Paragraph("Files: " + ", ".join(files) + ". Records and picture again:")
-            yield Code("\n".join([*(evidence.command(e) for e in drawing.experiments), f"unibio figures {name}"]))
+            numbers = ", ".join(f"[{table.name}](tables/{table.name})" for table in tables)
+            files = ", ".join([f"[PDF]({vector})"] * drawn + [numbers] * bool(tables))
+            yield PageOnly([Paragraph(f"Files: {files}. Records and picture again:")])
+            commands = [evidence.command(e) for e in drawing.experiments]
+            yield PageOnly([Code("\n".join([*commands, f"unibio figures {name}"]))])
+            numbers = ", ".join(f"[{_of(table, name)}](tables/{table.name})" for table in tables)
+            yield MarkdownOnly([Paragraph("; ".join([numbers] * bool(tables) + _records(drawing)) + ".")])
             for table in tables:
                 yield PageOnly([_shown_table(table)])
+
+
+def _of(table: Path, figure: str) -> str:
+    """What a table is called beside its figure."""
+    return table.stem.removeprefix(figure).strip("_").replace("_", " ") or "numbers"
+
+
+def _records(drawing: Drawing) -> list[str]:
+    """Whose records it is made of, where its name does not say it."""
+    return [] if drawing.experiments == (drawing.name,) else [f"records of {', '.join(drawing.experiments)}"]
+
+
+def title(name: str) -> str:
+    """What heads a figure in the report; its name where its study gives it none."""
+    return DRAWINGS[name].title or name
 
 
 def is_shown(evidence: Evidence, out: Path, name: str) -> bool:

@@ -1,14 +1,21 @@
-"""The first screen of the report: what came out in a few sentences, and the paper's places beside their verdicts."""
+"""The first screen of the report: the paper, what came out in a few sentences, and its places beside their verdicts."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
+from unibio.report.counts import counted
+from unibio.report.figures import is_shown, title
 from unibio.report.verdicts import Judged
-from unibio.studies.common.document import Block, Bullets, Paragraph, Table
+from unibio.studies.common.document import Block, Bullets, Heading, Paragraph, Table, Thumbnails
+from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.kinds import Kind
 from unibio.studies.common.verdicts import VERDICTS
+
+PAPER = "Bilevel Optimization with Lower-Level Uniform Convexity"
+ARXIV = "https://arxiv.org/abs/2603.00027"
+RELEASED = "https://github.com/MingruiLiu-ML-Lab/bilevel-optimization-lower-level-uniform-convexity"
 
 #: What a reader should know first, each with the claim that decides it; left out while that has no records.
 SENTENCES: Mapping[str, str] = {
@@ -19,14 +26,40 @@ SENTENCES: Mapping[str, str] = {
     "e1-first": "Every method was given the same search for its steps.",
 }
 
+#: Figures that say most at a glance; the first three of which there are pictures are shown small.
+AT_A_GLANCE = ("fig1_equal", "hoelder_fig1", "tuned_complexity", "e1_ranking", "fig1", "fig5")
 
-def blocks(judged: Sequence[Judged], figure: Iterable[Block] = ()) -> Iterable[Block]:
-    """The sentences, the figure of their argument, then a row for every section, theorem and appendix of the paper;
-    nothing without records."""
+
+def title_of_paper() -> Iterable[Block]:
+    """The paper's title and where it and its code are."""
+    yield Heading(1, f"{PAPER}: what is reproduced")
+    yield Paragraph(
+        f"The paper is [arXiv:2603.00027]({ARXIV}) by Wu, Gong, Hao and Liu (ICLR 2026), its code "
+        f"[released by the authors]({RELEASED}). Everything here is computed from the records listed at the end; every "
+        "verdict follows from them by a rule in `unibio/studies`."
+    )
+
+
+def blocks(judged: Sequence[Judged], evidence: Evidence, out: Path, figure: Iterable[Block] = ()) -> Iterable[Block]:
+    """The sentences, three pictures, the figure of their argument, and a row for every place of the paper.
+
+    Nothing without records.
+
+    Args:
+        judged: all claims.
+        evidence: whose figures may be shown.
+        out: where they are.
+        figure: of the argument.
+    """
     run = {j.claim.id: j for j in judged if j.run}
-    said = [f"{text} {_decided(run[name])}" for name, text in SENTENCES.items() if name in run]
-    if said:
-        yield Bullets(said)
+    if not run:
+        return
+    yield Bullets(
+        [_counted(judged), *(f"{text} {_decided(run[one])}" for one, text in SENTENCES.items() if one in run)]
+    )
+    shown = [name for name in AT_A_GLANCE if (out / f"figures/{name}.png").is_file() and is_shown(evidence, out, name)]
+    if shown:
+        yield Thumbnails([(f"figures/{name}.png", title(name), name) for name in shown[:3]])
     yield from figure
     own = [j for j in run.values() if j.claim.kind is Kind.PAPER]
     if not own:
@@ -34,20 +67,24 @@ def blocks(judged: Sequence[Judged], figure: Iterable[Block] = ()) -> Iterable[B
     words = [word for word in VERDICTS if any(j.word == word for j in own)]
     yield Paragraph("Where in the paper, and how it came out:")
     rows = [
-        [place, *(", ".join(j.link for j in own if _place(j) == place and j.word == word) or "–" for word in words)]
-        for place in sorted({_place(j) for j in own}, key=_order)
+        [place, *(", ".join(j.link for j in own if j.place == place and j.word == word) or "–" for word in words)]
+        for place in sorted({j.place for j in own}, key=_order)
     ]
     yield Table(["In the paper", *words], rows)
 
 
+def _counted(judged: Sequence[Judged]) -> str:
+    """How many claims were judged, and what came of the paper's own."""
+    own = [j for j in judged if j.claim.kind is Kind.PAPER]
+    tested, result = sum(j.run for j in own), counted(j.counted for j in own)[Kind.PAPER]
+    return (
+        f"From configurations to verdicts, {tested} of the paper's {len(own)} claims were tested here, and "
+        f"{sum(j.run for j in judged) - tested} beside them. **The paper's own claims**: {result}."
+    )
+
+
 def _decided(judged: Judged) -> str:
     return f"“{judged.claim.statement.rstrip('.')}”: **{judged.verdict.text}** ({judged.link})."
-
-
-def _place(judged: Judged) -> str:
-    """The section, theorem or appendix that a source names first."""
-    found = re.match(r"\w+ [\w.]*\w", judged.claim.source)
-    return found[0] if found else judged.claim.source
 
 
 def _order(place: str) -> tuple[bool, str]:

@@ -29,10 +29,12 @@ from unibio.studies.common.document import (
     Folded,
     Heading,
     Interactive,
+    MarkdownOnly,
     PageOnly,
     Paragraph,
     Picture,
     Table,
+    Thumbnails,
     one_line,
     shown,
 )
@@ -164,7 +166,7 @@ class _Setter:
                 self.put(Heading(level, title))
                 for one in content:
                     self.put(one)
-            case PageOnly() | Interactive():
+            case PageOnly() | MarkdownOnly() | Thumbnails() | Interactive():
                 pass
 
     def _turn(self) -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from unibio.store.records import Record, sealed
 from unibio.store.replays import standing
 from unibio.studies import DRAWINGS
-from unibio.studies.common.document import Block, Bullets, Folded, Heading, Paragraph, Table
+from unibio.studies.common.document import (
+    Block,
+    Bullets,
+    Folded,
+    Heading,
+    MarkdownOnly,
+    PageOnly,
+    Paragraph,
+    Table,
+)
 from unibio.studies.common.evidence import Evidence
 
 
@@ -32,7 +42,7 @@ def provenance(evidence: Evidence) -> Iterable[Block]:
         )
         yield Table(["Problem", "Experiments", "Fingerprint"], data)
     yield Heading(3, "Commands")
-    yield Table(["Experiment", "Records", "Command"], [[n, len(found[n]), f"`{evidence.command(n)}`"] for n in names])
+    yield from _commands(evidence, {name: len(records) for name, records in found.items()})
     if every:
         yield Heading(3, "Records")
         yield Paragraph(
@@ -42,10 +52,28 @@ def provenance(evidence: Evidence) -> Iterable[Block]:
             "this report it is **current**, computed by the very same; **replayed**, which means that up to this "
             "iteration today's code computes the same to the bit; or **stale**."
         )
-    for name in names:
-        if found[name]:
-            header = ["Record", "Runs", "Seconds", "Code", "History", "Today"]
-            yield Folded(f"Records of {name}", [Table(header, [_row(record) for record in found[name]])], level=4)
+    header = ["Record", "Runs", "Seconds", "Code", "History", "Today"]
+    rows = {name: [_row(record) for record in found[name]] for name in names if found[name]}
+    for name, mine in rows.items():
+        yield PageOnly([Folded(f"Records of {name}", [Table(header, mine)], level=4)])
+    if rows:
+        every_row = [[name, *row] for name, mine in rows.items() for row in mine]
+        yield MarkdownOnly([Table(["Experiment", *header], every_row)])
+
+
+def _commands(evidence: Evidence, counts: Mapping[str, int]) -> Iterable[Block]:
+    """Each command once, with NAME for the experiment, where several differ by nothing else."""
+    alike: dict[str, list[str]] = {}
+    for name, count in counts.items():
+        words = [
+            re.sub(rf"^experiment={re.escape(name)}$", "experiment=NAME", w) for w in evidence.command(name).split(" ")
+        ]
+        alike.setdefault(" ".join(words), []).append(f"{name} ({count})")
+    yield Paragraph(
+        "NAME stands for one of the experiments behind it; numbers are those of their records. `unibio figures FIGURE` "
+        "draws a figure again."
+    )
+    yield Bullets([f"`{command}`: {', '.join(names)}" for command, names in alike.items()])
 
 
 def _row(record: Record) -> list[str | int | float]:

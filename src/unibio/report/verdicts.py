@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from unibio.report.counts import Counted, counted, is_reduced
 from unibio.report.figures import is_shown
 from unibio.studies.common.claim import Claim
-from unibio.studies.common.document import Badge, Block, Bullets, Folded, Heading, Paragraph, Table, slug
+from unibio.studies.common.document import (
+    Badge,
+    Block,
+    Bullets,
+    Folded,
+    Heading,
+    MarkdownOnly,
+    PageOnly,
+    Paragraph,
+    Table,
+    slug,
+)
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.kinds import Kind
 from unibio.studies.common.verdicts import (
@@ -65,6 +78,10 @@ MEANINGS = {
 }
 
 
+#: "Section 5.3", "Theorem C.5", "“Complexity of F²SA”".
+_PLACE = re.compile(r"(?:Section|Theorem|Appendix|Figure|Example) \w+(?:\.\w+)*|“[^”]*”")
+
+
 @dataclass(frozen=True)
 class Judged:
     """A claim with its outcome and the scale of its records."""
@@ -92,6 +109,14 @@ class Judged:
     def link(self) -> str:
         """To the numbers behind it."""
         return f"[{self.claim.id}](#{slug(self.claim.id)})"
+
+    @property
+    def place(self) -> str:
+        """What the source names first: a section, theorem, figure or heading; "–" of questions, which have none."""
+        if self.claim.kind is Kind.QUESTION:
+            return "–"
+        found = _PLACE.match(self.claim.source)
+        return found[0] if found else re.split("[,;:(]", self.claim.source)[0].strip()
 
     @property
     def reduced(self) -> bool:
@@ -124,44 +149,63 @@ def reduced_scale(judged: Sequence[Judged]) -> str:
 
 
 def blocks(evidence: Evidence, judged: Sequence[Judged], out: Path) -> Iterable[Block]:
-    """The verdicts at a glance, the paper's first and alone, what their words mean, then what each rests on."""
-    yield Heading(2, "Verdicts")
+    """What the words mean, then every claim once: on the page a row that unfolds, in Markdown below its name."""
+    yield Heading(2, "Every claim, and how it came out", "Verdicts")
     counts = counted(j.counted for j in judged)
-    if own := counts.pop(Kind.PAPER, None):
-        yield Paragraph(f"**The paper's own claims**: {own}.")
+    counts.pop(Kind.PAPER, None)  # they are on the first screen
     if counts:
-        yield Paragraph("Beside the paper:")
+        yield Paragraph("Beside the paper's own:")
         yield Bullets([f"**{kind.label}** ({kind.meaning}): {text}" for kind, text in counts.items()])
     run = [j for j in judged if j.run]
-    shown = run or judged
+    shown = by_kind(run or judged)
     occurring = {j.word for j in shown}
     yield Paragraph("In these words:")
     yield Bullets([f"**{word}**: {MEANINGS[word]}" for word in VERDICTS if word in occurring])
-    rows = [
-        [
-            j.claim.statement,
-            j.claim.kind.label,
-            j.claim.source,
-            j.verdict,
-            j.link,
-            f"[{j.claim.figure}](#{slug(j.claim.figure)})" if is_shown(evidence, out, j.claim.figure) else "–",
-        ]
-        for j in by_kind(shown)
-    ]
-    yield Table(["Claim", "Whose", "Source", "Verdict", "Numbers", "Figure"], rows, filter_by=("Whose", "Verdict"))
+    yield Paragraph(
+        "What every verdict rests on, and where exactly a source says so, is in [claims.csv](tables/claims.csv) and, "
+        "for machines, in [claims.json](claims.json)."
+    )
+    header = ["Claim", "Whose", "Source", "Verdict", "Figure"]
+    rows = [[_unfolding(j, evidence), j.claim.kind.label, j.place, j.verdict, _figure(j, evidence, out)] for j in shown]
+    yield PageOnly([Table(header, rows, filter_by=("Whose", "Source", "Verdict"))])
+    yield MarkdownOnly(list(_listed(shown, evidence, out)))
     if missing := len(judged) - len(run):
         what = f"{missing} more claims wait" if run else f"All {missing} claims wait"
         yield Paragraph(
             f"{what} for records: `make reproduce-all` computes everything; the commands for what is missing of a "
             "part stand under its heading."
         )
-    yield Heading(2, "The numbers behind them")
-    for j in by_kind(shown):
-        said = [
-            Paragraph(f"{j.outcome.explanation[:1].upper()}{j.outcome.explanation[1:]}."),
-            Paragraph("Run: " + "; ".join(f"`{evidence.command(name)}`" for name in j.claim.experiments)),
-        ]
-        yield Folded(j.claim.statement, said, badge=j.verdict, anchor=j.claim.id)
+
+
+def _unfolding(j: Judged, evidence: Evidence) -> Folded:
+    said = [
+        Paragraph(_explained(j)),
+        Paragraph(f"`{j.claim.id}`, {'asked' if j.claim.kind is Kind.QUESTION else 'source'}: {j.claim.source}."),
+        Paragraph("Run: " + "; ".join(f"`{evidence.command(name)}`" for name in j.claim.experiments)),
+    ]
+    return Folded(j.claim.statement, said, anchor=j.claim.id)
+
+
+def _listed(shown: Sequence[Judged], evidence: Evidence, out: Path) -> Iterable[Block]:
+    """Of the paper's own claims that did not plainly come out what the verdict rests on; of others a file has that."""
+    kind = None
+    for j in shown:
+        if j.claim.kind is not kind:
+            kind = j.claim.kind
+            yield Heading(3, f"Claims: {kind.label}")
+        where = "; ".join(part for part in (j.place, _figure(j, evidence, out)) if part != "–")
+        said = f"{j.claim.statement} **{j.verdict.text}**{f' ({where})' if where else ''}"
+        yield Heading(4, j.claim.id)
+        doubted = kind is Kind.PAPER and j.word not in (REPRODUCED, CONSISTENT)
+        yield Paragraph(f"{said}: {j.outcome.explanation}." if doubted else f"{said}.")
+
+
+def _figure(j: Judged, evidence: Evidence, out: Path) -> str:
+    return f"[figure](#{slug(j.claim.figure)})" if is_shown(evidence, out, j.claim.figure) else "–"
+
+
+def _explained(j: Judged) -> str:
+    return f"{j.outcome.explanation[:1].upper()}{j.outcome.explanation[1:]}."
 
 
 def by_kind(judged: Sequence[Judged]) -> list[Judged]:
@@ -192,6 +236,17 @@ def machine(title: str, evidence: Evidence, judged: Sequence[Judged]) -> dict[st
             for j in judged
         ],
     }
+
+
+def table(found: dict[str, Any]) -> pd.DataFrame:
+    """The same for readers: a row for every claim that was run, what its verdict rests on in words.
+
+    Args:
+        found: what :func:`machine` returns.
+    """
+    columns = ["id", "kind", "source", "statement", "verdict", "scale", "explanation", "figure"]
+    run = [claim for claim in found["claims"] if claim["verdict"] != NOT_RUN]
+    return pd.DataFrame([[claim[name] for name in columns] for claim in run], columns=columns)
 
 
 def _plain(value: Any) -> Any:

@@ -258,10 +258,11 @@ STUDY = Study(
     drawings=(
         Drawing(
             "algorithm1",
-            "Algorithm 1 at a fixed x with unit noise, read at the ends of epochs, γ₁ tuned: error of y and gap of g "
-            "against the steps taken, for y* where g is flat (0) and where it is locally strongly convex. Dotted: the "
-            "slope of Theorem C.5's bound. Dashed: the same balls with steps of zero.",
+            "Unit noise, read at the ends of epochs, γ₁ tuned: error of y and gap of g against "
+            "the steps taken, for y* where g is flat (0) and where it is locally strongly convex. "
+            "Dotted: the slope of Theorem C.5's bound. Dashed: the same balls with steps of zero.",
             draw,
+            title="How fast Algorithm 1 solves the lower level at a fixed x",
         ),
     ),
     claims=(

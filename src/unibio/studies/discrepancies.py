@@ -44,6 +44,18 @@ PUBLISHED = {
     "vrbo_stale": "vrbo",
     "unibio_transposed": "unibio",
 }
+#: What each does otherwise, in few words, beside its curve.
+OTHERWISE = {
+    "stocbio_headless": "sum has no q = 0",
+    "stocbio_accumulating": "lower gradients add",
+    "ttsa_bare": "sum has no factor Q",
+    "saba_opposite": "f$_x$ + Jz, not − Jz",
+    "saba_history": "no table of values",
+    "sustain_lagging": "one direction late",
+    "sustain_two_lengths": "one for each point",
+    "vrbo_stale": "first correction is 0",
+    "unibio_transposed": "D H⁻¹ D⁻¹ f$_y$",
+}
 #: Deviations that change what a method comes to, and those that change whether and how fast it does.
 BIASED = ("stocbio_headless", "ttsa_bare", "saba_opposite", "unibio_transposed")
 SLOWED = tuple(name for name in PUBLISHED if name not in BIASED)
@@ -259,7 +271,7 @@ def draw(evidence: Evidence) -> Drawn:
     table = by_step(evidence)
     names = list(table["published"].unique())
     columns = min(3, len(names))
-    figure, axes = style.panels(-(-len(names) // columns), columns, 5.2, sharex=True)
+    figure, axes = style.panels(-(-len(names) // columns), columns, 6.4, sharex=True)
     for panel, name in zip(axes.flat, names, strict=False):
         here, low, high = table[table["published"] == name], math.inf, _FLOOR
         variants = [method for method in here["method"].unique() if method != name]
@@ -270,13 +282,14 @@ def draw(evidence: Evidence) -> Drawn:
             if method == name:
                 label, look = "as published", methods.look(name) | _BELOW
             else:
-                label = method.removeprefix(f"{name}_").replace("_", " ")
+                label = f"{method.removeprefix(f'{name}_').replace('_', ' ')}:\n{OTHERWISE[method]}"
                 look = style.of_place(variants.index(method), len(variants)) | _ABOVE
             panel.plot(mine["upper_step"], end, label=label, **look)
             low, high = min(low, *end[np.isfinite(end)], 1.0), max(high, *end[np.isfinite(end)])
-        panel.set(xscale="log", yscale="log", ylim=(low / 10, 10 * high * (high / low) ** 0.75))  # and the legend
+        panel.margins(x=0.09)  # markers stand clear of the axis
+        panel.set(xscale="log", yscale="log", ylim=(low / 10, 10 * high * (high / low) ** 1.2))  # and the legend
         panel.set_title(methods.label(name), loc="left")
-        panel.legend(loc="upper left", handlelength=2.5)
+        panel.legend(loc="upper left", handlelength=1.9, handletextpad=0.5, borderaxespad=0.2)
     for panel in axes.flat[len(names) :]:
         panel.set_visible(False)
     for panel in axes.flat[max(0, len(names) - columns) : len(names)]:  # the lowest of each column
@@ -312,6 +325,7 @@ STUDY = Study(
             "Deviations of the released code on the full-batch quadratic: ‖∇φ‖ at the end of the run; missing points "
             "diverged.",
             draw,
+            title="What deviations of the released code do to a method",
         ),
     ),
     claims=(

@@ -332,14 +332,16 @@ def _drawings(d: int) -> tuple[Drawing, ...]:
     return (
         Drawing(
             _name("fig1", d),
-            f"Figure 1 on {where}: every p at one η, and at its best η. Median and interquartile band over seeds "
+            f"On {where}: every p at one η, and at its best η. Median and interquartile band over seeds "
             "that did not choose.",
             partial(draw_first, d=d),
+            title=f"Figure 1 where p matters, d = {d}",
         ),
         Drawing(
             _name("fig5", d),
-            f"Figure 5 on {where}: averaged norms at one η, and the least over all η for each t; dotted, the bounds.",
+            f"On {where}: averaged norms at one η, and the least over all η for each t; dotted, the bounds.",
             partial(draw_fifth, d=d),
+            title=f"Figure 5 where p matters, d = {d}",
         ),
     )
 

@@ -170,8 +170,9 @@ STUDY = Study(
     drawings=(
         Drawing(
             "inner_iterations",
-            "Inner iterations of Algorithm 1 for an accuracy of y, by p, at the best γ₁; g flat, and not.",
+            "At the best γ₁; g flat, and not.",
             draw,
+            title="How many inner iterations an accuracy of y takes, by p",
         ),
     ),
     claims=(

@@ -294,6 +294,7 @@ STUDY = Study(
             "set, on a lower level that is not convex (left; dotted: a manifold of solutions) and on strictly convex "
             "ones (middle), where it tends to 0 for p > 2. Right: what the penalty function is off by on the former.",
             draw,
+            title="When the proximal error bound holds for small σ",
         ),
     ),
     claims=(

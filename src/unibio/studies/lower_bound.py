@@ -130,6 +130,7 @@ STUDY = Study(
             "and quartiles over the seeds. Fresh samples: ∝ λ, so that accuracy ε at λ = 1/ε needs a step ∝ ε⁴ and ε⁻⁶ "
             "iterations. One sample for both g_x, or second derivatives: independent of λ, ε⁻⁴.",
             draw,
+            title="The lower-bound construction: where noise lets ‖∇φ‖ settle",
         ),
     ),
     claims=(

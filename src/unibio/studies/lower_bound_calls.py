@@ -271,6 +271,7 @@ STUDY = Study(
             "and the best of seven steps, which a third of the blocks of ten runs choose; median and quartiles over "
             "the others. Dotted: the slides' exponents, from the last point backwards.",
             draw,
+            title="The lower-bound construction: how many calls an accuracy takes",
         ),
     ),
     claims=(

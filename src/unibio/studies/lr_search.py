@@ -313,9 +313,9 @@ STUDY = Study(
     drawings=(
         Drawing(
             "lr_search",
-            "The learning-rate search: averaged hypergradient norm for every pair of steps, the pairs tied with the "
-            "best, and the paper's point.",
+            "Averaged hypergradient norm for every pair of steps, the pairs tied with the best, and the paper's point.",
             draw,
+            title="Which steps a grid search chooses, and where the paper's lie",
         ),
     ),
     claims=(

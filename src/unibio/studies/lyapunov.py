@@ -206,6 +206,7 @@ STUDY = Study(
             "The slides' Lyapunov function V along F²SA, and what it consists of, on a hyper-objective that is not "
             "convex, at the largest κ (pale: at the least); mean over starts or seeds.",
             draw,
+            title="Whether the slides' Lyapunov function falls along F²SA",
         ),
     ),
     claims=(

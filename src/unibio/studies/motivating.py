@@ -231,6 +231,7 @@ STUDY = Study(
             "Two motivating problems in few variables: φ − min φ over iterations at every method's best steps, median "
             "and range over the judging starts; min φ by enumeration. Below the dotted line the answer is found.",
             draw,
+            title="Which methods solve two motivating problems",
         ),
     ),
     claims=(

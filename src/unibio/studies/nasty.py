@@ -252,6 +252,7 @@ STUDY = Study(
             "The nasty example: φ(x), which jumps to 0 at its minimiser; L_λ(x), with the same minimiser for every "
             "λ and a basin that shrinks like 2/λ; and the lower-level solutions y*_λ(x) and y*(x) = −sign x.",
             draw,
+            title="The nasty example: what the methods are given",
         ),
         Drawing(
             "nasty_ends",
@@ -259,6 +260,7 @@ STUDY = Study(
             "method at its best pair of steps; several penalties where it has one. Open and pale: the starts that "
             "chose the pair.",
             draw_ends,
+            title="The nasty example: where every method ends",
         ),
     ),
     claims=(

@@ -180,9 +180,10 @@ STUDY = Study(
     drawings=(
         Drawing(
             "penalty_accuracy",
-            "How accurate the penalty is on quadratics: distances between φ and 𝓛*_λ against λ for several condition "
-            "numbers κ, and the norm of the penalty's Hessian, which stays bounded; first data set. Dotted: slope −1.",
+            "Distances between φ and 𝓛*_λ against λ for several condition numbers κ, and the norm "
+            "of the penalty's Hessian, which stays bounded; first data set. Dotted: slope −1.",
             draw,
+            title="How accurate the penalty is on quadratics",
         ),
     ),
     claims=(

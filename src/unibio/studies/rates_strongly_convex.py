@@ -208,9 +208,10 @@ STUDY = Study(
     drawings=(
         Drawing(
             "rates_strongly_convex",
-            "The least averaged ‖∇φ‖ for each number of oracle calls over 96 settings of every method, p = 2, noisy "
-            "quadratic; mean over seeds that did not choose.",
+            "The least averaged ‖∇φ‖ for each number of oracle calls over 96 settings of every "
+            "method, noisy quadratic; mean over seeds that did not choose.",
             draw,
+            title="How many oracle calls an accuracy takes at p = 2",
         ),
     ),
     claims=(

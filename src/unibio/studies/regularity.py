@@ -247,9 +247,11 @@ STUDY = Study(
     drawings=(
         Drawing(
             "regularity",
-            "Why Figure 1 could not show p: the largest change of y*, of ∇φ and of the estimator over a distance. On "
-            "the Hölder problem ∇φ is as irregular as y*; on Example 3 it is the same smooth function for every p.",
+            "The largest change of y*, of ∇φ and of the estimator over a distance. On the Hölder "
+            "problem ∇φ is as irregular as y*; on Example 3 it is the same smooth function for "
+            "every p.",
             draw,
+            title="Why Figure 1 could not show p",
         ),
     ),
     claims=(

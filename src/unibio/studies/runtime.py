@@ -114,7 +114,14 @@ def _blocks(evidence: Evidence) -> Iterable[Block]:
 STUDY = Study(
     experiments=(EXPERIMENT,),
     kept=Kept(metrics=()),  # beside seconds
-    drawings=(Drawing("runtime", "Running time and average inner iterations per p (a table).", table),),
+    drawings=(
+        Drawing(
+            "runtime",
+            "Running time and average inner iterations per p (a table).",
+            table,
+            title="What a larger p costs in running time and inner iterations",
+        ),
+    ),
     claims=(
         Claim(
             "running-time-grows",

@@ -256,6 +256,7 @@ STUDY = Study(
             "coordinatewise_sensitivity",
             "What the estimator, the inner budget K and the Neumann step c do on the coordinate-wise problem.",
             draw,
+            title="What the estimator, the inner budget and the Neumann step do",
         ),
     ),
     claims=tuple(claim(condition) for claim in (_estimator_claim, _budget_claim) for condition in CONDITIONS),

@@ -311,6 +311,7 @@ STUDY = Study(
             "The ε for which iterates are ε-stationary as the slides define it, the largest of three proximal "
             "residuals over σ: its mean over the iterates against oracle calls; mean over the seeds.",
             draw,
+            title="How ε-stationary the iterates are, as the slides define it",
         ),
     ),
     claims=(

@@ -260,6 +260,7 @@ STUDY = Study(
             "tuned_complexity",
             "The least oracle calls to every accuracy over η, β, γ₁, K and I; mean over seeds that did not choose.",
             draw,
+            title="How many oracle calls an accuracy takes, tuned for every p",
         ),
     ),
     claims=(

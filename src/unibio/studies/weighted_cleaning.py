@@ -311,6 +311,7 @@ STUDY = Study(
             "starts. Middle and right: φ − φ* at the weights that were found, and their AUC, a marker a start; numbers "
             "below are PBGD's γ, and dotted lines what counts as reached.",
             draw,
+            title="Hyper-cleaning whose weights matter",
         ),
     ),
     claims=(

@@ -51,10 +51,10 @@
     });
   }
 
-  // Filtering by the values of some columns, and by words.
+  // Filtering by the values of some columns, few as buttons and many as a list, and by words.
+  const MOST_BUTTONS = 10;
   for (const table of all("table[data-filter]")) {
     const rows = all("tbody tr", table);
-    const filters = table.dataset.filter.split(" ").map((column) => ({ column: Number(column), chosen: null }));
     const value = (row, column) => row.cells[column].textContent.trim();
     const count = document.createElement("span");
     count.setAttribute("role", "status");
@@ -62,6 +62,42 @@
     search.type = "search";
     search.placeholder = "Search";
     search.setAttribute("aria-label", "Search the table");
+    const asButtons = (bar, options, choose) => {
+      for (const [of, label] of options) {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = label;
+        button.addEventListener("click", () => choose(of));
+        bar.append(button);
+      }
+      return (chosen) => options.forEach(([of], at) => {
+        bar.querySelectorAll("button")[at].setAttribute("aria-pressed", String(of === chosen));
+      });
+    };
+    const asList = (bar, options, choose, named) => {
+      const list = document.createElement("select");
+      list.setAttribute("aria-label", named);
+      list.append(...options.map(([, label], at) => new Option(label, at)));
+      list.addEventListener("change", () => choose(options[list.value][0]));
+      bar.append(list);
+      return (chosen) => { list.value = options.findIndex(([of]) => of === chosen); };
+    };
+    const filters = table.dataset.filter.split(" ").map(Number).map((column) => {
+      const name = table.tHead.rows[0].cells[column].textContent.trim();
+      const bar = document.createElement("div");
+      bar.className = "filter";
+      bar.setAttribute("role", "group");
+      bar.setAttribute("aria-label", `Filter by ${name}`);
+      table.parentElement.before(bar);
+      const values = rows.map((row) => value(row, column));
+      const each = [...new Set(values)].map((of) => [of, `${of} ${values.filter((one) => one === of).length}`]);
+      const filter = { column, bar, chosen: null };
+      const choose = (of) => { filter.chosen = of; apply(); };
+      const few = each.length <= MOST_BUTTONS;
+      const options = [[null, few ? `all ${rows.length}` : `${name}: all ${rows.length}`], ...each];
+      filter.show = (few ? asButtons : asList)(bar, options, choose, `Filter by ${name}`);
+      return filter;
+    });
     const apply = () => {
       const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
@@ -72,30 +108,14 @@
         shown += !row.hidden;
       }
       count.textContent = `${shown} of ${rows.length}`;
-      for (const { bar, chosen } of filters) {
-        for (const button of all("button", bar)) {
-          button.setAttribute("aria-pressed", String((button.dataset.value ?? null) === chosen));
-        }
-      }
+      filters.forEach(({ show, chosen }) => show(chosen));
     };
-    for (const filter of filters) {
-      filter.bar = document.createElement("div");
-      filter.bar.className = "filter";
-      filter.bar.setAttribute("role", "group");
-      filter.bar.setAttribute("aria-label", `Filter by ${table.tHead.rows[0].cells[filter.column].textContent.trim()}`);
-      const add = (label, of) => {
-        const button = document.createElement("button");
-        button.type = "button";
-        button.textContent = label;
-        if (of !== null) button.dataset.value = of;
-        button.addEventListener("click", () => { filter.chosen = of; apply(); });
-        filter.bar.append(button);
-      };
-      add(`all ${rows.length}`, null);
-      const values = rows.map((row) => value(row, filter.column));
-      for (const of of new Set(values)) add(`${of} ${values.filter((one) => one === of).length}`, of);
-      table.parentElement.before(filter.bar);
-    }
+    // A link to a row that a filter hides shows it nevertheless.
+    table.addEventListener("unfold", () => {
+      filters.forEach((filter) => { filter.chosen = null; });
+      search.value = "";
+      apply();
+    });
     search.addEventListener("input", apply);
     filters.at(-1).bar.append(search, count);
     apply();
@@ -144,6 +164,7 @@
   const unfold = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     const around = target?.closest("main details");
+    if (target?.closest("tr")?.hidden) target.closest("table").dispatchEvent(new Event("unfold"));
     if (around && !around.open) {
       around.open = true;
       target.scrollIntoView();
@@ -153,6 +174,7 @@
   unfold();
   let folded = [];
   addEventListener("beforeprint", () => {
+    all("img").forEach((one) => { one.loading = "eager"; });
     folded = all("main details:not([open])");
     folded.forEach((one) => { one.open = true; });
   });

@@ -34,10 +34,11 @@ STUDY = Study(
     drawings=(
         Drawing(
             "ablation",
-            "UniBiO without one of its parts: the mean of ‖∇φ‖ over the iterates (ℓ_p-regression: φ) at the end of the "
-            "budget by that with all parts, with 95% intervals over the judging seeds; above 1 the part helps. Grey: "
-            "alike.",
+            "Without one of its parts: the mean of ‖∇φ‖ over the iterates (ℓ_p-regression: φ) at "
+            "the end of the budget by that with all parts, with 95% intervals over the judging "
+            "seeds; above 1 the part helps. Grey: alike.",
             draw,
+            title="What each part of UniBiO is worth",
         ),
     ),
     claims=(

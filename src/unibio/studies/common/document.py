@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -17,10 +18,18 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading of level 1 to 6; levels 2 and 3 are the page's table of contents."""
+    """A heading of level 1 to 6; levels 2 and 3 are the page's table of contents.
+
+    Attributes:
+        level: 1 to 6.
+        text: what is read.
+        anchor: a short name by whose :func:`slug` links lead here; it stays when the text is worded anew. Markdown,
+            where anchors are what headings say, has the name as the heading and the text below it. None takes the text.
+    """
 
     level: int
     text: str
+    anchor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,8 @@ class Table:
 
     Attributes:
         header: a name for every column.
-        rows: cells are text, badges or numbers; see :func:`shown` for how numbers look.
+        rows: cells are text, badges or numbers (see :func:`shown` for how numbers look), or folded content, of which
+            Markdown has the title.
         filter_by: columns whose values the page offers as filters.
     """
 
@@ -69,10 +79,30 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file, by its path relative to the document."""
+    """An image file, by its path relative to the document.
+
+    Attributes:
+        path: of a PNG with two pixels for one of the page.
+        caption: below it.
+        title: in its place for those who do not see it; "" takes the caption.
+        vector: path of the same as lines, to which the page's image leads; "" where there is none.
+    """
 
     path: str
     caption: str
+    title: str = ""
+    vector: str = ""
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Small images side by side, each of which leads to its figure; the page alone has them.
+
+    Attributes:
+        items: of each the path of a PNG, a title, and the anchor of the figure.
+    """
+
+    items: Sequence[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
@@ -120,7 +150,16 @@ class Interactive:
     opened: bool = False
 
 
-Block = Heading | Paragraph | Bullets | Code | Table | Picture | Folded | PageOnly | Interactive
+@dataclass(frozen=True)
+class MarkdownOnly:
+    """What Markdown has in the place of what the page can fold."""
+
+    blocks: Sequence[Block]
+
+
+Block = (
+    Heading | Paragraph | Bullets | Code | Table | Picture | Thumbnails | Folded | PageOnly | MarkdownOnly | Interactive
+)
 
 
 def shown(value: Any) -> str:
@@ -129,6 +168,8 @@ def shown(value: Any) -> str:
         return value
     if isinstance(value, Badge):
         return value.text
+    if isinstance(value, Folded):
+        return value.title
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, bool) or type(value).__name__ == "bool":
@@ -196,8 +237,9 @@ def markdown(blocks: Iterable[Block]) -> str:
 
 def _markdown(block: Block) -> str:
     match block:
-        case Heading(level, text):
-            return f"{'#' * level} {_escaped(text)}"
+        case Heading(level, text, anchor):
+            below = f"\n\n{_escaped(text)}" if anchor else ""
+            return f"{'#' * level} {_escaped(anchor or text)}{below}"
         case Paragraph(text):
             return _escaped(text)
         case Bullets(items):
@@ -208,12 +250,15 @@ def _markdown(block: Block) -> str:
         case Table(header, rows):
             lines = [header, ["---"] * len(header), *rows]
             return "\n".join("| " + " | ".join(_escaped(shown(c)).replace("|", "\\|") for c in r) + " |" for r in lines)
-        case Picture(path, caption):
-            return f"![{_escaped(caption)}]({path})\n\n*{_escaped(caption)}*"
+        case Picture(path, caption, _, vector):
+            image = f"![{PurePosixPath(path).stem}]({path})"  # what it shows is said above and below
+            return f"{f'[{image}]({vector})' if vector else image}\n\n{_escaped(caption)}"
         case Folded(title, blocks, level, badge, anchor):
             # GitHub makes anchors of headings alone, so that a given one has to be the heading.
             said = title + (f" **{badge.text.capitalize()}.**" if badge else "")
             head = [Heading(level, anchor), Paragraph(said)] if anchor else [Heading(level, said)]
             return markdown([*head, *blocks]).rstrip("\n")
-        case PageOnly() | Interactive():
+        case MarkdownOnly(blocks):
+            return markdown(blocks).rstrip("\n")
+        case PageOnly() | Thumbnails() | Interactive():
             return ""

@@ -13,10 +13,12 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
-from PIL import Image
+from matplotlib.text import Text
 
 from unibio.store.writing import write_bytes, write_text
 from unibio.studies.common.evidence import Evidence
+from unibio.studies.common.mathematics import in_figure
+from unibio.studies.common.palette import with_palette
 from unibio.studies.common.style import RC
 from unibio.studies.common.traced import curves_json
 
@@ -38,12 +40,14 @@ class Drawing:
         caption: what it shows, for the report.
         draw: from the evidence to the figure; raises MissingRecordsError where there are no records.
         experiments: whose records it needs; () stands for the study's.
+        title: what it is about, in a few words that head it in the report; "" stands for its name.
     """
 
     name: str
     caption: str
     draw: Callable[[Evidence], Drawn]
     experiments: tuple[str, ...] = ()
+    title: str = ""
 
     def write(self, evidence: Evidence, out: Path) -> list[Path]:
         """Draw into ``out``/figures/NAME.{png,pdf} and ``out``/tables/*.csv; the same records give the same bytes.
@@ -69,6 +73,8 @@ class Drawing:
 
 def _pictures(figure: Figure) -> tuple[bytes, bytes]:
     """PNG and PDF of a figure: what ``savefig`` writes, which would lay the figure out twice and draw it four times."""
+    for text in figure.findobj(Text):
+        text.set_text(in_figure(text.get_text()))
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)
@@ -77,15 +83,4 @@ def _pictures(figure: Figure) -> tuple[bytes, bytes]:
     png, pdf = BytesIO(), BytesIO()
     FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
     FigureCanvasPdf(figure).print_pdf(pdf, metadata={"CreationDate": None})
-    return _with_palette(png), pdf.getvalue()
-
-
-def _with_palette(picture: BytesIO) -> bytes:
-    """A PNG in 256 colours: a third of the size and, for lines on white, the same to the eye."""
-    reduced = BytesIO()
-    with Image.open(picture) as image:
-        flat = image.convert("RGB")
-        # Means of what each colour stands for, or pale bands and grid lines take on a tint.
-        flat = flat.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
-        flat.save(reduced, "PNG", optimize=True)
-    return reduced.getvalue()
+    return with_palette(png.getvalue()), pdf.getvalue()

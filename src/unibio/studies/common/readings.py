@@ -36,6 +36,11 @@ class Reading:
         """Whether it is the paper's text."""
         return not self.suffix
 
+    @property
+    def levels_named(self) -> str:
+        """Which levels it is on, for headings: "noise on …"."""
+        return "both levels" if self.main else "the lower level only"
+
     def upper(self, noise: float) -> float:
         """The upper-level noise beside a lower-level one of this level."""
         return noise if self.main else 0.0

@@ -46,11 +46,12 @@ def draw(evidence: Evidence, name: str, x: str) -> Drawn:
 
 def _drawing(name: str, x: str) -> Drawing:
     caption = (
-        "Multiclass logistic regression with corrupted labels: outer loss on clean validation images (above) and "
+        "Multiclass logistic regression: outer loss on clean validation images (above) and "
         f"accuracy on clean test images (below) against {_TITLES[x]}, every method at the best of its "
         "configurations; medians over the judging seeds."
     )
-    return Drawing(name, caption, partial(draw, name=name, x=x))
+    title = f"What every method makes of corrupted labels, against {_TITLES[x]}"
+    return Drawing(name, caption, partial(draw, name=name, x=x), title=title)
 
 
 DRAWINGS = (_drawing("corrupted_labels", "oracle_calls"), _drawing("corrupted_labels_seconds", "seconds"))

@@ -67,10 +67,10 @@ def draw_curves(evidence: Evidence, experiment: str = "e1") -> Drawn:
             axes[2 * row, column].set_xlabel("iteration")
             axes[2 * row + 1, column].set_xlabel("oracle calls")
     for panel in axes.flat:
-        panel.set(xscale="log", yscale="log", ylim=(_FLOOR, 2 * math.sqrt(dimensions[-1])))
+        panel.set(xscale="log", yscale="log", ylim=(_FLOOR / 3, 3 * math.sqrt(dimensions[-1])))
     for panel in axes[:, 0]:
         panel.set_ylabel("|∇φ|")
-    _legend(figure)
+    _legend(figure, (one.method for one in found))
     name = f"{experiment}_curves"
     return Drawn(
         figure, {name: pd.concat(tables[::-1], ignore_index=True), f"{name}_tuned": summary_of(evidence, experiment)}
@@ -99,7 +99,7 @@ def draw_ranking(evidence: Evidence, experiment: str = "e1") -> Drawn:
     for panel in axes.flat:  # decades only
         panel.xaxis.set_major_locator(LogLocator(numticks=4))
         style.log_labels(panel.xaxis, panel.yaxis)
-    _legend(figure)
+    _legend(figure, (one.method for one in found))
     name = f"{experiment}_ranking"
     return Drawn(figure, {name: table, f"{name}_tuned": summary_of(evidence, experiment)})
 
@@ -149,7 +149,7 @@ def draw_paths(evidence: Evidence) -> Drawn:
         axes[1, column].set_xlabel("iteration + 1")
     for panel in axes[:, 0]:
         panel.set_ylabel("x")
-    _legend(figure)
+    _legend(figure, (one.method for one in found))
     kinds = pd.concat([crossing.table(found, cap) for cap in (SMALL_CAP, math.inf)], ignore_index=True)
     return Drawn(figure, {"e1_paths": pd.concat(tables[::-1], ignore_index=True), "e1_paths_kinds": kinds})
 
@@ -180,19 +180,29 @@ def draw_crossing(evidence: Evidence) -> Drawn:
 
 
 def _line(panel: Axes, x: Array, y: Array, name: str) -> None:
-    """A method's curve over a logarithmic axis; the paper's four methods stand out from all others."""
-    look, order = _look(name), place(name)[0]
-    every = style.spread_markers(x, order, log=True) if "marker" in look and len(x) else None
+    """A method's curve over a logarithmic axis; the paper's four methods stand out from the others."""
+    look = _look(name)
+    every = style.spread_markers(x, _order(name), log=True) if "marker" in look and len(x) else None
     panel.plot(x, y, markevery=every, **look)
 
 
+def _order(name: str) -> int:
+    """The paper's methods first, so that markers of theirs do not coincide."""
+    return sorted(methods.METHODS, key=place).index(name)
+
+
 def _look(name: str) -> dict[str, Any]:
-    return methods.look(name) | {"zorder": 3} if name in PAPER_METHODS else methods.OTHERS
+    """Every method's own, the paper's four in wider lines above the others."""
+    look = methods.look(name)
+    return look | {"linewidth": 1.8, "zorder": 3} if name in PAPER_METHODS else look | {"linewidth": 0.9, "zorder": 2}
 
 
-def _legend(figure: Any) -> None:
-    handles = [style.handle(methods.label(name), **_look(name)) for name in PAPER_METHODS]
-    style.legend_above(figure, [*handles, style.handle("the others", **methods.OTHERS)], 5)
+def _legend(figure: Any, found: Iterable[str]) -> None:
+    names = sorted(set(found), key=place)
+    handles = [style.handle(methods.label(name), **_look(name)) for name in names if name in methods.METHODS]
+    if len(handles) < len(names):  # methods of somebody else, which the table does not know
+        handles.append(style.handle("others", **methods.OTHERS))
+    style.legend_above(figure, handles, 6)
 
 
 def _title(d: int, p: int, dimensions: list[int]) -> str:
@@ -202,16 +212,33 @@ def _title(d: int, p: int, dimensions: list[int]) -> str:
 def _drawings() -> Iterable[Drawing]:
     best = "at each method's best pair of steps"
     cap = "Best criterion among upper steps up to a cap (dotted: the paper's largest η), against the cap"
-    yield Drawing("e1_curves", f"Appendix E.1 without noise: |∇φ| {best}.", draw_curves, ("e1",))
-    yield Drawing("e1_ranking", f"{cap}, without noise.", draw_ranking, ("e1",))
+    yield Drawing(
+        "e1_curves",
+        f"|∇φ| {best}, without noise.",
+        draw_curves,
+        ("e1",),
+        title="Appendix E.1: every method at its best steps",
+    )
+    yield Drawing(
+        "e1_ranking",
+        f"{cap}, without noise.",
+        draw_ranking,
+        ("e1",),
+        title="Appendix E.1: who leads when larger steps are allowed",
+    )
     yield Drawing(
         "e1_sensitivity",
         "The part of the searched pairs of steps that converges, and that solves the lower level, too.",
         draw_sensitivity,
         ("e1",),
+        title="Appendix E.1: for how many pairs of steps a method converges",
     )
     yield Drawing(
-        "e1_paths", f"x {best}, among small and among all upper steps; the band around x = 0.", draw_paths, ("e1",)
+        "e1_paths",
+        f"x {best}, among small and among all upper steps; the band around x = 0.",
+        draw_paths,
+        ("e1",),
+        title="Appendix E.1: where the iterates go",
     )
     yield Drawing(
         "e1_crossing",
@@ -220,6 +247,7 @@ def _drawings() -> Iterable[Drawing]:
         "which y follows y*(x) there. Neumann sums are truncated.",
         draw_crossing,
         ("e1",),
+        title="Appendix E.1: what happens where the Hessian vanishes",
     )
     for name, curves, ranks in (
         *(
@@ -236,8 +264,21 @@ def _drawings() -> Iterable[Drawing]:
             "coordinate-wise problem; normalised steps per coordinate, η/√d",
         ),
     ):
-        yield Drawing(f"{name}_curves", f"|∇φ| {best}, {curves}.", partial(draw_curves, experiment=name), (name,))
-        yield Drawing(f"{name}_ranking", f"{cap}, {ranks}.", partial(draw_ranking, experiment=name), (name,))
+        where = f"noise on {NOISY[name].levels_named}" if name in NOISY else "coordinate by coordinate"
+        yield Drawing(
+            f"{name}_curves",
+            f"|∇φ| {best}, {curves}.",
+            partial(draw_curves, experiment=name),
+            (name,),
+            title=f"Appendix E.1, {where}: every method at its best steps",
+        )
+        yield Drawing(
+            f"{name}_ranking",
+            f"{cap}, {ranks}.",
+            partial(draw_ranking, experiment=name),
+            (name,),
+            title=f"Appendix E.1, {where}: who leads when larger steps are allowed",
+        )
 
 
 DRAWINGS = tuple(_drawings())

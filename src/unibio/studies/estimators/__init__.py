@@ -53,6 +53,7 @@ STUDY = Study(
             "than 10⁻⁶ drawn there.",
             draw,
             (EXPERIMENT,),
+            title="How many Hessian–vector products a hypergradient takes",
         ),
     ),
     claims=(

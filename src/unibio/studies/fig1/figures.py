@@ -130,18 +130,22 @@ _THIN = {"linewidth": 1.1, "linestyle": (0, (4, 1.5))}
 _BAND = "Median and interquartile band over the seeds."
 
 
-def _at_paper_steps(experiment: str, reading: Reading, caption: str) -> Drawing:
+def _at_paper_steps(experiment: str, reading: Reading, title: str, caption: str) -> Drawing:
     text = f"{caption} Noise on {reading.where}. {_BAND}"
     name = experiment + reading.suffix
-    return Drawing(name, text, partial(draw, experiment=experiment, reading=reading, name=name), (experiment,))
+    what = partial(draw, experiment=experiment, reading=reading, name=name)
+    return Drawing(name, text, what, (experiment,), title=f"{title}, noise on {reading.levels_named}")
 
 
 def _at_equal_steps(experiment: str, noise: float, where: str, reading: Reading = BOTH) -> Drawing:
     level = "without noise" if noise == 0 else f"noise of variance {noise:g} on {reading.where}"
-    caption = f"The equal-η control{where}, {level}: every p at the same η, against iterations and oracle calls."
+    caption = f"The equal-η control{where}, {level}: against iterations and oracle calls."
+    title = f"Every p at the same η{' in ten dimensions' if where else ''}, " + (
+        f"noise on {reading.levels_named}" if noise else "without noise"
+    )
     suffix = f"_noise{noise:g}{reading.suffix}" if noise else ""
     draw = partial(draw_equal, experiment=experiment, noise=noise, reading=reading, suffix=suffix)
-    return Drawing(experiment + suffix, caption, draw, (experiment,))
+    return Drawing(experiment + suffix, caption, draw, (experiment,), title=title)
 
 
 def _beside_released(reading: Reading) -> Drawing:
@@ -151,29 +155,31 @@ def _beside_released(reading: Reading) -> Drawing:
         f"{reading.where}; medians.",
         partial(draw_released, reading=reading),
         RELEASED_PAIR,
+        title=f"The released script beside Algorithm 2, noise on {reading.levels_named}",
     )
 
 
-_FIG1 = "Figure 1 (a–d) with the paper's Algorithm 2 and the paper's η for each p."
-_TEN = "Figure 1 repeated on the coordinate-wise problem, d = 10, η the paper's times √10."
+_FIG1 = ("Figure 1 by Algorithm 2", "Panels (a–d), the paper's η for each p.")
+_TEN = ("Figure 1 in ten dimensions", "The coordinate-wise problem, d = 10, η the paper's times √10.")
 _THERE = " on the coordinate-wise problem"
 
 DRAWINGS = (
-    _at_paper_steps("fig1", BOTH, _FIG1),
-    _at_paper_steps("fig1", LOWER, _FIG1),
+    _at_paper_steps("fig1", BOTH, *_FIG1),
+    _at_paper_steps("fig1", LOWER, *_FIG1),
     Drawing(
         "fig1_released",
-        f"Figure 1 (a–d) as the released script computes it. {_BAND}",
+        f"Panels (a–d). {_BAND}",
         partial(draw, experiment="fig1_released", reading=LOWER, name="fig1_released"),
         ("fig1_released",),
+        title="Figure 1 as the released script computes it",
     ),
     _beside_released(BOTH),
     _beside_released(LOWER),
     _at_equal_steps("fig1_equal", 0.0, ""),
     _at_equal_steps("fig1_equal", 1.0, ""),
     _at_equal_steps("fig1_equal", 1.0, "", LOWER),
-    _at_paper_steps("fig1_coordinatewise", BOTH, _TEN),
-    _at_paper_steps("fig1_coordinatewise", LOWER, _TEN),
+    _at_paper_steps("fig1_coordinatewise", BOTH, *_TEN),
+    _at_paper_steps("fig1_coordinatewise", LOWER, *_TEN),
     _at_equal_steps("fig1_coordinatewise_equal", 0.0, _THERE),
     _at_equal_steps("fig1_coordinatewise_equal", 1.0, _THERE),
     _at_equal_steps("fig1_coordinatewise_equal", 1.0, _THERE, LOWER),

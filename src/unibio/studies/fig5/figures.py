@@ -172,15 +172,17 @@ def draw_ranges(evidence: Evidence, reading: Reading) -> Drawn:
 DRAWINGS = (
     Drawing(
         "fig5",
-        "Figure 5: averaged hypergradient norm with power laws fitted to the last decade; mean over the seeds; "
-        "slopes with 95% Student intervals over the seeds.",
+        "Averaged hypergradient norm with power laws fitted to the last decade; mean over the "
+        "seeds; slopes with 95% Student intervals over the seeds.",
         draw,
+        title="Figure 5: how fast the averaged hypergradient falls",
     ),
     *(
         Drawing(
             f"fig5_ranges{reading.suffix}",
             f"The fitted slope as a function of the fit range, largest noise level, on {reading.where}.",
             partial(draw_ranges, reading=reading),
+            title=f"Figure 5: what the fit range decides, noise on {reading.levels_named}",
         )
         for reading in READINGS
     ),

@@ -64,6 +64,7 @@ DRAWINGS = (
         "Beside them UniBiO, SOBA and StocBiO, which have second derivatives.",
         draw,
         (EXAMPLE3,),
+        title="First-order methods on Example 3",
     ),
     Drawing(
         "first_order_lp",
@@ -71,5 +72,6 @@ DRAWINGS = (
         "calls, above the lowest of all at that p; median and range over the judging seeds.",
         draw_regression,
         (REGRESSION,),
+        title="First-order methods on ℓ_p-regression hyper-cleaning",
     ),
 )

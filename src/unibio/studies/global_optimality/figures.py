@@ -79,11 +79,13 @@ DRAWINGS = (
         "steps: median, least and largest over the starts that judge. Linear hyper-cleaning: γ = 1000 undercuts the "
         "optimum by O(1/γ). Double well: the worse minimum keeps some starts. What is below 10⁻¹² is drawn there.",
         draw,
+        title="Who reaches the global optimum from random starts",
     ),
     Drawing(
         "global_optimality_penalty",
         "The role of γ on linear hyper-cleaning: |f − f*| and g − g* at the end against γ, range over the starts, "
         "and the slopes −1 and −2: γ = O(ε^(−1/2)) makes g − g* at most ε.",
         draw_penalty,
+        title="What the penalty γ decides on linear hyper-cleaning",
     ),
 )

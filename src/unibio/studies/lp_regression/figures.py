@@ -104,6 +104,7 @@ DRAWINGS = (
         "its best pair of steps; median over the seeds that did not choose the steps. UniBiO, with two inner "
         f"budgets K, is in both columns. Values below {_FLOOR:.4f} are drawn there.",
         draw,
+        title="ℓ_p-regression hyper-cleaning: how fast every method gets down",
     ),
     Drawing(
         "lp_regression_cleaning",
@@ -111,5 +112,6 @@ DRAWINGS = (
         "learned weights tell clean from corrupted samples; median and range over the seeds that did not choose "
         "the steps. Dotted: AUC ½, no separation.",
         draw_cleaning,
+        title="ℓ_p-regression hyper-cleaning: what the learned weights are worth",
     ),
 )

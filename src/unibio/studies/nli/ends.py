@@ -77,8 +77,8 @@ def draw_floor(evidence: Evidence) -> Drawn:
     return Drawn(figure, {"nli_floor": table})
 
 
-def _table(name: str, caption: str, make: Callable[[Evidence], pd.DataFrame], *experiments: str) -> Drawing:
-    return Drawing(name, caption, lambda evidence: Drawn(None, {name: make(evidence)}), experiments)
+def _table(name: str, title: str, caption: str, make: Callable[[Evidence], pd.DataFrame], *experiments: str) -> Drawing:
+    return Drawing(name, caption, lambda evidence: Drawn(None, {name: make(evidence)}), experiments, title)
 
 
 DRAWINGS = (
@@ -88,6 +88,7 @@ DRAWINGS = (
         "(open), and the AUC of the weights with its interval. Lines: range over the seeds; dotted: AUC ½.",
         draw_twins,
         (MAIN,),
+        title="What learned weights add to the same lower-level steps",
     ),
     Drawing(
         "nli_floor",
@@ -96,15 +97,18 @@ DRAWINGS = (
         "2 (dotted). At the largest floor D is 1; the smaller the floor, the more D acts.",
         draw_floor,
         (FLOOR,),
+        title="What the floor of D does to UniBiO on a network",
     ),
     _table(
         "nli_controls",
+        "What plain training reaches on noisy and on clean labels",
         "Plain training on the noisy and on the clean labels (a table).",
         controls,
         CONTROLS,
     ),
     _table(
         "nli_tuning",
+        "Which pairs of steps were tried on the network",
         "Every pair of steps that was tried: least and median validation accuracy over the tuning seeds, and which "
         "pair was chosen (a table).",
         tuning,
@@ -113,6 +117,7 @@ DRAWINGS = (
     ),
     _table(
         "nli_released",
+        "What the released code's noise changes",
         "The released code's noise, redrawn at every access and on validation pairs, too, beside the same rate "
         "drawn once (a table). No pair stays flipped, so that there is no AUC.",
         released,

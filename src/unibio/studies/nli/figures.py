@@ -173,19 +173,21 @@ _BAND = "Median, and band from the least to the largest of the seeds."
 _BARS = "Median, and at the markers bars from the least to the largest of the seeds."
 
 
-def _siblings(name: str, experiment: str, what: str, remark: str = "") -> tuple[Drawing, Drawing]:
+def _siblings(name: str, experiment: str, title: str, what: str, remark: str = "") -> tuple[Drawing, Drawing]:
     return (
         Drawing(
             name,
             f"{what}: train and test accuracy and cleaning AUC against epochs. {_BARS}{remark}",
             partial(draw_siblings, experiment=experiment, name=name),
             (experiment,),
+            title=title,
         ),
         Drawing(
             f"{name}_costs",
             f"{what}: test accuracy against oracle calls and seconds. {_BARS}{remark}",
             partial(draw_costs, experiment=experiment, name=f"{name}_costs"),
             (experiment,),
+            title=f"{title}, by cost",
         ),
     )
 
@@ -197,6 +199,7 @@ DRAWINGS = (
         f"oracle calls and seconds. {_BARS} An epoch is n data points of lower-level gradients.",
         partial(draw_accuracy, experiment=MAIN, name="fig4"),
         (MAIN,),
+        title="Figure 4: hyper-cleaning of noisy sentence pairs",
     ),
     Drawing(
         "fig4_seeds",
@@ -204,16 +207,19 @@ DRAWINGS = (
         f"stay frozen (dashed grey), over the other methods' medians (thin lines). {_BAND}",
         draw_seeds,
         (MAIN,),
+        title="Figure 4 seed by seed: what learned weights add to frozen ones",
     ),
     *_siblings(
         "fig4_noise",
         NOISE,
+        "Figure 4 at other noise rates",
         "Figure 4 at other noise rates: 0.2, the released code's default, as we do not have Appendix E.2's own, and "
         "0.4, of our choice",
     ),
     *_siblings(
         "fig4_exponents",
         EXPONENTS,
+        "Figure 4 at other exponents p",
         "Figure 4 with other exponents p of the regulariser",
         " UniBiO's floor lies above nearly every weight and makes D = 1 at every p here, so that its estimator is the "
         "classical Neumann sum, not the generalised one of Theorem 4.1, and p changes the regulariser alone.",
@@ -224,5 +230,6 @@ DRAWINGS = (
         f"moved (standard deviation of σ(λ)), against epochs. {_BARS}",
         draw_cleaning,
         (MAIN,),
+        title="How well the learned weights tell clean from flipped pairs",
     ),
 )

@@ -119,6 +119,7 @@ DRAWINGS = (
         "complementarity fails the value still is and the gradient is not; where solutions tear, neither.",
         draw,
         (POINTS,),
+        title="What the penalty function is off by where conditions fail",
     ),
     Drawing(
         "nondegeneracy_runs",
@@ -127,12 +128,14 @@ DRAWINGS = (
         "and where LICQ fails.",
         draw_runs(RUNS),
         (RUNS,),
+        title="How stationary iterates become, around three kinds of places",
     ),
     Drawing(
         "shallow_network_runs",
         "The same with a small network as lower level.",
         draw_runs(NETWORK_RUNS),
         (NETWORK_RUNS,),
+        title="How stationary iterates become with a small network below",
     ),
     Drawing(
         "shallow_network_pl",
@@ -140,5 +143,6 @@ DRAWINGS = (
         "numbers m of hidden units: with units enough to fit the targets it stays, with too few it vanishes.",
         draw_pl,
         (PL,),
+        title="When a small network keeps its PL constant along gradient descent",
     ),
 )

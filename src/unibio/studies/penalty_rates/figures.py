@@ -89,7 +89,7 @@ def _handles(found: list[Rate]) -> list[Any]:
     return [*lines, style.handle("slides' exponent", color=style.GREY, linestyle=":", linewidth=1)]
 
 
-def _drawings(suffix: str, experiments: tuple[str, ...], shown: str) -> tuple[Drawing, Drawing]:
+def _drawings(suffix: str, experiments: tuple[str, ...], whose: str, shown: str) -> tuple[Drawing, Drawing]:
     """The curves of some experiments and their slopes."""
     return (
         Drawing(
@@ -98,6 +98,7 @@ def _drawings(suffix: str, experiments: tuple[str, ...], shown: str) -> tuple[Dr
             "backwards.",
             partial(draw, experiments=experiments, name=f"{suffix}_rates"),
             experiments,
+            title=f"How fast ‖∇φ‖ falls along {whose}",
         ),
         Drawing(
             f"{suffix}_rates_ranges",
@@ -106,6 +107,7 @@ def _drawings(suffix: str, experiments: tuple[str, ...], shown: str) -> tuple[Dr
             "with the bound.",
             partial(draw_ranges, experiments=experiments, name=f"{suffix}_rates_ranges"),
             experiments,
+            title=f"The slopes of {whose} by fit range",
         ),
     )
 
@@ -114,12 +116,14 @@ DRAWINGS = (
     *_drawings(
         "penalty",
         (SCHEDULED, FIXED),
+        "F²SA, F³SA and F²BA",
         "Rates of F²SA, F³SA and F²BA (one run a horizon) on a quadratic with exact gradients, noise on the upper "
         "level and noise on both, against iterations",
     ),
     *_drawings(
         "proximal",
         (PROXIMAL,),
+        "the proximal methods",
         "Rates of the proximal methods on a lower level that is not convex, with the same kinds of noise, against "
         "oracle calls",
     ),

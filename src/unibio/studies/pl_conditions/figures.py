@@ -94,11 +94,13 @@ DRAWINGS = (
         "at the largest γ. An inequality holds with the least of its values, if these do not fall to the left. On the "
         "double well runs rest at a spurious minimum, where it falls to 0 (drawn at 10⁻⁹).",
         draw,
+        title="Whether the pilot study's two conditions hold along runs",
     ),
     Drawing(
         "pl_conditions_iterations",
         "Iterations until both gaps of representation learning are at most ε: median and range over 20 starts, at a "
         "fixed γ, and along γ = ε^(−1/2) (dotted). A power of log(1/ε) is a straight line, its exponent in the table.",
         draw_iterations,
+        title="How iterations to the global optimum grow with accuracy",
     ),
 )

@@ -45,10 +45,11 @@ def _drawing(experiment: str) -> Drawing:
     same = "At p = 2 it is Theorem 5.1's as well." if experiment == SHARP else "p = 2 is shown with the sharp schedule."
     return Drawing(
         experiment,
-        f"What {NAMES[experiment]} reaches, over ε, against ε, and what runs off it in one point do, on the Hölder "
-        f"problem, asymmetric, over four decades of oracle calls. {same}",
+        f"The mean of ‖∇φ‖ over ε, against ε, and what runs off the schedule in one point do, on the Hölder problem, "
+        f"asymmetric, over four decades of oracle calls. {same}",
         partial(draw, experiment=experiment),
         (experiment,),
+        title=f"Whether {NAMES[experiment]} reaches its ε",
     )
 
 
@@ -61,10 +62,11 @@ STUDY = Study(
         _drawing(PAPER),
         Drawing(
             "schedules_step",
-            "The norm reached at one total of oracle calls by steps η ∝ ε^q: within the margin from q = p + 1 (the "
-            "sharp schedule) to 3p − 3 (Theorem 5.1), beyond it below.",
+            "The norm reached at one total of oracle calls by steps η ∝ ε^q: within the margin "
+            "from q = p + 1 (the sharp schedule) to 3p − 3 (Theorem 5.1), beyond it below.",
             draw_step,
             (STEP,),
+            title="Which steps η a total of oracle calls allows",
         ),
     ),
     claims=(

@@ -56,10 +56,10 @@ def _drawing(experiment: str) -> Drawing:
     return Drawing(
         experiment,
         f"How far y gets from y*(x) in any iterate of {SHARE:.0%} of the runs, and the mean bias of the hypergradient, "
-        f"both over ε, under {NAMES[experiment]} and off it in one point. Above: what is beyond the largest level, 8ε. "
-        f"{same}",
+        f"both over ε, under the schedule and off it in one point. Above: what is beyond the largest level, 8ε. {same}",
         partial(draw, experiment=experiment),
         (experiment,),
+        title=f"How closely y follows y*(x) under {NAMES[experiment]}",
     )
 
 

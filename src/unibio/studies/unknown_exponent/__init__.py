@@ -25,6 +25,7 @@ STUDY = Study(
             "calls. Starred cells are held out.",
             draw,
             (MAIN,),
+            title="What it costs not to know p",
         ),
         Drawing(
             PARTS,
@@ -33,6 +34,7 @@ STUDY = Study(
             "right edge it does not get there.",
             parts.draw,
             (MAIN, PARTS),
+            title="What the parts of UniBiO without p are worth",
         ),
     ),
     claims=(
