@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -28,6 +29,12 @@ def test_short_tables_stay_and_long_ones_are_linked(tmp_path: Path) -> None:
     assert short is SHORT
     assert isinstance(line, Paragraph)
     assert f"[A table of {MOST_ROWS + 1} rows](tables/report_.csv)" in line.text
+
+
+def test_a_table_that_has_to_stay_stays(tmp_path: Path) -> None:
+    table = replace(LONG, whole=True)
+    assert abridged([table], tmp_path) == [table]
+    assert not list(tmp_path.iterdir())
 
 
 def test_files_are_named_after_their_headings_and_hold_every_row(tmp_path: Path) -> None:

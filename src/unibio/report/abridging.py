@@ -40,7 +40,7 @@ class _Abridging:
         match block:
             case Heading(_, text, anchor):
                 self._heading = anchor or text
-            case Table(_, rows) if len(rows) > MOST_ROWS:
+            case Table(_, rows, whole=False) if len(rows) > MOST_ROWS:
                 return self._linked(block)
             case Folded(title, content, _, _, anchor):
                 self._heading = anchor or title

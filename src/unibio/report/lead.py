@@ -70,7 +70,7 @@ def blocks(judged: Sequence[Judged], evidence: Evidence, out: Path, figure: Iter
         [place, *(", ".join(j.link for j in own if j.place == place and j.word == word) or "–" for word in words)]
         for place in sorted({j.place for j in own}, key=_order)
     ]
-    yield Table(["In the paper", *words], rows)
+    yield Table(["In the paper", *words], rows, whole=True)
 
 
 def _counted(judged: Sequence[Judged]) -> str:

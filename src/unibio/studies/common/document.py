@@ -70,11 +70,13 @@ class Table:
         rows: cells are text, badges or numbers (see :func:`shown` for how numbers look), or folded content, of which
             Markdown has the title.
         filter_by: columns whose values the page offers as filters.
+        whole: stands in a Markdown report, too, however many rows it has.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[Any]]
     filter_by: Sequence[str] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True)
