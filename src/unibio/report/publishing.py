@@ -44,8 +44,8 @@ from unibio.studies.common.study import Study
 #: Most bytes of published records: what a clone may carry for them.
 MOST = 30 * 10**6
 
-#: How much a verdict's numbers may change by thinning, relative, or of 1 where they are smaller.
-CHANGE = 0.02
+#: How much a verdict's numbers may change by thinning: relative, and what is nothing beside it.
+CHANGE, NOTHING = 0.02, 0.002
 
 #: What decides numbers and verdicts; commits that touch nothing of it are of one state.
 SOURCES = ("src", "conf")
@@ -140,7 +140,8 @@ def publish(results: Path, studies: Mapping[str, Study], evidence: Evidence, sta
                 thin(record, root, *_read(record, sorted(readers[record.name])))
         command = placeless_command(evidence.command(experiment))
         records.write_manifest(root, experiment, [one.name for one in found], command)
-    _keep(published / "records", root, [study for name, study in BY_NAME.items() if name not in studies])
+    others = {name: study for name, study in BY_NAME.items() if name not in studies and name in states(published)}
+    _keep(published / "records", root, others.values(), readers)
     _check_size(root)
     noted = {name: one for name, one in states(published).items() if name in BY_NAME} | {
         name: dict(state) for name in studies
@@ -148,6 +149,7 @@ def publish(results: Path, studies: Mapping[str, Study], evidence: Evidence, sta
     write_text(made / "studies.json", json.dumps(noted, indent=1, sort_keys=True) + "\n")
     again = Evidence(root, called=published / "records")
     _check_verdicts(studies, evidence, again)
+    _check_verdicts(others, Evidence(published / "records"), again)
     draw_all(root, made, workers=os.cpu_count() or 1)
     page = report.write(root, made, evidence=again)
     page.write_text(linked(page.read_text(encoding="utf-8")), encoding="utf-8")
@@ -194,8 +196,8 @@ def unfinished(published: Path, state: Mapping[str, str]) -> Iterator[str]:
             yield f"{name} was published by commit {str(noted[name].get('commit'))[:12]}, whose src or conf is another"
 
 
-def _keep(old: Path, root: Path, studies: Iterable[Study]) -> None:
-    """Copy the records of studies that were published before."""
+def _keep(old: Path, root: Path, studies: Iterable[Study], readers: Mapping[str, Iterable[tuple[str, str]]]) -> None:
+    """Copy the records of studies that were published before, without what nobody reads of them any more."""
     for study in studies:
         for experiment in study.experiments:
             noted = records.manifest(old, experiment)
@@ -204,7 +206,7 @@ def _keep(old: Path, root: Path, studies: Iterable[Study]) -> None:
             for name in noted["records"]:
                 record = records.find(old / name)
                 if record is not None and not (root / name).exists():
-                    thin(record, root)
+                    thin(record, root, *_read(record, sorted(readers[name])))
             records.write_manifest(root, experiment, noted["records"], placeless_command(noted["command"]))
 
 
@@ -256,7 +258,7 @@ def different(whole: Any, thinned: Any, where: str = "") -> str:
         )
         return next(filter(None, below), "")
     if isinstance(whole, numbers.Real) and isinstance(thinned, numbers.Real):
-        near = math.isclose(whole, thinned, rel_tol=CHANGE, abs_tol=CHANGE) or (whole != whole and thinned != thinned)
+        near = math.isclose(whole, thinned, rel_tol=CHANGE, abs_tol=NOTHING) or (whole != whole and thinned != thinned)
     else:
         near = bool(whole == thinned)
     return "" if near else f"{where}: {thinned!r} and not {whole!r}"

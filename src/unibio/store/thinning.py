@@ -92,7 +92,7 @@ def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_
     """Write a record's thinned copy into ``root``, with how the record stands to today's code; returns it.
 
     Args:
-        record: complete. A thinned one is copied with the numbers it has.
+        record: complete. A thinned one keeps of the numbers it has those that are read.
         root: directory of records.
         kept: what is read of it.
         shown: (runs,) whose curves are shown; of others less is kept. None for all.
@@ -100,20 +100,19 @@ def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_
     history, summary, config = record.history, dict(record.summary), placeless(record.config)
     if summary.get("command"):
         summary["command"] = placeless_words(summary["command"])
-    if not record.thinned:
-        points = kept.points if len(history) > ROWS else None
-        read = [name for name in measured(record) if name == "seconds" or kept.reads(name)]
-        outer = [name for name in read if name in kept.ends]
-        summary["thinned"] = {"bits": BITS, "points": points, "ends": outer, "of": replays.seal_of(record.path)}
-        unread = set(measured(record)).difference(read)
-        between = ~at_ends(history)
-        history = history.drop(columns=list(unread))
-        history.loc[between, outer] = np.nan
-        history = spaced(history, points, shown, kept.since).copy()
-        last = ~history["run"].duplicated(keep="last").to_numpy()
-        for name in read:
-            values = history[name].to_numpy()
-            history[name] = np.where(last, rounded(values, END_BITS), rounded(values, BITS))
+    before = summary.get("thinned") or {"bits": BITS, "points": None, "of": replays.seal_of(record.path)}
+    points = kept.points if len(history) > ROWS and not record.thinned else None
+    read = [name for name in measured(record) if name == "seconds" or kept.reads(name)]
+    outer = [name for name in read if name in kept.ends]
+    summary["thinned"] = before | {"points": before["points"] or points, "ends": outer}
+    between = ~at_ends(history)
+    history = history.drop(columns=[name for name in measured(record) if name not in read])
+    history.loc[between, outer] = np.nan
+    history = spaced(history, points, shown, kept.since).copy()
+    last = ~history["run"].duplicated(keep="last").to_numpy()
+    for name in read:
+        values = history[name].to_numpy()
+        history[name] = np.where(last, rounded(values, END_BITS), rounded(values, BITS))
     made = records.write(root / record.name, config, summary, history, record.runs, packing=_packing)
     noted = replays.read(record.path)
     if noted is not None:
