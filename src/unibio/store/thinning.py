@@ -3,13 +3,13 @@
 A thinned record has the files of a record and its name. What differs:
 
 - ``history.parquet``: a record's columns, but the numbers that are measured (metrics, and ``seconds``) are rounded to
-  :data:`BITS` significant bits, a relative error of at most 2^−11, about 5·10^−4; in every run's last row to
-  :data:`END_BITS`, since most verdicts compare where runs end, and some of them by very little. Axes and counts are
-  exact. Of a history of more than :data:`ROWS` rows every run keeps its last :data:`TAIL` rows, and of the others at
-  most as many as its study asks for, :data:`POINTS` if it does not say, spaced by the logarithm of their iteration.
-  Runs whose curves a study never shows keep their *ends*, however short the history: the first row, the last and those
-  of the last :data:`LATE` of the iterations. Metrics that a study does not read are left out, whole columns; those that
-  it reads at the ends alone are NaN between them. See :class:`Kept`.
+  :data:`BITS` significant bits, a relative error of at most 2^−11, about 5·10^−4, if its study does not ask for more;
+  in every run's last row to :data:`END_BITS`, since most verdicts compare where runs end, and some of them by very
+  little. Axes and counts are exact. Of a history of more than :data:`ROWS` rows every run keeps its last :data:`TAIL`
+  rows, and of the others at most as many as its study asks for, :data:`POINTS` if it does not say, spaced by the
+  logarithm of their iteration. Runs whose curves a study never shows keep their *ends*, however short the history: the
+  first row, the last and those of the last :data:`LATE` of the iterations. Metrics that a study does not read are left
+  out, whole columns; those that it reads at the ends alone are NaN between them. See :class:`Kept`.
 - ``runs.parquet``: as it was, with counts and first hits to the last digit.
 - ``summary.json``: has a further key ``thinned``: ``{"bits": …, "points": … or null, "ends": […], "of": …}``, the last
   of them the sha256 of the ``done`` of the record that it was made from.
@@ -59,12 +59,14 @@ class Kept:
         since: part of the iterations, in [0, 1), before which nothing but the first row of a run is read.
         metrics: those that are read all along, ``ends`` apart; None for every one that a record has.
         ends: metrics that are read where runs begin and over their last iterations, and nowhere between.
+        bits: significant ones of what is measured, up to :data:`END_BITS`.
     """
 
     points: int | None = POINTS
     since: float = 0.0
     metrics: tuple[str, ...] | None = None
     ends: tuple[str, ...] = ()
+    bits: int = BITS
 
     def __or__(self, other: Kept) -> Kept:
         """What suffices for both."""
@@ -73,7 +75,7 @@ class Kept:
         ends = dict.fromkeys([*self.ends, *other.ends])
         outer = tuple(name for name in ends if not (self.all_along(name) or other.all_along(name)))
         points = None if self.points is None or other.points is None else max(self.points, other.points)
-        return Kept(points, min(self.since, other.since), metrics, outer)
+        return Kept(points, min(self.since, other.since), metrics, outer, max(self.bits, other.bits))
 
     def all_along(self, metric: str) -> bool:
         """Whether a metric is read between the ends of runs."""
@@ -100,7 +102,7 @@ def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_
     history, summary, config = record.history, dict(record.summary), placeless(record.config)
     if summary.get("command"):
         summary["command"] = placeless_words(summary["command"])
-    before = summary.get("thinned") or {"bits": BITS, "points": None, "of": replays.seal_of(record.path)}
+    before = summary.get("thinned") or {"bits": kept.bits, "points": None, "of": replays.seal_of(record.path)}
     points = kept.points if len(history) > ROWS and not record.thinned else None
     read = [name for name in measured(record) if name == "seconds" or kept.reads(name)]
     outer = [name for name in read if name in kept.ends]
@@ -112,7 +114,7 @@ def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_
     last = ~history["run"].duplicated(keep="last").to_numpy()
     for name in read:
         values = history[name].to_numpy()
-        history[name] = np.where(last, rounded(values, END_BITS), rounded(values, BITS))
+        history[name] = np.where(last, rounded(values, END_BITS), rounded(values, kept.bits))
     made = records.write(root / record.name, config, summary, history, record.runs, packing=_packing)
     noted = replays.read(record.path)
     if noted is not None:
