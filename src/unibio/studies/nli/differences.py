@@ -20,6 +20,8 @@ _METRICS = {
     "train_accuracy": "train accuracy\n(true labels)",
     AUC: "cleaning AUC",
 }
+#: Panels reach at least as far, so that differences of nothing look like nothing.
+_NARROWEST = 0.005
 
 
 def differences(evidence: Evidence) -> pd.DataFrame:
@@ -65,6 +67,8 @@ def draw_differences(evidence: Evidence) -> Drawn:
             panel.hlines(y, here["low"], here["high"], color=look["color"], linewidth=1.2)
             panel.plot(here["difference"], y, color=look["color"], marker=look["marker"], linestyle="")
         panel.axvline(0, color=style.BLACK, linewidth=0.8, linestyle=":")
+        low, high = panel.get_xlim()
+        panel.set_xlim(min(low, -_NARROWEST), max(high, _NARROWEST))
         panel.set_xlabel(title)
         panel.locator_params(axis="x", nbins=3)
     axes[0, 0].set_yticks(range(len(others)), labels=[methods.label(name) for name in others])
@@ -81,7 +85,7 @@ def draw_differences(evidence: Evidence) -> Drawn:
 DRAWING = Drawing(
     "nli_differences",
     "How far UniBiO ends above other methods, seed by seed: the mean difference and its interval, which holds for all "
-    "methods of a panel together. *Equal calls*: at the least number of oracle calls that any method took. UniBiO is "
+    "methods of a panel together. Equal calls: at the least number of oracle calls that any method took. UniBiO is "
     "the better of the released code's forms in validation, UniBiO with two epochs of Epoch-SGD, and that without p.",
     draw_differences,
     (MAIN,),

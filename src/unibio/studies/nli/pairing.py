@@ -78,7 +78,7 @@ def paired(one: pd.Series, other: pd.Series, looks: int = 1) -> Paired:
 
 def could_be_seen(found: Iterable[Paired]) -> str:
     """As a clause: the largest of what the comparisons could have seen."""
-    sizes = [one.detectable for one in found if math.isfinite(one.detectable)]
+    sizes = [one.detectable for one in found if one.seeds >= LEAST_SEEDS]
     if not sizes:
         return "too few seeds to say which difference could have been seen"
     return f"a difference of {max(sizes):.3f} could have been seen in {POWER:.0%} of such studies"
