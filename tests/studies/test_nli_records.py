@@ -74,7 +74,9 @@ def test_twins_share_what_the_lower_level_draws(root: Path) -> None:
     found = nli.groups(Evidence(root), "nli")
     for learned, frozen in zip(found[::2], found[1::2], strict=True):
         for one, other in zip(learned.histories, frozen.histories, strict=True):
-            columns = ["iteration", "grad_lower", "lower_samples", "samples", "oracle_calls"]
+            columns = ["iteration", "grad_lower", "lower_samples"]
+            if learned.method != "unibio_adaptive":  # whose solves take as many products as they need, none at 0
+                columns += ["samples", "oracle_calls"]
             pd.testing.assert_frame_equal(one[columns], other[columns])
             assert one["train_accuracy"].iloc[0] == other["train_accuracy"].iloc[0]
 
