@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import runpy
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,7 @@ import pytest
 import scipy.stats
 import yaml
 
-from synthetic import study
+from synthetic import study, write_study
 from synthetic_nli import FURTHER, METHODS, everyone, pair, ranked, record, tuning
 from unibio.core.epoch_sgd import epochs
 from unibio.errors import InputError
@@ -238,6 +241,24 @@ def test_what_the_search_chose_goes_into_the_methods_files() -> None:
         rest = with_column(once, "found", dict.fromkeys(values, 7.0))
         assert yaml.safe_load(rest)["paper"]["lower_step"]["found"] == 7.0
         assert yaml.safe_load(rest)["algorithm"] == yaml.safe_load(before)["algorithm"]
+
+
+def test_one_command_writes_them_and_has_their_scale_use_them(tmp_path: Path, capsys) -> None:
+    write_study(tmp_path / "runs", search())
+    shutil.copytree(conf_dir(), tmp_path / "conf")
+    script = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "choose_steps.py"))["main"]
+    words = ["--records", str(tmp_path / "runs"), "--conf", str(tmp_path / "conf")]
+    before = (tmp_path / "conf/scale/desk.yaml").read_text()
+    script(words)
+    assert "unibio_epochs: upper_step 1, lower_step 0.3" in capsys.readouterr().out
+    assert (tmp_path / "conf/scale/desk.yaml").read_text() == before, "nothing is written unasked"
+    script([*words, "--write"])
+    scale = yaml.safe_load((tmp_path / "conf/scale/desk.yaml").read_text())
+    assert scale == yaml.safe_load(before) | {"nli": yaml.safe_load(before)["nli"] | {"steps": "desk"}}
+    method = yaml.safe_load((tmp_path / "conf/experiment/nli/ma_soba.yaml").read_text())
+    assert method["paper"]["upper_step"]["desk"] == 1.0
+    with pytest.raises(InputError, match="by --column"):
+        script([*words, "--write", "--column", "paper"])
 
 
 def test_an_unfinished_search_chooses_nothing() -> None:

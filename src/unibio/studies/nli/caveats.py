@@ -72,8 +72,8 @@ def _steps(evidence: Evidence, taught: Sequence[Group]) -> str:
     """How the steps were chosen, and whether they are those that were used."""
     momentum = (
         "Momentum, Neumann length and inner steps are the paper's. At scale=paper so are the steps, as the released "
-        "code has them, except those of BO-REP and plain training, which it lacks: they are ours. At other scales all "
-        "steps are ours, those of Neumann sums and auxiliary iterates, too."
+        "code has them, except those of BO-REP, plain training and UniBiO with two epochs, which it lacks: they are "
+        "ours. At other scales all steps are ours, those of Neumann sums and auxiliary iterates, too."
     )
     records = evidence.records(TUNING)
     if any(group.method == "unibio_adaptive" for group in taught):

@@ -157,9 +157,13 @@ def weights_separate(evidence: Evidence) -> Outcome:
         states[rate] = any(g.separates(looks=len(here)) for g in here)
         intervals = [(g.label, *g.auc_interval(looks=len(here))) for g in here]
         spans = [f"{label} [{low:.3f}, {high:.3f}]" for label, low, high in intervals]
+        told = 0.5 + max((high - low) / 2 for _, low, high in intervals)
         others = [g for g in found if g.rate == rate and g.method in COMPARED_METHODS and g.method not in OWN]
         count = sum(g.separates() for g in others)
-        said.append(f"noise rate {rate:g}: {', '.join(spans)}; {count} of {len(others)} other methods separate")
+        said.append(
+            f"noise rate {rate:g}: {', '.join(spans)}, which tell AUCs above {told:.3f} from ½; {count} of "
+            f"{len(others)} other methods separate"
+        )
     text = f"interval of the mean AUC, of both forms together: {'; '.join(said)}"
     numbers = {"auc": {f"{g.label}, rate {g.rate:g}": g.final(AUC).mean() for g in found}}
     if min(g.final(AUC).count() for g in own) < 2:
