@@ -165,7 +165,7 @@ def test_the_ranking_changes_with_the_width() -> None:
     assert outcome(name, nli_width=ranked(METHODS, 64)).verdict == rules.NOT_RUN
 
 
-def test_intervals_of_a_width_pool_what_is_left_of_methods_and_seeds() -> None:
+def test_intervals_of_a_width_have_the_pooled_spread_or_a_pairs_own_larger_one() -> None:
     rng = np.random.default_rng(3)
     values = rng.normal(0.6, 0.01, (5, 3))
     found = [
@@ -174,10 +174,12 @@ def test_intervals_of_a_width_pool_what_is_left_of_methods_and_seeds() -> None:
     ]
     table = widths.differences(study(nli_width=found))
     rest = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
-    error = math.sqrt(2 * (rest**2).sum() / 8 / 5)
-    row = table.iloc[0]
-    assert row["difference"] == pytest.approx((values[:, 0] - values[:, 1]).mean())
-    assert (row["high"] - row["low"]) / 2 == pytest.approx(scipy.stats.t.ppf(1 - 0.05 / 6, 8) * error)
+    pooled = math.sqrt(2 * (rest**2).sum() / 8)
+    own = [(values[:, i] - values[:, j]).std(ddof=1) for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert min(own) < pooled < max(own)
+    assert table["difference"].iloc[0] == pytest.approx((values[:, 0] - values[:, 1]).mean())
+    errors = np.maximum(own, pooled) / math.sqrt(5)
+    np.testing.assert_allclose((table["high"] - table["low"]) / 2, scipy.stats.t.ppf(1 - 0.05 / 6, 8) * errors)
 
 
 @pytest.mark.slow
