@@ -294,6 +294,11 @@ def test_steps_of_another_size_are_told() -> None:
     for one in at_paper:
         one.config["scale"] = {"name": "desk", "nli": {"steps": "paper"}}  # those of the released code
     assert told not in outcome("nli-plain-steps", nli=at_paper, **search("paper")).explanation
+    unsearched = pair("unibio epochs", 0.5, scale="desk") + pair("unibio_adaptive", 0.5, scale="desk")
+    given = search()
+    given["nli_tuning"] = [one for one in given["nli_tuning"] if "inner_budget" not in one.config["algorithm"]]
+    text = markdown(list(section.blocks(study(nli=everyone(scale="desk") + unsearched, **given))))
+    assert "Not among what was searched: UniBiO (two epochs)." in text
     assert "No search is among these records" in markdown(list(section.blocks(study(nli=everyone()))))
     assert "**Steps for 32 units" in markdown(
         list(section.blocks(study(nli=everyone(scale="desk"), **search("paper"))))

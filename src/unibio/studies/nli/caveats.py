@@ -88,6 +88,9 @@ def _steps(evidence: Evidence, taught: Sequence[Group]) -> str:
     at = f" The choice lies at an edge of what was tried for {', '.join(edged)}." if edged else ""
     if other := [group for group in taught if not _uses(group, table)]:
         at += f" Run with other steps than the chosen ones: {named(other)}."
+    tried = set(table["method"])
+    if never := named([g for g in taught if g.label not in tried and g.method != "unibio_adaptive"]):
+        at += f" Not among what was searched: {never}."
     return (
         f"{momentum} They were chosen by the least validation accuracy over {int(table['seeds'].max())} seeds of their "
         f"own, at noise rate {listed(rates)} and p = 3, and serve all rates and p: "
