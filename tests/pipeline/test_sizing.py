@@ -15,7 +15,7 @@ from given import given
 from unibio.pipeline.composing import composer, expand
 from unibio.pipeline.compute import run_job
 from unibio.pipeline.job import Job
-from unibio.pipeline.sizing import Size, measure, size_up
+from unibio.pipeline.sizing import Size, _labels, measure, size_up
 from unibio.problems.nli import memory as nli_memory
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "size_up.py"
@@ -89,6 +89,15 @@ def test_jobs_that_differ_in_seeds_are_of_one_kind(
     assert kinds[1].size is None
     assert "SABA's tables need" in kinds[1].reason
     assert not list(tmp_path.glob("nli*")), "nothing is recorded"
+
+
+def test_two_settings_of_an_algorithm_have_two_labels() -> None:
+    kinds = [
+        {"algorithm.name": "unibio", "algorithm.period": 2, "algorithm.inner_budget": 3, "problem.width": 64},
+        {"algorithm.name": "unibio", "algorithm.period": 6, "algorithm.inner_budget": 12, "problem.width": 64},
+        {"algorithm.name": "soba", "problem.width": 16},
+    ]
+    assert _labels(kinds) == ["unibio width=64 period=2", "unibio width=64 period=6", "soba width=16"]
 
 
 @pytest.mark.slow

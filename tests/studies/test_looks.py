@@ -103,6 +103,7 @@ def test_unibio_looks_the_same_everywhere():
     assert {name for name, one in METHODS.items() if one.colour == style.BLACK} == {
         "unibio",
         "unibio_plain",
+        "unibio epochs",
         "unibio_windows",
     }
     plain, second = look("unibio_plain"), look("unibio", setting=1)

@@ -133,7 +133,7 @@ def rivals(own: float, other: float, **settings):
 def test_highest_accuracy() -> None:
     assert verdict(MAIN, nli=rivals(0.60, 0.55)) == rules.REPRODUCED
     assert verdict(MAIN, nli=rivals(0.50, 0.55)) == rules.NOT_REPRODUCED
-    assert verdict(MAIN, nli=rivals(0.55, 0.5505)) == rules.NOT_TESTABLE  # seeds overlap
+    assert verdict(MAIN, nli=rivals(0.55, 0.5505, apart=0.001)) == rules.NOT_TESTABLE  # the seeds do not tell
     assert verdict(MAIN) == rules.NOT_RUN
     without = outcome(MAIN, nli=rivals(0.60, 0.55, auc=0.5))
     assert without.verdict == rules.NOT_TESTABLE
@@ -166,7 +166,7 @@ def trained(own: float, other: float, noisy: float | None = None, **settings):
 def test_highest_training_accuracy() -> None:
     assert verdict(TRAINING, nli=trained(0.60, 0.55)) == rules.REPRODUCED
     assert verdict(TRAINING, nli=trained(0.50, 0.55)) == rules.NOT_REPRODUCED
-    assert verdict(TRAINING, nli=trained(0.55, 0.5505)) == rules.NOT_TESTABLE
+    assert verdict(TRAINING, nli=trained(0.55, 0.5505, apart=0.001)) == rules.NOT_TESTABLE
     assert verdict(TRAINING, nli=trained(0.60, 0.55, auc=0.5)) == rules.NOT_TESTABLE
     assert verdict(TRAINING) == rules.NOT_RUN
     disagree = outcome(TRAINING, nli=trained(0.60, 0.55, noisy=0.4))
@@ -209,7 +209,7 @@ def test_efficient(id: str) -> None:  # noqa: A002
     assert of(0.70, 0.50, cost=2) == rules.REPRODUCED
     assert of(0.52, 0.55) == (rules.NOT_REPRODUCED if id == EFFICIENT[0] else rules.NOT_TESTABLE)
     assert of(0.70, 0.50, cost=1 / 10) == rules.NOT_REPRODUCED, "the highest in the end, and the slowest"
-    assert of(0.55, 0.5505) == rules.NOT_TESTABLE
+    assert of(0.55, 0.5505, apart=0.001) == rules.NOT_TESTABLE
     assert of(0.70, 0.50, cost=2, auc=0.5) == rules.NOT_TESTABLE
     assert of(0.70, 0.50, cost=2, seeds=2) == rules.NOT_TESTABLE
     assert of(0.70, 0.50, cost=2, source="generated") == rules.NOT_TESTABLE
@@ -259,7 +259,7 @@ def test_another_than_the_rival_in_validation_may_end_higher() -> None:
     higher = outcome(MAIN, nli=given + pair("ma_soba", 0.70, valid=0.3))
     assert higher.verdict == rules.NOT_REPRODUCED
     assert "1 above (MA-SOBA)" in higher.explanation
-    assert verdict(MAIN, nli=given + pair("ma_soba", 0.6005, valid=0.3)) == rules.NOT_TESTABLE
+    assert verdict(MAIN, nli=given + pair("ma_soba", 0.6005, valid=0.3, apart=0.001)) == rules.NOT_TESTABLE
 
 
 def test_two_seeds_tell_nothing_apart() -> None:
@@ -371,7 +371,7 @@ def test_noise_costs() -> None:
     name = "nli-noise-costs"
     assert verdict(name, nli_controls=controls(0.5, 0.55)) == rules.REPRODUCED
     assert verdict(name, nli_controls=controls(0.55, 0.5)) == rules.NOT_REPRODUCED
-    assert verdict(name, nli_controls=controls(0.55, 0.551)) == rules.NOT_TESTABLE
+    assert verdict(name, nli_controls=controls(0.55, 0.55)) == rules.NOT_TESTABLE
     assert verdict(name, nli_controls=controls()[:3]) == rules.NOT_RUN
 
 
@@ -493,7 +493,7 @@ def test_figures_and_tables(name: str) -> None:
         table = drawn.tables["fig4"]
         assert set(table["against"]) == {"epoch", "oracle_calls", "seconds"}
         ends = table[(table["metric"] == "test_accuracy") & (table["against"] == "epoch")].groupby("method").last()
-        assert ends.loc["BO-REP", "median"] == pytest.approx(0.581)
+        assert ends.loc["BO-REP", "median"] == pytest.approx(0.601)
 
 
 def searched(method: str, valid: dict[tuple[float, float, int], float], **settings):
@@ -575,7 +575,7 @@ def test_the_section_says_what_the_data_are_and_copes_with_parts() -> None:
     assert "made up" not in text
     generated = markdown(list(report_nli.blocks(study(nli=everyone(source="generated")))))
     assert "They are not SNLI" in generated
-    for name in set(WHOLE) - {"nli_tuning_saba"}:  # which is part of another
+    for name in set(WHOLE) - {"nli_tuning_saba", "nli_width_256"}:  # which are parts of others
         assert list(report_nli.blocks(study(**{name: WHOLE[name]})))
 
 

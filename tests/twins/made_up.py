@@ -246,6 +246,8 @@ def _network(own: float, other: float, **settings) -> list[FakeRecord]:
     found += synthetic_nli.pair("unibio_plain", own, **settings, auc=0.7)
     for name in synthetic_nli.METHODS[2:]:
         found += synthetic_nli.pair(name, other - 0.1 * (name != "saba"), **settings)
+    for name in synthetic_nli.FURTHER:
+        found += synthetic_nli.pair(name, own, **settings, auc=0.7)
     for one in found:
         history, seed = one.history, one.config["seed"]
         history["noisy_accuracy"] = history["test_accuracy"] - 0.02
@@ -253,6 +255,16 @@ def _network(own: float, other: float, **settings) -> list[FakeRecord]:
         if not one.config["algorithm"]["name"].startswith("unibio"):
             history[["oracle_calls", "seconds"]] *= 2
     return found
+
+
+def widths(steps: tuple[float, ...] = (0.02, -0.02, 0.02), **settings) -> Records:
+    """Methods in an order at 16, 64 and 256 units, or in the other; the widest with two seeds and fewer methods."""
+    narrow, middle, wide = steps
+    names, ranked = synthetic_nli.METHODS, synthetic_nli.ranked
+    return {
+        "nli_width": ranked(names, 16, narrow, **settings) + ranked(names, 64, middle, **settings),
+        "nli_width_256": ranked(names[1:5], 256, wide, seeds=2, **settings),
+    }
 
 
 @cache
@@ -271,7 +283,17 @@ def network() -> Records:
         "nli_controls": synthetic_nli.controls(0.5, 0.55),
         "nli_floor": floors,
         "nli_released": [one for name in anew for one in synthetic_nli.pair(name, 0.8, rate=0.2, noise="released")],
+        **widths(),
     }
+
+
+def two_epochs_with_d_constant() -> Records:
+    """A floor above the weights, which takes D away from UniBiO as the paper means it."""
+    found = _network(0.7, 0.5)
+    for one in found:
+        if "inner_budget" in one.config["algorithm"]:
+            one.config["algorithm"]["floor"] = 0.5
+    return {"nli": found}
 
 
 @cache
@@ -364,7 +386,7 @@ def network_without_effect() -> Records:
     """Weights that never move, labels that are never flipped, a floor that is never read."""
 
     def everyone(**settings) -> list[FakeRecord]:
-        names = synthetic_nli.METHODS
+        names = (*synthetic_nli.METHODS, *synthetic_nli.FURTHER)
         return [one for name in names for one in synthetic_nli.pair(name, 0.5, 0.0, auc=0.5, **settings)]
 
     floors = [
@@ -381,6 +403,7 @@ def network_without_effect() -> Records:
         "nli_controls": synthetic_nli.controls(0.5, 0.5),
         "nli_floor": floors,
         "nli_released": [one for name in anew for one in synthetic_nli.pair(name, 0.5, rate=0.2, noise="released")],
+        **widths((0.0, 0.0, 0.0)),
     }
 
 

@@ -509,6 +509,15 @@ TWINS: tuple[Twin, ...] = (
         _lost(mu.network, lambda one: not _own(one)),
     ),
     _made("the frozen twins diverged", ("nli-weighting-helps",), _lost(mu.network, _frozen)),
+    _made("all but two epochs diverged", ("nli-two-epochs*",), _lost(mu.network, lambda one: not _two_epochs(one))),
+    _made("all but UniBiO without p diverged", ("nli-without-p",), _lost(mu.network, lambda one: not _adaptive(one))),
+    _made("a floor at which D is constant", ("nli-two-epochs*",), mu.two_epochs_with_d_constant),
+    _made("a width that is never read", ("nli-ranking-width",), partial(mu.widths, (0.02, 0.02, 0.02))),
+    _made(
+        "orders that change by less than seeds do",
+        ("nli-ranking-width",),
+        partial(mu.widths, (0.002, -0.002, 0.002), apart=0.02),
+    ),
     _made("an upper level that is never updated", (*ACROSS, "first-order-lp", *LABELS), mu.first_order_without_effect),
     _made(
         "training without, or the methods with the Hessian, diverged",
@@ -520,6 +529,14 @@ TWINS: tuple[Twin, ...] = (
 
 def _own(one: mu.FakeRecord) -> bool:
     return name_of(one).startswith("unibio")
+
+
+def _two_epochs(one: mu.FakeRecord) -> bool:
+    return "inner_budget" in one.config["algorithm"]
+
+
+def _adaptive(one: mu.FakeRecord) -> bool:
+    return name_of(one) == "unibio_adaptive"
 
 
 def _budget(one: mu.FakeRecord) -> int | None:

@@ -111,10 +111,20 @@ def _without_seeds(job: Job) -> dict[str, Any]:
 
 
 def _labels(kinds: Sequence[dict[str, Any]]) -> list[str]:
-    """The algorithm's name, with the other settings that differ among kinds."""
-    keys = dict.fromkeys(key for kind in kinds for key in kind if not key.startswith("algorithm."))
-    telling = [key for key in keys if len({str(kind.get(key)) for kind in kinds}) > 1]
-    return [" ".join([kind["algorithm.name"], *(f"{_last(key)}={kind.get(key)}" for key in telling)]) for kind in kinds]
+    """The algorithm's name, with the other settings that differ among kinds, and one of its own where these do not."""
+    labels = [[kind["algorithm.name"], *_telling(kinds, kind, own=False)] for kind in kinds]
+    for label in list(labels):
+        alike = [k for k, other in enumerate(labels) if other == label]
+        for k in alike if len(alike) > 1 else ():
+            labels[k] = [*label, *_telling([kinds[i] for i in alike], kinds[k], own=True)[:1]]
+    return [" ".join(label) for label in labels]
+
+
+def _telling(kinds: Sequence[dict[str, Any]], kind: dict[str, Any], own: bool) -> list[str]:
+    """The settings of a kind that differ among kinds, of the algorithm or other ones."""
+    keys = dict.fromkeys(key for one in kinds for key in one if key.startswith("algorithm.") == own)
+    differing = (key for key in keys if len({str(one.get(key)) for one in kinds}) > 1)
+    return [f"{_last(key)}={kind.get(key)}" for key in differing]
 
 
 def _last(key: str) -> str:

@@ -35,6 +35,7 @@ class Method:
 METHODS: dict[str, Method] = {
     "unibio": Method("UniBiO", BLACK, LINES[0], "*"),
     "unibio_plain": Method("UniBiO (plain steps)", BLACK, LINES[1], "X"),
+    "unibio epochs": Method("UniBiO (two epochs)", BLACK, LINES[3], "p"),
     "unibio_adaptive": Method("UniBiO without p", "#8700ff", LINES[0], "P"),
     "unibio_windows": Method("UniBiO, η by windows", BLACK, LINES[2], "s"),
     "stocbio": Method("StocBiO", "#752b06", LINES[1], "s"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from unibio.studies.nli.groups import (
     learned,
     summary,
 )
+from unibio.studies.nli.setting import method_of, size, size_in_words
 
 VALID = "valid_accuracy"
 STEPS = ("upper_step", "lower_step")
@@ -62,9 +63,8 @@ def _ends(record: Record, *parameters: str) -> pd.DataFrame:
     for name in parameters:
         table[name] = record.runs[name].to_numpy() if name in record.runs else setting(record, name)
     table["seed"] = record.runs["seed"].to_numpy() if "seed" in record.runs else record.config["seed"]
-    name = record.config["algorithm"]["name"]
     frozen = record.config["problem"]["weights"] == "frozen"
-    return table.assign(method=PLAIN if frozen else methods.label(name))
+    return table.assign(method=PLAIN if frozen else methods.label(method_of(record)))
 
 
 def tuning(evidence: Evidence) -> pd.DataFrame:
@@ -102,6 +102,24 @@ def tuning(evidence: Evidence) -> pd.DataFrame:
 
 def _worst(values: Array) -> Array:
     return values.max(axis=-1)
+
+
+def unlike_the_search(evidence: Evidence, found: Iterable[Record]) -> str | None:
+    """That steps were searched at another size than some records have, as a clause; None where they were not.
+
+    At scale=paper they are the released code's. Where no search is among the evidence nothing is known of it.
+    """
+    searched = {size(record) for record in evidence.known(TUNING)}
+    sizes = dict.fromkeys(size(record) for record in found if not _paper_steps(record))
+    if not searched or not (other := [one for one in sizes if one not in searched]):
+        return None
+    here, there = (" or ".join(map(size_in_words, some)) for some in (other, sorted(searched)))
+    return f"steps for {here} were searched with {there}"
+
+
+def _paper_steps(record: Record) -> bool:
+    scale = record.config.get("scale") or {}
+    return (scale.get("nli") or {}).get("steps") == "paper"
 
 
 def _floor_runs(evidence: Evidence) -> pd.DataFrame:
@@ -184,4 +202,4 @@ def released(evidence: Evidence) -> pd.DataFrame:
 
 def without_noise(group: Group) -> tuple[Any, ...]:
     """What a group shares with one that differs in its noise and seeds alone."""
-    return group.method, group.exponent, group.rate, group.weights, group.source, group.pairs
+    return group.method, group.width, group.exponent, group.rate, group.weights, group.source, group.pairs

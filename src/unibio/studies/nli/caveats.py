@@ -9,9 +9,9 @@ import pandas as pd
 
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.words import listed
-from unibio.studies.nli.around import STEPS, tuning
+from unibio.studies.nli.around import STEPS, tuning, unlike_the_search
 from unibio.studies.nli.groups import OWN, TUNING, Group, learned, named
-from unibio.studies.nli.setting import pairs_of
+from unibio.studies.nli.setting import TWO_EPOCHS, d_is_constant, pairs_of
 
 #: Of any network and any method here.
 _GENERAL = (
@@ -62,8 +62,9 @@ def _seeds(found: Sequence[Group]) -> str:
     counts = sorted({group.seeds for group in found})
     said = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return (
-        f"Seeds a setting: {said}. Each has its own flips, initial weights and minibatches; the pairs are the same. A "
-        "verdict on accuracies asks that all seeds of one method end above all of the other."
+        f"Seeds a setting: {said}. Each has its own flips, initial weights and minibatches, which all methods share: "
+        "verdicts compare seed by seed, by Student's interval of the mean difference, widened for all comparisons of a "
+        "verdict to hold together. The pairs are the same for all seeds: an interval is about these test pairs."
     )
 
 
@@ -71,18 +72,25 @@ def _steps(evidence: Evidence, taught: Sequence[Group]) -> str:
     """How the steps were chosen, and whether they are those that were used."""
     momentum = (
         "Momentum, Neumann length and inner steps are the paper's. At scale=paper so are the steps, as the released "
-        "code has them, except those of BO-REP and plain training, which it lacks: they are ours. At other scales all "
-        "steps are ours, those of Neumann sums and auxiliary iterates, too."
+        "code has them, except those of BO-REP, plain training and UniBiO with two epochs, which it lacks: they are "
+        "ours. At other scales all steps are ours, those of Neumann sums and auxiliary iterates, too."
     )
     records = evidence.records(TUNING)
+    if any(group.method == "unibio_adaptive" for group in taught):
+        momentum += " UniBiO without p has the defaults that it has everywhere, and nothing of it was searched."
     if not records:
-        return momentum
+        return f"{momentum} No search is among these records, so that nothing is said here of how steps were chosen."
+    if unlike := unlike_the_search(evidence, [record for group in taught for record in group.records]):
+        momentum += f" **{unlike[0].upper()}{unlike[1:]}.**"
     table = tuning(evidence)
     rates = sorted({float(record.config["problem"]["noise_rate"]) for record in records})
     edged = list(dict.fromkeys(table.loc[(table["upper_edge"] != "") | (table["lower_edge"] != ""), "method"]))
     at = f" The choice lies at an edge of what was tried for {', '.join(edged)}." if edged else ""
     if other := [group for group in taught if not _uses(group, table)]:
         at += f" Run with other steps than the chosen ones: {named(other)}."
+    tried = set(table["method"])
+    if never := named([g for g in taught if g.label not in tried and g.method != "unibio_adaptive"]):
+        at += f" Not among what was searched: {never}."
     return (
         f"{momentum} They were chosen by the least validation accuracy over {int(table['seeds'].max())} seeds of their "
         f"own, at noise rate {listed(rates)} and p = 3, and serve all rates and p: "
@@ -101,16 +109,13 @@ def _uses(group: Group, table: pd.DataFrame) -> bool:
 def _classical(taught: Sequence[Group]) -> str | None:
     """That UniBiO's estimator is not exercised, where the floor makes D constant."""
     own = [group for group in taught if group.method in OWN]
-    if not any(_unit_floor(group) for group in own):
+    if not any(d_is_constant(group.records[0]) for group in own):
         return None
+    also = named([g for g in taught if g.method == TWO_EPOCHS and not d_is_constant(g.records[0])])
     return (
-        "**UniBiO's floor δ has D_δ = 1 in these comparisons and lies above nearly every weight, so that D is 1 and "
+        "**The floor δ of UniBiO in the two forms of the released code has D_δ = 1 in these comparisons and "
+        "lies above nearly every weight, so that D is 1 and "
         "its estimator is the classical Neumann sum: they do not exercise the generalised one of Theorem 4.1, and p "
         "changes the regulariser alone. What sets UniBiO apart here is its normalised momentum and its periodic lower "
-        "level. D acts in the study of its floor only.**"
+        f"level. D acts in {f'{also} and in ' if also else ''}the study of its floor only.**"
     )
-
-
-def _unit_floor(group: Group) -> bool:
-    floor, p = group.records[0].config["algorithm"].get("floor"), group.exponent
-    return p == 2 or (floor is not None and abs((p - 1) * float(floor) ** (p - 2) - 1) < 1e-2)

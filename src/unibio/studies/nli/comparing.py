@@ -1,35 +1,32 @@
-"""Which methods a claim about hyper-cleaning of sentence pairs compares, and what tells them apart."""
+"""Which methods a claim about hyper-cleaning of sentence pairs compares."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from unibio.studies.common import methods
-from unibio.studies.common.curves import Array
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.verdicts import NOT_RUN, Outcome
 from unibio.studies.nli.groups import OWN, Group, groups, learned
 from unibio.studies.nli.setting import foreign
-
-#: Fewer seeds tell no two methods apart: of two and two all of one end above the other in every third pair of equals.
-LEAST_SEEDS = 3
 
 
 class Rivals(NamedTuple):
     """What a comparison of methods is between.
 
     Attributes:
-        mine: UniBiO's better form in validation, so that the test split chooses nothing.
-        others: the methods that are not UniBiO.
-        found: all of them, UniBiO's other form too.
+        mine: the UniBiO in question; of several forms the better one in validation, so that the test split chooses
+            nothing.
+        others: the methods that are none of these forms.
+        found: all of them, the other forms too.
+        called: how explanations name ``mine``, with why it was chosen.
     """
 
     mine: Group
     others: list[Group]
     found: list[Group]
+    called: str
 
     @property
     def elsewhere(self) -> str | None:
@@ -37,22 +34,21 @@ class Rivals(NamedTuple):
         return foreign(record for group in self.found for record in group.records)
 
 
-def rivals(evidence: Evidence, experiment: str, rate: float, p: int, among: Sequence[str]) -> Rivals | Outcome:
-    """The methods ``among``, with learned weights at one noise rate and p; or that records of some are missing."""
+def rivals(
+    evidence: Evidence, experiment: str, rate: float, p: int, among: Sequence[str], own: Sequence[str] = OWN
+) -> Rivals | Outcome:
+    """The methods ``among``, with learned weights at one noise rate and p; or that records of some are missing.
+
+    Args:
+        evidence, experiment, rate, p: where to look.
+        among: keys of the table of methods, those of ``own`` among them.
+        own: the forms of which the better one is compared with the others.
+    """
     every = [group for group in learned(groups(evidence, experiment)) if (group.rate, group.exponent) == (rate, p)]
     found = [group for group in every if group.method in among]
     if absent := set(among) - {group.method for group in found}:
         names = ", ".join(methods.label(name) for name in among if name in absent)
         return Outcome(NOT_RUN, f"{experiment} has no records of {names} at noise rate {rate:g}, p = {p}")
-    mine = max((g for g in found if g.method in OWN), key=lambda group: group.middle("valid_accuracy"))
-    return Rivals(mine, [g for g in found if g.method not in OWN], found)
-
-
-def order(a: Array, b: Array) -> int:
-    """1 where every seed of the first (seeds,) ends above every seed of the second, −1 below, 0 otherwise.
-
-    Fewer than ``LEAST_SEEDS`` tell nothing apart, and a diverged run has no accuracy.
-    """
-    if min(len(a), len(b)) < LEAST_SEEDS or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return 0
-    return 1 if a.min() > b.max() else (-1 if a.max() < b.min() else 0)
+    mine = max((g for g in found if g.method in own), key=lambda group: group.middle("valid_accuracy"))
+    called = f"{mine.label}, UniBiO's better form in validation" if len(own) > 1 else mine.label
+    return Rivals(mine, [g for g in found if g.method not in own], found, called)

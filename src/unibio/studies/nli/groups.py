@@ -20,10 +20,11 @@ from unibio.studies.common import methods
 from unibio.studies.common.curves import Array
 from unibio.studies.common.evidence import Evidence, exponent
 from unibio.studies.common.statistics import CONFIDENCE, auc_error
-from unibio.studies.nli.setting import is_snli, pairs_of
+from unibio.studies.nli.setting import TWO_EPOCHS, is_snli, method_of, pairs_of
 
 MAIN, NOISE, EXPONENTS, CONTROLS = "nli", "nli_noise", "nli_exponents", "nli_controls"
 TUNING, TUNING_SABA, RELEASED, FLOOR = "nli_tuning", "nli_tuning_saba", "nli_released", "nli_floor"
+WIDTH, WIDE = "nli_width", "nli_width_256"
 #: Experiments whose groups are compared with each other.
 COMPARED = (MAIN, NOISE, EXPONENTS)
 
@@ -31,9 +32,12 @@ ACCURACY, AUC, SPREAD = "test_accuracy", "cleaning_auc", "weight_spread"
 #: What is known of the weights at the end, which in a run that diverged is not what the method was after.
 _OF_WEIGHTS = (AUC, "cleaning_precision", SPREAD)
 
-#: Methods by name, UniBiO's two forms first.
+#: Methods by name, UniBiO's two forms of the released code first.
 COMPARED_METHODS = ("unibio", "unibio_plain", "stocbio", "ttsa", "saba", "ma_soba", "sustain", "vrbo", "bo_rep")
 OWN = ("unibio", "unibio_plain")
+#: Other UniBiOs, each compared on its own: as the paper means it, and without p.
+FURTHER = (TWO_EPOCHS, "unibio_adaptive")
+_ORDER = (*OWN, *FURTHER, *(name for name in COMPARED_METHODS if name not in OWN))
 #: UniBiO and what the paper compares it with; BO-REP is added by us.
 PAPER_METHODS = tuple(name for name in COMPARED_METHODS if name != "bo_rep")
 
@@ -43,7 +47,8 @@ class Group:
     """The runs of one setting, one per seed.
 
     Attributes:
-        method: name of the algorithm.
+        method: key of the table of methods.
+        width: units of the network.
         exponent, rate, noise, weights: of the problem's configuration.
         source: of the data.
         pairs: training pairs.
@@ -53,6 +58,7 @@ class Group:
     """
 
     method: str
+    width: int
     exponent: int
     rate: float
     noise: str
@@ -141,16 +147,16 @@ def _groups(evidence: Evidence, experiment: str) -> list[Group]:
     found: dict[tuple[Any, ...], list[Record]] = {}
     for record in evidence.require(experiment):
         problem = record.config["problem"]
-        key = (record.config["algorithm"]["name"], exponent(record), float(problem["noise_rate"]))
+        key = (method_of(record), int(problem["width"]), exponent(record), float(problem["noise_rate"]))
         found.setdefault((*key, problem["noise"], problem["weights"]), []).append(record)
-    order = COMPARED_METHODS
+    order = _ORDER
     result = [_group(key, sorted(records, key=lambda one: one.config["seed"])) for key, records in found.items()]
     place = {group.method: order.index(group.method) if group.method in order else len(order) for group in result}
-    return sorted(result, key=lambda g: (g.exponent, g.rate, place[g.method], g.weights != "learned"))
+    return sorted(result, key=lambda g: (g.width, g.exponent, g.rate, place[g.method], g.weights != "learned"))
 
 
 def _group(key: tuple[Any, ...], records: Sequence[Record]) -> Group:
-    method, p, rate, noise, weights = key
+    name, width, p, rate, noise, weights = key
     last = []
     for record in records:
         row = record.history.iloc[-1].copy()
@@ -160,7 +166,7 @@ def _group(key: tuple[Any, ...], records: Sequence[Record]) -> Group:
     table = pd.DataFrame(last, index=[int(record.config["seed"]) for record in records])
     histories = tuple(record.history for record in records)
     source, pairs = records[0].config["data"]["source"], pairs_of(records[0], "train")
-    return Group(method, p, rate, noise, weights, source, pairs, table, histories, tuple(records))
+    return Group(name, width, p, rate, noise, weights, source, pairs, table, histories, tuple(records))
 
 
 def compared(evidence: Evidence) -> list[Group]:
@@ -184,8 +190,8 @@ def twin(group: Group, among: Iterable[Group]) -> Group | None:
         other
         for other in among
         if other.weights == "frozen"
-        and (other.method, other.exponent, other.rate, other.noise, other.source, other.pairs)
-        == (group.method, group.exponent, group.rate, group.noise, group.source, group.pairs)
+        and (other.method, other.width, other.exponent, other.rate, other.noise, other.source, other.pairs)
+        == (group.method, group.width, group.exponent, group.rate, group.noise, group.source, group.pairs)
     )
     return next(same, None)
 

@@ -1,22 +1,21 @@
 """The rules that judge claims about hyper-cleaning of sentence pairs.
 
-Methods are told apart by all seeds of one ending higher than all of the other. An accuracy says something about
-*weighting* only where the weights tell clean from flipped pairs, that is where the AUC is above ½ beyond its interval:
-otherwise it compares lower-level step sizes. Only SNLI itself can reproduce a figure about SNLI.
+Methods are told apart seed by seed, by intervals of their mean difference. An accuracy says something about *weighting*
+only where the weights tell clean from flipped pairs, that is where the AUC is above ½ beyond its interval: otherwise it
+compares lower-level step sizes. Only SNLI itself can reproduce a figure about SNLI.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-
-import numpy as np
+from typing import Any
 
 from unibio.errors import InputError
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.verdicts import NOT_REPRODUCED, NOT_RUN, NOT_TESTABLE, REPRODUCED, Outcome
-from unibio.studies.nli.around import VALID, floor_changes, once, without_noise
-from unibio.studies.nli.comparing import LEAST_SEEDS, order, rivals
+from unibio.studies.nli.around import VALID, floor_changes, once, unlike_the_search, without_noise
+from unibio.studies.nli.comparing import rivals
 from unibio.studies.nli.groups import (
     ACCURACY,
     AUC,
@@ -28,12 +27,12 @@ from unibio.studies.nli.groups import (
     OWN,
     RELEASED,
     Group,
-    gain,
     groups,
     learned,
     named,
     twin,
 )
+from unibio.studies.nli.pairing import LEAST_SEEDS, Paired, could_be_seen, paired, rounded
 from unibio.studies.nli.setting import departures, foreign
 
 Rule = Callable[[Evidence], Outcome]
@@ -43,7 +42,8 @@ SAME = 0.02
 
 
 def in_its_setting(rule: Rule, experiments: Sequence[str]) -> Rule:
-    """The rule, whose explanation also says on what data and in which smaller setting than the paper's."""
+    """The rule, whose explanation also says on what data, in which smaller setting than the paper's, and whether its
+    steps were searched in another."""
 
     def judged(evidence: Evidence) -> Outcome:
         found = [record for name in experiments for record in evidence.known(name)]
@@ -51,6 +51,8 @@ def in_its_setting(rule: Rule, experiments: Sequence[str]) -> Rule:
         said = [elsewhere] if elsewhere and elsewhere not in outcome.explanation else []
         if unlike := departures(found):
             said.append(f"with {', '.join(unlike)}")
+        if otherwise := unlike_the_search(evidence, found):
+            said.append(otherwise)
         return replace(outcome, explanation="; ".join([outcome.explanation, *said])) if said else outcome
 
     return judged
@@ -73,11 +75,6 @@ def _by(found: Sequence[Group], key: str, experiment: str) -> dict[str, Group]:
     return by_key
 
 
-def _order(one: Group, other: Group, metric: str = ACCURACY) -> int:
-    a, b = (group.final(metric).to_numpy(dtype=float) for group in (one, other))
-    return order(a, b)
-
-
 #: What may be highest, as explanations name it.
 _SAID = {
     ACCURACY: "test accuracy",
@@ -96,23 +93,24 @@ def highest_accuracy(
         compared = rivals(evidence, experiment, rate, p, among)
         if isinstance(compared, Outcome):
             return compared
-        mine, others, found = compared
-        orders = {other.label: _order(mine, other, metric) for other in others}
+        mine, others, found, called = compared
+        by = {other.label: paired(mine.final(metric), other.final(metric), len(others)) for other in others}
         first = max(others, key=lambda group: group.middle(metric))
         low, high = mine.auc_interval()
         numbers = {
             metric: {g.label: g.final(metric).median() for g in found},
             "own": mine.label,
-            "order": orders,
+            "difference": {label: one.numbers for label, one in by.items()},
             "auc": {g.label: g.final(AUC).mean() for g in found},
         }
-        above = [other for other in others if orders[other.label] < 0]
-        unclear = [other for other in others if orders[other.label] == 0]
+        above = [other for other in others if by[other.label].order < 0]
+        unclear = [other for other in others if by[other.label].order == 0]
         text = (
-            f"median {_SAID[metric]} {mine.middle(metric):.3f} for {mine.label}, UniBiO's better form in validation, "
-            f"{first.middle(metric):.3f} for {first.label}, the highest of the {len(others)} others; with every seed "
-            f"{len(others) - len(above) - len(unclear)} of them end below it and {len(above)} above"
-            f"{f' ({named(above)})' if above else ''}; AUC of {mine.label} in [{low:.3f}, {high:.3f}]"
+            f"median {_SAID[metric]} {mine.middle(metric):.3f} for {called}, {first.middle(metric):.3f} for "
+            f"{first.label}, the highest of the {len(others)} others, which it exceeds seed by seed by "
+            f"{rounded(by[first.label])}; beyond such intervals {len(others) - len(above) - len(unclear)} of them end "
+            f"below it and {len(above)} above{f' ({named(above)})' if above else ''}; {could_be_seen(by.values())}; "
+            f"AUC of {mine.label} in [{low:.3f}, {high:.3f}]"
         )
         if compared.elsewhere:
             return Outcome(NOT_TESTABLE, f"{text}; {compared.elsewhere}", numbers)
@@ -159,9 +157,13 @@ def weights_separate(evidence: Evidence) -> Outcome:
         states[rate] = any(g.separates(looks=len(here)) for g in here)
         intervals = [(g.label, *g.auc_interval(looks=len(here))) for g in here]
         spans = [f"{label} [{low:.3f}, {high:.3f}]" for label, low, high in intervals]
-        others = [g for g in found if g.rate == rate and g.method not in OWN]
+        told = 0.5 + max((high - low) / 2 for _, low, high in intervals)
+        others = [g for g in found if g.rate == rate and g.method in COMPARED_METHODS and g.method not in OWN]
         count = sum(g.separates() for g in others)
-        said.append(f"noise rate {rate:g}: {', '.join(spans)}; {count} of {len(others)} other methods separate")
+        said.append(
+            f"noise rate {rate:g}: {', '.join(spans)}, which tell AUCs above {told:.3f} from ½; {count} of "
+            f"{len(others)} other methods separate"
+        )
     text = f"interval of the mean AUC, of both forms together: {'; '.join(said)}"
     numbers = {"auc": {f"{g.label}, rate {g.rate:g}": g.final(AUC).mean() for g in found}}
     if min(g.final(AUC).count() for g in own) < 2:
@@ -170,30 +172,31 @@ def weights_separate(evidence: Evidence) -> Outcome:
 
 
 def weighting_helps(evidence: Evidence) -> Outcome:
-    """For most methods whose weights separate, every seed ends above its frozen twin in test accuracy."""
+    """Most methods whose weights separate end above their frozen twin in test accuracy."""
     found = groups(evidence, MAIN)
     taught = learned(found)
-    gains = {g.label: gain(g, twin(g, found)) for g in taught}
-    if not all(len(values) for values in gains.values()):
-        absent = [label for label, values in gains.items() if not len(values)]
-        return Outcome(NOT_RUN, f"no frozen twin of {', '.join(absent)}")
     separating = [g for g in taught if g.separates()]
-    said = [f"{g.label} {np.median(gains[g.label]):+.3f}" for g in separating]
-    medians = {label: float(np.median(values)) for label, values in gains.items()}
-    numbers = {"gain": medians, "separating": [g.label for g in separating]}
+    gains: dict[str, Paired] = {}
+    for group in taught:
+        frozen = twin(group, found)
+        if frozen is not None:
+            gains[group.label] = paired(group.final(), frozen.final(), max(len(separating), 1))
+    if absent := [g.label for g in taught if g.label not in gains or not gains[g.label].seeds]:
+        return Outcome(NOT_RUN, f"no frozen twin of {', '.join(absent)}")
+    numbers: dict[str, Any] = {"gain": {label: one.numbers for label, one in gains.items()}}
+    numbers["separating"] = [g.label for g in separating]
     if not separating:
         return Outcome(NOT_TESTABLE, "no method's weights tell clean from flipped pairs", numbers)
-    # Where a seed diverged, the others are not every seed.
-    told = [g for g in separating if len(gains[g.label]) == g.seeds >= LEAST_SEEDS]
-    helped = [g for g in told if (gains[g.label] > 0).all()]
-    harmed = [g for g in told if (gains[g.label] < 0).all()]
+    helped, harmed = ([g for g in separating if gains[g.label].order == sign] for sign in (1, -1))
+    said = ", ".join(f"{g.label} {rounded(gains[g.label])}" for g in separating)
     text = (
-        f"median gain in test accuracy over the frozen twin, of the {len(separating)} of {len(taught)} methods whose "
-        f"weights separate: {', '.join(said)}; {len(helped)} gain with every seed"
+        f"mean gain in test accuracy over the frozen twin, seed by seed, and its interval (of all together), of the "
+        f"{len(separating)} of {len(taught)} methods whose weights separate: {said}; {len(helped)} gain beyond it; "
+        f"{could_be_seen(gains[g.label] for g in separating)}"
     )
     if len(helped) > len(separating) / 2:
         return Outcome(REPRODUCED, text, numbers)
-    if max(len(gains[g.label]) for g in separating) < LEAST_SEEDS:
+    if max(gains[g.label].seeds for g in separating) < LEAST_SEEDS:
         return Outcome(NOT_TESTABLE, f"{text}; too few seeds", numbers)
     if not helped or harmed:
         return Outcome(NOT_REPRODUCED, text, numbers)
@@ -211,10 +214,16 @@ def noise_costs(evidence: Evidence) -> Outcome:
         f"{clean.final().median():.3f} on clean ones"
     )
     numbers = {"noisy": noisy.final().median(), "clean": clean.final().median()}
-    order = _order(clean, noisy)
-    if order == 0:
+    return _of_two(paired(clean.final(), noisy.final()), text, numbers)
+
+
+def _of_two(difference: Paired, text: str, numbers: dict[str, Any]) -> Outcome:
+    """Whether the first of two is above."""
+    text += f", a difference of {rounded(difference)} seed by seed; {could_be_seen([difference])}"
+    numbers |= {"difference": difference.numbers}
+    if difference.order == 0:
         return Outcome(NOT_TESTABLE, f"{text}; the seeds do not tell them apart", numbers)
-    return Outcome(REPRODUCED if order > 0 else NOT_REPRODUCED, text, numbers)
+    return Outcome(REPRODUCED if difference.order > 0 else NOT_REPRODUCED, text, numbers)
 
 
 def epoch_sgd_or_plain(evidence: Evidence) -> Outcome:
@@ -228,10 +237,7 @@ def epoch_sgd_or_plain(evidence: Evidence) -> Outcome:
         "Epoch-SGD"
     )
     numbers = {"plain": plain.final().median(), "epoch_sgd": averaged.final().median()}
-    order = _order(plain, averaged)
-    if order == 0:
-        return Outcome(NOT_TESTABLE, f"{text}; the seeds do not tell them apart", numbers)
-    return Outcome(REPRODUCED if order > 0 else NOT_REPRODUCED, text, numbers)
+    return _of_two(paired(plain.final(), averaged.final()), text, numbers)
 
 
 def floor_matters(evidence: Evidence) -> Outcome:
@@ -268,12 +274,13 @@ def released_noise_costs_less(evidence: Evidence) -> Outcome:
     if absent := [group for group, other in found if other is None]:
         rates = ", ".join(f"{rate:g}" for rate in sorted({group.rate for group in absent}))
         return Outcome(NOT_RUN, f"no runs of {named(absent)} with labels flipped once at noise rate {rates}")
-    pairs = [(group, other, _order(group, other)) for group, other in found if other is not None]
-    said = [f"{g.label} {g.final().median():.3f}, once {other.final().median():.3f}" for g, other, _ in pairs]
-    text = f"median test accuracy with the released noise: {'; '.join(said)}"
+    pairs = [(g, other, paired(g.final(), other.final(), len(found))) for g, other in found if other is not None]
+    said = [f"{g.label} {g.final().median():.3f}, {rounded(one)} to once" for g, _, one in pairs]
+    text = f"median test accuracy with the released noise, and its mean difference seed by seed: {'; '.join(said)}"
+    text += f"; {could_be_seen(one for _, _, one in pairs)}"
     numbers = {ACCURACY: {g.label: g.final().median() for g, _, _ in pairs}}
     numbers["once"] = {other.label: other.final().median() for _, other, _ in pairs}
-    orders = [order for _, _, order in pairs]
+    orders = [one.order for _, _, one in pairs]
     if orders.count(1) > len(orders) / 2:
         return Outcome(REPRODUCED, text, numbers)
     if orders.count(-1) >= len(orders) / 2:

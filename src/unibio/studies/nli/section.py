@@ -13,8 +13,9 @@ from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.statistics import CONFIDENCE
 from unibio.studies.nli.around import STEPS, VALID, controls, floors, released, tuning
 from unibio.studies.nli.caveats import caveats
-from unibio.studies.nli.groups import ACCURACY, AUC, CONTROLS, FLOOR, RELEASED, SPREAD, TUNING, compared, summary
+from unibio.studies.nli.groups import ACCURACY, AUC, CONTROLS, FLOOR, RELEASED, SPREAD, TUNING, WIDTH, compared, summary
 from unibio.studies.nli.setting import data_name, departures, settings, told, vectors_name
+from unibio.studies.nli.widths import accuracies
 
 
 def blocks(evidence: Evidence) -> Iterable[Block]:
@@ -27,6 +28,14 @@ def blocks(evidence: Evidence) -> Iterable[Block]:
         for (p, rate), here in table.groupby(["p", "noise_rate"]):
             yield Heading(3, f"p = {p}, noise rate {rate:g}")
             yield Table(_HEADER, [_row(row) for _, row in here.sort_values(ACCURACY, ascending=False).iterrows()])
+    if evidence.records(WIDTH):
+        yield Heading(3, "The width of the network")
+        yield Paragraph(
+            "Learned weights at noise rate 0.1, p = 3. *Rank*: by test accuracy among the methods of that width, 1 the "
+            "highest, mean over the seeds. Brackets: range over the seeds."
+        )
+        header = ["units", "method", "test accuracy", "rank", "of", "diverged"]
+        yield Table(header, [_width_row(row) for _, row in accuracies(evidence).iterrows()])
     if evidence.records(CONTROLS):
         yield Heading(3, "Plain training")
         yield Paragraph(
@@ -138,6 +147,11 @@ def _floor_row(row: pd.Series) -> list[str | float]:
     step, largest = f"{row['neumann_step']:.3g}", f"{row['lambda_max']:.4g}"
     ends = [_ranged(row, VALID), _ranged(row, AUC), _number(row[SPREAD])]
     return [row["method"], f"{row['floor']:g}", step, largest, f"{row['lambda_max_c']:.2f}", *ends, _diverged(row)]
+
+
+def _width_row(row: pd.Series) -> list[str | float]:
+    rank = "–" if math.isnan(row["rank"]) else f"{row['rank']:.1f}"
+    return [row["width"], row["method"], _ranged(row, ACCURACY), rank, row["of"], _diverged(row)]
 
 
 def _tuning_rows(table: pd.DataFrame) -> list[list[str | float]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from unibio.store.records import Record
+from unibio.studies.common.evidence import exponent
 
 PROBLEM = "nli_cleaning"
 
@@ -16,6 +17,39 @@ _DIMENSIONS = {"glove": 300, "glove50": 50}
 _PAPER_VECTORS = "glove.840B.300d"
 #: Of our own and of random vectors where the configuration leaves it open.
 _DEFAULT_DIMENSION = 50
+
+
+#: UniBiO whose Epoch-SGD gets to a second epoch, as the table of methods has it.
+TWO_EPOCHS = "unibio epochs"
+
+
+def method_of(record: Record) -> str:
+    """The record's row in the table of methods: UniBiO with two epochs and more is another than with one."""
+    algorithm = record.config["algorithm"]
+    name = str(algorithm["name"])
+    if name != "unibio" or "inner_budget" not in algorithm:
+        return name
+    p = exponent(record)
+    both = float(algorithm["first_length"]) * (1 + 2 ** (2 * (p - 1) / p))  # T₁ + T₂
+    return TWO_EPOCHS if float(algorithm["inner_budget"]) >= both else name
+
+
+def d_is_constant(record: Record) -> bool:
+    """Whether UniBiO's D is 1 but at large weights: at p = 2, and where the floor δ has D_δ = (p−1)δ^{p−2} = 1."""
+    floor, p = record.config["algorithm"].get("floor"), exponent(record)
+    return p == 2 or (floor is not None and abs((p - 1) * float(floor) ** (p - 2) - 1) < 1e-2)
+
+
+def size(record: Record) -> tuple[Any, ...]:
+    """What steps depend on: units, training pairs, epochs."""
+    config = record.config
+    return config["problem"]["width"], pairs_of(record, "train"), config["epochs"]
+
+
+def size_in_words(size: tuple[Any, ...]) -> str:
+    """What :func:`size` gives, in words."""
+    units, pairs, epochs = size
+    return f"{units:,} units, {pairs:,} pairs and {epochs:g} epochs"
 
 
 def told(record: Record) -> Mapping[str, Any]:
