@@ -149,4 +149,5 @@ DRAWING = Drawing(
     "mean over the seeds of the rank. The widest network has fewer methods, so that its ranks are among these.",
     draw_width,
     (WIDTH, WIDE),
+    title="Whether the ranking of methods changes with the network's width",
 )
