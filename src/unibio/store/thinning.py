@@ -9,7 +9,8 @@ A thinned record has the files of a record and its name. What differs:
   rows, and of the others at most as many as its study asks for, :data:`POINTS` if it does not say, spaced by the
   logarithm of their iteration. Runs whose curves a study never shows keep their *ends*, however short the history: the
   first row, the last and those of the last :data:`LATE` of the iterations. Metrics that a study does not read are left
-  out, whole columns; those that it reads at the ends alone are NaN between them. See :class:`Kept`.
+  out, whole columns; those that it reads at the ends alone are NaN between them. Of the counts ``oracle_calls`` and
+  ``samples`` are there, if a study does not ask for others. See :class:`Kept`.
 - ``runs.parquet``: as it was, with counts and first hits to the last digit.
 - ``summary.json``: has a further key ``thinned``: ``{"bits": …, "points": … or null, "ends": […], "of": …}``, the last
   of them the sha256 of the ``done`` of the record that it was made from.
@@ -46,6 +47,9 @@ ROWS, TAIL, POINTS = 20_000, 8, 12
 #: The part of the iterations at the end that rules look at.
 LATE = 0.2
 
+#: Counts of a history that are kept if a study does not say which it reads.
+COUNTS = ("oracle_calls", "samples")
+
 #: Keys that say where and how a record is computed, and nothing about its numbers.
 WHERE = ("records", "launcher", "tracker")
 
@@ -60,6 +64,7 @@ class Kept:
         metrics: those that are read all along, ``ends`` apart; None for every one that a record has.
         ends: metrics that are read where runs begin and over their last iterations, and nowhere between.
         bits: significant ones of what is measured, up to :data:`END_BITS`.
+        counts: those that are read along the way; where runs end all of them are kept.
     """
 
     points: int | None = POINTS
@@ -67,6 +72,7 @@ class Kept:
     metrics: tuple[str, ...] | None = None
     ends: tuple[str, ...] = ()
     bits: int = BITS
+    counts: tuple[str, ...] = COUNTS
 
     def __or__(self, other: Kept) -> Kept:
         """What suffices for both."""
@@ -75,7 +81,8 @@ class Kept:
         ends = dict.fromkeys([*self.ends, *other.ends])
         outer = tuple(name for name in ends if not (self.all_along(name) or other.all_along(name)))
         points = None if self.points is None or other.points is None else max(self.points, other.points)
-        return Kept(points, min(self.since, other.since), metrics, outer, max(self.bits, other.bits))
+        counts = tuple(dict.fromkeys([*self.counts, *other.counts]))
+        return Kept(points, min(self.since, other.since), metrics, outer, max(self.bits, other.bits), counts)
 
     def all_along(self, metric: str) -> bool:
         """Whether a metric is read between the ends of runs."""
@@ -108,7 +115,8 @@ def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_
     outer = [name for name in read if name in kept.ends]
     summary["thinned"] = before | {"points": before["points"] or points, "ends": outer}
     between = ~at_ends(history)
-    history = history.drop(columns=[name for name in measured(record) if name not in read])
+    unread = [name for name in measured(record) if name not in read]
+    history = history.drop(columns=[*unread, *(name for name in counted(record) if name not in kept.counts)])
     history.loc[between, outer] = np.nan
     history = spaced(history, points, shown, kept.since).copy()
     last = ~history["run"].duplicated(keep="last").to_numpy()
@@ -154,6 +162,13 @@ def measured(record: Record) -> list[str]:
     """The columns of a record's history that are neither axes nor counts."""
     axes = {str(key).rpartition(".")[-1] for key in record.config.get("grid") or {}}
     return [str(name) for name, kind in record.history.dtypes.items() if kind.kind == "f" and name not in axes]
+
+
+def counted(record: Record) -> list[str]:
+    """The columns of a record's history that count calls and samples."""
+    axes = {str(key).rpartition(".")[-1] for key in record.config.get("grid") or {}}
+    kinds = record.history.dtypes.items()
+    return [str(name) for name, kind in kinds if kind.kind in "iu" and name not in {"run", "iteration", *axes}]
 
 
 def at_ends(history: pd.DataFrame) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from unibio.store.records import Record
+from unibio.store.thinning import Kept
 from unibio.studies.common import style
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.comparisons import every
@@ -200,6 +201,7 @@ def _thinned(part: pd.DataFrame) -> pd.DataFrame:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    kept=Kept(metrics=("lyapunov", "value_gap", "distance_y", "distance_z")),
     drawings=(
         Drawing(
             "lyapunov",

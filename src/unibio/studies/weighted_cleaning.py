@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unibio.store.records import Record
+from unibio.store.thinning import Kept
 from unibio.studies.common import methods, style
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.comparisons import every
@@ -304,6 +305,7 @@ def _blocks(evidence: Evidence) -> Iterable[Block]:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    kept=Kept(metrics=("value_gap", "lower_gap", "upper_gap", "cleaning_auc")),
     drawings=(
         Drawing(
             "weighted_cleaning",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from unibio.store.thinning import Kept
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.document import Block, Heading, Paragraph, frame_table
 from unibio.studies.common.drawing import Drawing
@@ -45,6 +46,7 @@ _EARLIER = "a prototype's finding, told in docs/adaptive.md, measured here"
 
 STUDY = Study(
     experiments=(EXPERIMENT, NETWORK),
+    kept=Kept(metrics=()),  # what is measured once a run stands among the runs
     drawings=(
         Drawing(
             "estimators",
