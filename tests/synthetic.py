@@ -242,7 +242,7 @@ def synthetic_study(scale: str = "paper", steps: int = 400, seeds: int = 3) -> M
 def write_study(root: Path, given: Mapping[str, Sequence[FakeRecord]]) -> None:
     """The same as real records on disk, with their manifests."""
     for experiment, found in given.items():
-        for one in found:
-            records.write(root / one.name, one.config, one.summary, one.history, one.runs)
-        command = f"python -m unibio experiment={experiment}"
-        records.write_manifest(root, experiment, [one.name for one in found], command)
+        names = [records.name_of(one.config) for one in found]  # some are changed after they were named
+        for name, one in zip(names, found, strict=True):
+            records.write(root / name, one.config, one.summary, one.history, one.runs)
+        records.write_manifest(root, experiment, names, f"python -m unibio experiment={experiment}")

@@ -111,7 +111,7 @@ def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_
         summary["command"] = placeless_words(summary["command"])
     before = summary.get("thinned") or {"bits": kept.bits, "points": None, "of": replays.seal_of(record.path)}
     points = kept.points if len(history) > ROWS and not record.thinned else None
-    read = [name for name in measured(record) if name == "seconds" or kept.reads(name)]
+    read = [name for name in measured(record) if kept.reads(name)]
     outer = [name for name in read if name in kept.ends]
     summary["thinned"] = before | {"points": before["points"] or points, "ends": outer}
     between = ~at_ends(history)

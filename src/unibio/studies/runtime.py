@@ -113,7 +113,7 @@ def _blocks(evidence: Evidence) -> Iterable[Block]:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
-    kept=Kept(metrics=()),  # beside seconds
+    kept=Kept(metrics=()),  # seconds of a job stand in its summary
     drawings=(
         Drawing(
             "runtime",
