@@ -118,7 +118,8 @@ def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_
     unread = [name for name in measured(record) if name not in read]
     history = history.drop(columns=[*unread, *(name for name in counted(record) if name not in kept.counts)])
     history.loc[between, outer] = np.nan
-    history = spaced(history, points, shown, kept.since).copy()
+    # Few rows of a thinned record are left, and what is read between two of them needs both.
+    history = spaced(history, points, shown, 0.0 if record.thinned else kept.since).copy()
     last = ~history["run"].duplicated(keep="last").to_numpy()
     for name in read:
         values = history[name].to_numpy()
