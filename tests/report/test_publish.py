@@ -360,7 +360,7 @@ def test_too_much_is_refused(clone: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 # What thinning does to a record ---------------------------------------------------------------------------------------
-@given(st.lists(st.floats(width=64), min_size=1), st.integers(1, 52))
+@given(st.lists(st.floats(width=64), min_size=1), st.integers(1, 53))
 @settings(max_examples=200, deadline=None)
 def test_rounding_keeps_so_many_bits(values: list[float], bits: int) -> None:
     given_ = np.array(values)
@@ -430,7 +430,7 @@ def test_figures_do_not_see_what_is_left_out(
     whole, less = Evidence(tmp_path / "runs"), Evidence(tmp_path / "thinned")
     for name in experiments:
         for record in whole.records(name):
-            thin(record, less.root, of.reads(name), of.shown(name, record))
+            thin(record, less.root, of.reads(name), of.shown(whole, name, record))
         records.write_manifest(less.root, name, [one.name for one in whole.records(name)], whole.command(name))
     drawn = [one for one in of.drawings if set(one.experiments) <= set(experiments)]
     assert drawn
@@ -469,7 +469,7 @@ def test_metrics_that_a_study_does_not_read_are_left_out_and_missed_by_nobody(
     for name in of.experiments:
         found, read = whole.records(name), of.reads(name)
         for record in found:
-            copy = thin(record, less.root, read, of.shown(name, record))
+            copy = thin(record, less.root, read, of.shown(whole, name, record))
             here = {*(read.metrics or ()), *read.ends}
             assert set(thinning.measured(copy)) == here & set(thinning.measured(record))
             kept |= set(thinning.measured(copy))
@@ -504,6 +504,8 @@ def same_table(whole: pd.DataFrame, thinned: pd.DataFrame) -> None:
             st.sampled_from([0.0, 0.01]),
             st.none() | st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple),
             st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple),
+            st.sampled_from([BITS, 20]),
+            st.sampled_from([END_BITS, 53]),
         )
         for _ in range(2)
     ]
@@ -515,6 +517,7 @@ def test_what_two_readers_need_is_kept_for_both(one: Kept, other: Kept) -> None:
         assert both.all_along(metric) == (one.all_along(metric) or other.all_along(metric))
     wanted = [one.points, other.points]
     assert set(both.counts) == {*one.counts, *other.counts}
+    assert (both.bits, both.end_bits) == (max(one.bits, other.bits), max(one.end_bits, other.end_bits))
     assert both.points == (None if None in wanted else max(filter(None, wanted)))
     assert both.since <= min(one.since, other.since)
     for metric in "abcd":

@@ -20,7 +20,7 @@ import operator
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,14 +134,19 @@ def publish(results: Path, studies: Mapping[str, Study], evidence: Evidence, sta
     root = made / "records"
     roots = [one for one in (evidence.root, published / "records") if one is not None]
     readers = _readers({*studies, *states(published)}, roots)
+    before = Evidence(published / "records")
+
+    def looked_at(name: str) -> Evidence:
+        return evidence if name in studies else before
+
     for experiment, found in _experiments(studies.values(), evidence).items():
         for record in found:
             if not (root / record.name).exists():
-                thin(record, root, *_read(record, sorted(readers[record.name])))
+                thin(record, root, *_read(record, sorted(readers[record.name]), looked_at))
         command = placeless_command(evidence.command(experiment))
         records.write_manifest(root, experiment, [one.name for one in found], command)
     others = {name: study for name, study in BY_NAME.items() if name not in studies and name in states(published)}
-    _keep(published / "records", root, others.values(), readers)
+    _keep(published / "records", root, others.values(), readers, looked_at)
     _check_size(root)
     noted = {name: one for name, one in states(published).items() if name in BY_NAME} | {
         name: dict(state) for name in studies
@@ -149,7 +154,7 @@ def publish(results: Path, studies: Mapping[str, Study], evidence: Evidence, sta
     write_text(made / "studies.json", json.dumps(noted, indent=1, sort_keys=True) + "\n")
     again = Evidence(root, called=published / "records")
     _check_verdicts(studies, evidence, again)
-    _check_verdicts(others, Evidence(published / "records"), again)
+    _check_verdicts(others, before, again)
     draw_all(root, made, workers=os.cpu_count() or 1)
     page = report.write(root, made, evidence=again)
     page.write_text(linked(page.read_text(encoding="utf-8")), encoding="utf-8")
@@ -172,9 +177,14 @@ def _readers(names: Iterable[str], roots: Iterable[Path]) -> dict[str, set[tuple
     return found
 
 
-def _read(record: Record, readers: Iterable[tuple[str, str]]) -> tuple[Kept, NDArray[np.bool_] | None]:
+def _read(
+    record: Record, readers: Iterable[tuple[str, str]], looked_at: Callable[[str], Evidence]
+) -> tuple[Kept, NDArray[np.bool_] | None]:
     """What its readers together read of a record, and of which of its runs they show curves."""
-    read = [(BY_NAME[name].reads(experiment), BY_NAME[name].shown(experiment, record)) for name, experiment in readers]
+    read = [
+        (BY_NAME[name].reads(experiment), BY_NAME[name].shown(looked_at(name), experiment, record))
+        for name, experiment in readers
+    ]
     kept = functools.reduce(operator.or_, (one for one, _ in read))
     shown = [one for _, one in read if one is not None]
     return kept, np.logical_or.reduce(shown) if len(shown) == len(read) else None
@@ -196,7 +206,13 @@ def unfinished(published: Path, state: Mapping[str, str]) -> Iterator[str]:
             yield f"{name} was published by commit {str(noted[name].get('commit'))[:12]}, whose src or conf is another"
 
 
-def _keep(old: Path, root: Path, studies: Iterable[Study], readers: Mapping[str, Iterable[tuple[str, str]]]) -> None:
+def _keep(
+    old: Path,
+    root: Path,
+    studies: Iterable[Study],
+    readers: Mapping[str, Iterable[tuple[str, str]]],
+    looked_at: Callable[[str], Evidence],
+) -> None:
     """Copy the records of studies that were published before, without what nobody reads of them any more."""
     for study in studies:
         for experiment in study.experiments:
@@ -206,7 +222,7 @@ def _keep(old: Path, root: Path, studies: Iterable[Study], readers: Mapping[str,
             for name in noted["records"]:
                 record = records.find(old / name)
                 if record is not None and not (root / name).exists():
-                    thin(record, root, *_read(record, sorted(readers[name])))
+                    thin(record, root, *_read(record, sorted(readers[name]), looked_at))
             records.write_manifest(root, experiment, noted["records"], placeless_command(noted["command"]))
 
 

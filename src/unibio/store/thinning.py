@@ -63,7 +63,8 @@ class Kept:
         since: part of the iterations, in [0, 1), before which nothing but the first row of a run is read.
         metrics: those that are read all along, ``ends`` apart; None for every one that a record has.
         ends: metrics that are read where runs begin and over their last iterations, and nowhere between.
-        bits: significant ones of what is measured, up to :data:`END_BITS`.
+        bits: significant ones of what is measured.
+        end_bits: the same where runs end; 53 are all of them, where settings are chosen that end alike.
         counts: those that are read along the way; where runs end all of them are kept.
     """
 
@@ -72,6 +73,7 @@ class Kept:
     metrics: tuple[str, ...] | None = None
     ends: tuple[str, ...] = ()
     bits: int = BITS
+    end_bits: int = END_BITS
     counts: tuple[str, ...] = COUNTS
 
     def __or__(self, other: Kept) -> Kept:
@@ -81,8 +83,9 @@ class Kept:
         ends = dict.fromkeys([*self.ends, *other.ends])
         outer = tuple(name for name in ends if not (self.all_along(name) or other.all_along(name)))
         points = None if self.points is None or other.points is None else max(self.points, other.points)
+        bits, end_bits = max(self.bits, other.bits), max(self.end_bits, other.end_bits)
         counts = tuple(dict.fromkeys([*self.counts, *other.counts]))
-        return Kept(points, min(self.since, other.since), metrics, outer, max(self.bits, other.bits), counts)
+        return Kept(points, min(self.since, other.since), metrics, outer, bits, end_bits, counts)
 
     def all_along(self, metric: str) -> bool:
         """Whether a metric is read between the ends of runs."""
@@ -123,7 +126,7 @@ def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_
     last = ~history["run"].duplicated(keep="last").to_numpy()
     for name in read:
         values = history[name].to_numpy()
-        history[name] = np.where(last, rounded(values, END_BITS), rounded(values, kept.bits))
+        history[name] = np.where(last, rounded(values, kept.end_bits), rounded(values, kept.bits))
     made = records.write(root / record.name, config, summary, history, record.runs, packing=_packing)
     noted = replays.read(record.path)
     if noted is not None:
@@ -219,8 +222,10 @@ def rounded(values: NDArray[np.floating[Any]], bits: int) -> NDArray[np.floating
 
     Args:
         values: float32 or float64, any shape.
-        bits: at least 1; the implicit one counts.
+        bits: at least 1; the implicit one counts. 53 and more change nothing.
     """
+    if bits >= 53:
+        return values
     mantissa, exponent = np.frexp(values)
     with np.errstate(invalid="ignore", over="ignore"):
         nearest = np.ldexp(np.trunc(np.ldexp(mantissa, bits) + np.copysign(0.5, mantissa)), exponent - bits)

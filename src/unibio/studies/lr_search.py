@@ -301,7 +301,7 @@ def _blocks(evidence: Evidence) -> Iterable[Block]:
     yield frame_table(pd.DataFrame([one.row() for one in searches(evidence)]).set_index("p").T)
 
 
-def _at_the_papers_lower_step(experiment: str, record: Record) -> NDArray[np.bool_]:
+def _at_the_papers_lower_step(evidence: Evidence, experiment: str, record: Record) -> NDArray[np.bool_]:
     """(runs,) the tables look at how the others end."""
     return np.isclose(record.runs["lower_step"].to_numpy(dtype=float), PAPER_LOWER_STEP)
 

@@ -34,11 +34,11 @@ def _nothing(evidence: Evidence) -> Iterable[Block]:
     return ()
 
 
-def _all_runs(experiment: str, record: Record) -> None:
+def _all_runs(evidence: Evidence, experiment: str, record: Record) -> None:
     return None
 
 
-def no_curves(experiment: str, record: Record) -> NDArray[np.bool_]:
+def no_curves(evidence: Evidence, experiment: str, record: Record) -> NDArray[np.bool_]:
     """For :attr:`Study.shown`, of a study that reads where runs begin and how they end, and nothing between."""
     return np.zeros(len(record.runs), dtype=bool)
 
@@ -57,8 +57,8 @@ class Study:
         caveats: what a reader has to keep in mind.
         kept: what its figures, tables and rules read of histories: so much is published (see
             :mod:`unibio.store.thinning`). One for all experiments, or one for each.
-        shown: of one experiment's record, the runs whose curves a figure shows or a rule reads; None for all of them.
-            Of the others only where they begin and how they end is published.
+        shown: of the evidence, an experiment and a record of it, the runs whose curves a figure shows or a rule reads;
+            None for all of them. Of the others only where they begin and how they end is published.
         tried: what the page's first figure lets the reader move; raises MissingRecordsError without records.
         touched: of one record, the searched ranges of steps that were too narrow; None where nothing is searched.
     """
@@ -69,7 +69,7 @@ class Study:
     blocks: Callable[[Evidence], Iterable[Block]] = _nothing
     caveats: tuple[str, ...] = ()
     kept: Kept | Mapping[str, Kept] = USUAL
-    shown: Callable[[str, Record], NDArray[np.bool_] | None] = _all_runs
+    shown: Callable[[Evidence, str, Record], NDArray[np.bool_] | None] = _all_runs
     tried: Callable[[Evidence], Steps | Caps] | None = None
     touched: Callable[[Record], list[Touched]] | None = None
 

@@ -274,7 +274,7 @@ def tuned_curve(one: MethodSearch, at: Pair, column: str = METRIC) -> pd.DataFra
     return table.assign(median=table["median"].astype(float))
 
 
-def shown(experiment: str, record: Record) -> NDArray[np.bool_] | None:
+def shown(evidence: Evidence, experiment: str, record: Record) -> NDArray[np.bool_] | None:
     """(runs,) those of the best pair, whose curves alone are drawn; None for ``e1``, all of whose curves are read."""
     if experiment == "e1":
         return None

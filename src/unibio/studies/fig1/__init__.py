@@ -127,7 +127,7 @@ def _suffix(reading: Reading) -> str:
 _NOISES = dict(zip("abcd", (0.0, 0.01, 1.0, 10.0), strict=True))
 
 
-def _in_a_reading(experiment: str, record: Record) -> NDArray[np.bool_]:
+def _in_a_reading(evidence: Evidence, experiment: str, record: Record) -> NDArray[np.bool_]:
     """(runs,) those whose noises belong to one of the two readings; the tables look at how the others end."""
     levels = cells(record).filter(["noise", "upper_noise"]).to_dict("records")
     return np.array([any(reading.holds(cell) for reading in READINGS) for cell in levels], dtype=bool)

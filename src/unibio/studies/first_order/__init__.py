@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from unibio.store.thinning import Kept
 from unibio.studies.common import methods
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.document import Block, Heading, Table
@@ -52,6 +53,7 @@ def _blocks(evidence: Evidence) -> Iterable[Block]:
 
 STUDY = Study(
     experiments=(EXAMPLE3, REGRESSION),
+    kept=Kept(points=None, metrics=("value", "test_accuracy")),
     drawings=DRAWINGS,
     claims=(
         *(_crosses(name) for name in FIRST_ORDER if name != "f3sa"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from unibio.store.thinning import Kept
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.document import Block, Heading, Table
 from unibio.studies.common.evidence import Evidence
@@ -43,6 +44,7 @@ def _blocks(evidence: Evidence) -> Iterable[Block]:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    kept=Kept(points=None, end_bits=53, metrics=("upper_gap", "lower_gap")),
     drawings=DRAWINGS,
     claims=(
         Claim(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unibio.store.thinning import Kept
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.kinds import Kind
 from unibio.studies.common.study import Study
@@ -31,6 +32,11 @@ def _lowest(p: int) -> Claim:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    kept=Kept(
+        metrics=("value", "test_accuracy", "cleaning_auc"),
+        ends=("lower_error", "hypergradient_norm", "weight_spread"),
+        end_bits=53,
+    ),
     drawings=DRAWINGS,
     claims=(
         *(_lowest(p) for p in EXPONENTS),

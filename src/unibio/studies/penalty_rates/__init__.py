@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from unibio.errors import InputError
+from unibio.store.thinning import Kept
 from unibio.studies.common import methods
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.document import Block, Heading, Table
@@ -64,6 +65,7 @@ def _claim(method: str, case: str) -> Claim:
 
 STUDY = Study(
     experiments=(SCHEDULED, FIXED, PROXIMAL),
+    kept=Kept(metrics=("hypergradient_norm_mean",)),
     drawings=DRAWINGS,
     claims=tuple(_claim(method, case) for method in BOUNDS for case in CASES),
     blocks=_blocks,

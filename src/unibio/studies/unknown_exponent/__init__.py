@@ -11,7 +11,7 @@ from unibio.studies.common.kinds import Kind
 from unibio.studies.common.study import Study
 from unibio.studies.unknown_exponent import parts
 from unibio.studies.unknown_exponent.figures import blocks, draw
-from unibio.studies.unknown_exponent.measures import EXPERIMENTS, HOELDER, LABELS, LP, MAIN, METRICS, PARTS
+from unibio.studies.unknown_exponent.measures import EXPERIMENTS, HOELDER, LABELS, LP, MAIN, METRICS, PARTS, decisive
 from unibio.studies.unknown_exponent.rules import goal, held_out, misinformed
 
 #: The commit that fixed the constants of UniBiO without p, which is older than every record on a held-out cell.
@@ -89,6 +89,7 @@ STUDY = Study(
     ),
     # Calls are read off histories, row by row: an accuracy is reached where rows after one another keep to it. By how
     # little decides which setting is best.
+    shown=decisive,
     kept={
         **dict.fromkeys((MAIN, HOELDER, PARTS), replace(READ, metrics=("hypergradient_norm",))),
         LP: replace(READ, metrics=(METRICS["lp_regression"],)),

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unibio.store.records import Record
 from unibio.studies.common.curves import Array, by_cell
@@ -142,13 +143,18 @@ def _first(calls: Array, values: Array, accuracy: float) -> float:
     return math.inf
 
 
+def own_settings(record: Record) -> dict[str, float]:
+    """What all runs of a record share of what is searched."""
+    return {k: v for k, v in record.config["algorithm"].items() if k in ("inner_budget", "assumed_exponent") and v}
+
+
 def runs_of(records: list[Record]) -> Runs:
     """Records of one method in one cell, whose settings are theirs together."""
     settings: list[dict[str, float]] = []
     calls, values, seeds = {}, {}, 0
     for record in records:
         metric = METRICS.get(str(record.config["problem"]["name"]), "hypergradient_norm")
-        own = {k: v for k, v in record.config["algorithm"].items() if k in ("inner_budget", "assumed_exponent") and v}
+        own = own_settings(record)
         history, runs = record.history, record.runs.reset_index(drop=True)
         order = np.argsort(history["run"].to_numpy(), kind="stable")
         read = column(record, metric).to_numpy(dtype=float)[order]
@@ -219,3 +225,20 @@ def ratio(first: Array, second: Array) -> tuple[float, float, float]:
     low, high = (float(np.quantile(drawn, tail, method="nearest")) for tail in TAILS)
     middle = median(first) / median(second) if median(second) else (math.inf if median(first) else 1.0)
     return middle, low, high
+
+
+def decisive(evidence: Evidence, experiment: str, record: Record) -> NDArray[np.bool_] | None:
+    """(runs,) those of the settings that an accuracy is judged by; None for UniBiO without p and the fair baseline.
+
+    Where a method's other settings begin and end is enough: read off so little, no accuracy is reached earlier than it
+    was, and so no other setting is chosen.
+    """
+    if experiment == PARTS or method_of(record) in (OWN, FAIR):
+        return None
+    method, cell = method_of(record), cell_of(record)
+    runs = gathered(evidence)[cell][method]
+    best = [runs.settings[runs.best(accuracy)] for accuracy in accuracies(evidence, cell)]
+    own, found = own_settings(record), np.zeros(len(record.runs), dtype=bool)
+    for setting, group in by_cell(record.runs.reset_index(drop=True), axes(record)):
+        found[group.index.to_numpy()] = (own | setting) in best
+    return found
