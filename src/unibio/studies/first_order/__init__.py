@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from unibio.store.records import Record
 from unibio.store.thinning import Kept
 from unibio.studies.common import methods
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.document import Block, Heading, Table
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.kinds import Kind
-from unibio.studies.common.study import Study
+from unibio.studies.common.study import Study, no_curves
 from unibio.studies.common.verdicts import EXPONENTS
 from unibio.studies.common.words import calls
 from unibio.studies.first_order.figures import DRAWINGS
@@ -51,9 +55,18 @@ def _blocks(evidence: Evidence) -> Iterable[Block]:
     )
 
 
+def _on_example3(evidence: Evidence, experiment: str, record: Record) -> NDArray[np.bool_] | None:
+    """(runs,) of ℓ_p-regression only the ends are read."""
+    return no_curves(evidence, experiment, record) if experiment == REGRESSION else None
+
+
 STUDY = Study(
     experiments=(EXAMPLE3, REGRESSION),
-    kept=Kept(points=None, metrics=("value", "test_accuracy")),
+    shown=_on_example3,
+    kept={
+        EXAMPLE3: Kept(points=None, metrics=("value",), counts=("oracle_calls",)),
+        REGRESSION: Kept(metrics=("value", "test_accuracy")),
+    },
     drawings=DRAWINGS,
     claims=(
         *(_crosses(name) for name in FIRST_ORDER if name != "f3sa"),

@@ -15,7 +15,7 @@ from unibio.studies.lp_regression.rules import (
     separates,
 )
 from unibio.studies.lp_regression.section import blocks
-from unibio.studies.lp_regression.tuned import EXPERIMENT, EXPONENTS, touched
+from unibio.studies.lp_regression.tuned import EXPERIMENT, EXPONENTS, reported, touched
 
 
 def _lowest(p: int) -> Claim:
@@ -32,6 +32,7 @@ def _lowest(p: int) -> Claim:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
+    shown=reported,
     kept=Kept(
         metrics=("value", "test_accuracy", "cleaning_auc"),
         ends=("lower_error", "hypergradient_norm", "weight_spread"),

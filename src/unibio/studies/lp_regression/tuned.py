@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from unibio.store.records import Record
 from unibio.studies.common import methods, widening
@@ -154,6 +155,13 @@ def tune(record: Record) -> Tuned:
     keep = np.zeros(len(table), dtype=bool) if at is None else found.runs(at, judging=True)
     runs = last[keep].assign(run=np.flatnonzero(keep), status=table["status"].to_numpy()[keep])
     return Tuned(record, exponent(record), found, at, runs, int(failed.sum()))
+
+
+def reported(evidence: Evidence, experiment: str, record: Record) -> NDArray[np.bool_]:
+    """(runs,) the judging ones at the chosen pair, whose curves alone are shown."""
+    found = np.zeros(len(record.runs), dtype=bool)
+    found[tune(record).runs["run"].to_numpy()] = True
+    return found
 
 
 def summary(found: Sequence[Tuned]) -> pd.DataFrame:
