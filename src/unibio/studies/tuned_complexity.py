@@ -253,8 +253,16 @@ def sharp_bound(p: int) -> float:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
-    # Envelopes are read between logged rows, all of them, over the last two decades.
-    kept=Kept(points=None, since=0.5 / DECADES, metrics=("hypergradient_norm_mean",), ends=soundness.READ),
+    # Envelopes are read between logged rows, all of them, over the last two decades, and choose by little.
+    kept=Kept(
+        points=None,
+        since=0.5 / DECADES,
+        metrics=("hypergradient_norm_mean",),
+        ends=soundness.READ,
+        bits=13,
+        end_bits=13,
+        counts=("oracle_calls",),
+    ),
     drawings=(
         Drawing(
             "tuned_complexity",
