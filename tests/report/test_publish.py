@@ -461,8 +461,9 @@ def test_metrics_that_a_study_does_not_read_are_left_out_and_missed_by_nobody(
     """Verdicts, their numbers and every table are the same without what a study says it does not read."""
     monkeypatch.setattr(thinning, "rounded", lambda values, bits: values)
     of = BY_NAME[study]
-    if not all(whole_study()[name] for name in of.experiments):
-        pytest.skip("there are no made-up records of this study")
+    made_up = [records.name_of(one.config) for name in of.experiments for one in whole_study()[name]]
+    if len(set(made_up)) < len(made_up):
+        pytest.skip("made-up records of this study share a name, and cannot all be written")
     write_study(tmp_path / "runs", {name: whole_study()[name] for name in of.experiments})
     whole, less = Evidence(tmp_path / "runs"), Evidence(tmp_path / "thinned")
     wanted, kept = set[str](), set[str]()

@@ -26,7 +26,7 @@ from unibio.studies.common.drawing import Drawing
 from unibio.studies.common.evidence import Evidence
 
 #: A table of more rows is shown in part; all of it is in its CSV file.
-MOST_ROWS = 40
+MOST_ROWS = 10
 
 
 def figure_blocks(evidence: Evidence, out: Path, drawings: Sequence[Drawing]) -> Iterable[Block]:

@@ -20,6 +20,9 @@ from unibio.studies.common.document import (
 )
 from unibio.studies.common.evidence import Evidence
 
+#: Of an experiment, that the page lists; a file has all of them.
+MOST_RECORDS = 12
+
 
 def provenance(evidence: Evidence) -> Iterable[Block]:
     """The report's last part."""
@@ -55,7 +58,10 @@ def provenance(evidence: Evidence) -> Iterable[Block]:
     header = ["Record", "Runs", "Seconds", "Code", "History", "Today"]
     rows = {name: [_row(record) for record in found[name]] for name in names if found[name]}
     for name, mine in rows.items():
-        yield PageOnly([Folded(f"Records of {name}", [Table(header, mine)], level=4)])
+        shown: list[Block] = [Table(header, mine[:MOST_RECORDS])]
+        if len(mine) > MOST_RECORDS:
+            shown.append(Paragraph(f"All {len(mine)} are in [report_records.csv](tables/report_records.csv)."))
+        yield PageOnly([Folded(f"Records of {name} ({len(mine)})", shown, level=4)])
     if rows:
         every_row = [[name, *row] for name, mine in rows.items() for row in mine]
         yield MarkdownOnly([Table(["Experiment", *header], every_row)])

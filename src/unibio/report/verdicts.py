@@ -193,7 +193,9 @@ def _listed(shown: Sequence[Judged], evidence: Evidence, out: Path) -> Iterable[
         if j.claim.kind is not kind:
             kind = j.claim.kind
             yield Heading(3, f"Claims: {kind.label}")
-        where = "; ".join(part for part in (j.place, _figure(j, evidence, out)) if part != "–")
+        # Of a claim of ours the source says why it is asked, which the file has.
+        places = (j.place if not kind.ours else "–", _figure(j, evidence, out) if kind is Kind.PAPER else "–")
+        where = "; ".join(part for part in places if part != "–")
         said = f"{j.claim.statement} **{j.verdict.text}**{f' ({where})' if where else ''}"
         yield Heading(4, j.claim.id)
         doubted = kind is Kind.PAPER and j.word not in (REPRODUCED, CONSISTENT)

@@ -252,9 +252,9 @@ def _markdown(block: Block) -> str:
         case Table(header, rows):
             lines = [header, ["---"] * len(header), *rows]
             return "\n".join("| " + " | ".join(_escaped(shown(c)).replace("|", "\\|") for c in r) + " |" for r in lines)
-        case Picture(path, caption, _, vector):
-            image = f"![{PurePosixPath(path).stem}]({path})"  # what it shows is said above and below
-            return f"{f'[{image}]({vector})' if vector else image}\n\n{_escaped(caption)}"
+        case Picture(path, caption):
+            # What it shows is said above and below; the vector form lies beside it.
+            return f"![{PurePosixPath(path).stem}]({path})\n\n{_escaped(caption)}"
         case Folded(title, blocks, level, badge, anchor):
             # GitHub makes anchors of headings alone, so that a given one has to be the heading.
             said = title + (f" **{badge.text.capitalize()}.**" if badge else "")

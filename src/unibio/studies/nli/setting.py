@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from unibio.store.records import Record
@@ -99,8 +99,13 @@ def vectors_name(vectors: str) -> str:
     return vectors.replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def departures(found: Iterable[Record]) -> list[str]:
-    """Where records of this problem leave the paper's setting: "32 units (the paper: 4096)"; [] for other problems."""
+def departures(found: Iterable[Record], but: Container[str] = ()) -> list[str]:
+    """Where records of this problem leave the paper's setting: "32 units (the paper: 4096)"; [] for other problems.
+
+    Args:
+        found: records.
+        but: keys of ``PAPER`` that a claim is about, and that it does not leave therefore.
+    """
     held: dict[str, dict[Any, None]] = {what: {} for what in PAPER}
     for record in found:
         if record.config["problem"]["name"] == PROBLEM:
@@ -111,7 +116,7 @@ def departures(found: Iterable[Record]) -> list[str]:
     return [
         f"{_counts(values)} {what} (the paper: {PAPER[what]:,})"
         for what, values in held.items()
-        if set(values) - {PAPER[what]}
+        if what not in but and set(values) - {PAPER[what]}
     ]
 
 
