@@ -31,8 +31,9 @@ def provenance(evidence: Evidence) -> Iterable[Block]:
     every = [record for records in found.values() for record in records]
     yield Heading(2, "Environment and records")
     if evidence.notes:
-        yield Paragraph("Found on loading:")
-        yield Bullets(evidence.notes)
+        yield PageOnly([Paragraph("Found on loading:"), Bullets(evidence.notes)])
+        of = ", ".join(dict.fromkeys(note.partition(":")[0] for note in evidence.notes))
+        yield MarkdownOnly([Paragraph(f"Found on loading, said under `notes` of [claims.json](claims.json): {of}.")])
     if every:
         yield Heading(3, "Environment")
         yield Table(["What", "Of the records"], _environment(every))
