@@ -84,7 +84,7 @@ def test_the_page_gives_a_figure_and_a_verdict(clone: Path) -> None:
     assert len(found["records"]) == 2
     report = (clone / "results" / "report.md").read_text(encoding="utf-8")
     section = re.search(r"^## The synthetic study$(.*?)^## ", report, re.M | re.S)[1]
-    assert "![UniBiO on Example 3: the level" in section
+    assert "![settling](figures/settling.png)\n\nUniBiO on Example 3: the level" in section
 
 
 def test_the_page_keeps_to_the_style_of_the_source(clone: Path) -> None:

@@ -141,7 +141,9 @@ def test_ctrl_c_keeps_what_is_computed_and_the_same_command_goes_on(tmp_path: Pa
     assert "Traceback" not in text
     kept = len(list(tmp_path.glob("runs/*/done")))
     assert 1 <= kept < 5
+    # The signal may find the other worker between two jobs, or before its first iteration: then nothing is half done.
+    half_done = {path.parent.name for path in tmp_path.glob("runs/*/checkpoint-*.pt")}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert f"{kept} already recorded, {5 - kept} to run" in done.stdout
     found = load_experiment(tmp_path / "runs", "schedules_step")
-    assert max(record.summary.get("resumed_from") or 0 for record in found) > 0
+    assert {record.name for record in found if record.summary.get("resumed_from")} == half_done
