@@ -40,8 +40,8 @@ def figure_blocks(evidence: Evidence, out: Path, drawings: Sequence[Drawing]) ->
             vector = f"figures/{name}.pdf"
             yield Picture(picture, drawing.caption, title(name), vector) if drawn else Paragraph(drawing.caption)
             yield from explorable(out, name) if drawn else ()
-            numbers = ", ".join(f"[{table.name}](tables/{table.name})" for table in tables)
-            files = ", ".join([f"[PDF]({vector})"] * drawn + [numbers] * bool(tables))
+            links = [f"[{table.name}](tables/{table.name})" for table in tables]
+            files = ", ".join([f"[PDF]({vector})"] * drawn + links)
             yield PageOnly([Paragraph(f"Files: {files}. Records and picture again:")])
             commands = [evidence.command(e) for e in drawing.experiments]
             yield PageOnly([Code("\n".join([*commands, f"unibio figures {name}"]))])

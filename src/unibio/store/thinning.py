@@ -118,7 +118,7 @@ def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_
     outer = [name for name in read if name in kept.ends]
     summary["thinned"] = before | {"points": before["points"] or points, "ends": outer}
     between = ~at_ends(history)
-    unread = [name for name in measured(record) if name not in read]
+    unread = [name for name in measured(record) if not kept.reads(name)]
     history = history.drop(columns=[*unread, *(name for name in counted(record) if name not in kept.counts)])
     history.loc[between, outer] = np.nan
     # Few rows of a thinned record are left, and what is read between two of them needs both.
@@ -164,15 +164,18 @@ def placeless_command(command: str) -> str:
 
 def measured(record: Record) -> list[str]:
     """The columns of a record's history that are neither axes nor counts."""
-    axes = {str(key).rpartition(".")[-1] for key in record.config.get("grid") or {}}
-    return [str(name) for name, kind in record.history.dtypes.items() if kind.kind == "f" and name not in axes]
+    return _columns(record, "f")
 
 
 def counted(record: Record) -> list[str]:
     """The columns of a record's history that count calls and samples."""
-    axes = {str(key).rpartition(".")[-1] for key in record.config.get("grid") or {}}
-    kinds = record.history.dtypes.items()
-    return [str(name) for name, kind in kinds if kind.kind in "iu" and name not in {"run", "iteration", *axes}]
+    return _columns(record, "iu")
+
+
+def _columns(record: Record, kinds: str) -> list[str]:
+    """The columns of a history of these NumPy kinds that are none of its axes, searched ones among them."""
+    axes = {"run", "iteration", *(str(key).rpartition(".")[-1] for key in record.config.get("grid") or {})}
+    return [str(name) for name, kind in record.history.dtypes.items() if kind.kind in kinds and name not in axes]
 
 
 def at_ends(history: pd.DataFrame) -> NDArray[np.bool_]:
