@@ -18,7 +18,7 @@ from unibio.pipeline.composing import composer, expand
 from unibio.pipeline.job import Job
 from unibio.pipeline.launch import launch
 from unibio.pipeline.sweep import announce
-from unibio.store import records
+from unibio.store import lists, records
 from unibio.store.records import Record
 
 
@@ -79,7 +79,7 @@ def _status(job: Job, root: Path, count: int) -> float:
         (root / name).mkdir(parents=True)
         for file in (*records.FILES, "done"):
             os.link(source / file, root / name / file)
-    records.write_manifest(root, "many", names, "bench")
+    lists.write_manifest(root, "many", names, "bench")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "unibio", "status", "--records", str(root)]
     subprocess.run(command, check=True, capture_output=True)

@@ -53,7 +53,7 @@ from unibio.pipeline.pool import run_pool
 from unibio.pipeline.sweep import announce
 from unibio.quantiles import quartiles
 from unibio.report.pictures import draw_all
-from unibio.store.records import load_experiment
+from unibio.store.lists import load_experiment
 from unibio.studies.common.curves import curves
 
 torch.set_num_threads(1)  # the tensors below are small: more threads would only get into each other's way

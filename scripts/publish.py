@@ -10,13 +10,15 @@ twice.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from unibio.cli.entry import Parser, directory_of_records
 from unibio.cli.searching import script
 from unibio.errors import InputError
 from unibio.report import publishing
+from unibio.report.publishing import SOURCES
 from unibio.store.records import Record
 from unibio.studies.common.evidence import Evidence
 
@@ -34,6 +36,22 @@ def prove(found: Sequence[Record]) -> None:
     prove(found, lambda line: print(line, flush=True))
 
 
+def confirm(published: Path, but: Sequence[str], state: Mapping[str, str], data: Path | None) -> list[str]:
+    """The experiments published before by another state of which today's gives the same records."""
+    from unibio.pipeline.confirming import differing
+
+    evidence, given = Evidence(published / "records"), [] if data is None else [f"data.dir={data.resolve()}"]
+    noted = publishing.states(published)
+    older = [name for name in noted if name not in but and any(noted[name].get(one) != state[one] for one in SOURCES)]
+    confirmed = []
+    with TemporaryDirectory() as empty:
+        for name in older:
+            why = differing(name, evidence, given, Path(empty))
+            print(f"{name}: {why or 'confirmed'}", flush=True)
+            confirmed += [] if why else [name]
+    return confirmed
+
+
 def main(arguments: Sequence[str]) -> None:
     parser = Parser("publish.py", __doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument(
@@ -44,20 +62,29 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--complete",
         action="store_true",
-        help="afterwards, fail unless every study is published by this state of src and conf",
+        help="afterwards, fail unless every experiment is published by this state of src and conf",
     )
+    parser.add_argument(
+        "--confirm",
+        action="store_true",
+        help="plan what was published before again: where today's conf and src give the very same records, they count "
+        "as published by today's state",
+    )
+    parser.add_argument("--data", type=Path, help="with --confirm: the directory of data that experiments had")
     options = parser.read(arguments)
     state = publishing.state_of(Path.cwd())
-    evidence = Evidence(directory_of_records(options.records))
-    studies = publishing.chosen(options.studies, evidence)
-    prove(publishing.fit(studies, evidence))
-    published = publishing.publish(options.results, studies, evidence, state)
+    evidence = Evidence(directory_of_records(options.records)) if options.studies or not options.confirm else None
+    experiments = [] if evidence is None else publishing.chosen(options.studies, evidence)
+    if evidence is not None:
+        prove(publishing.fit(experiments, evidence))
+    confirmed = confirm(options.results / "published", experiments, state, options.data) if options.confirm else []
+    published = publishing.publish(options.results, experiments, evidence or Evidence(None), state, confirmed)
     print(published / "index.html")
     rest = list(publishing.unfinished(published, state))
     for line in rest:
         print(f"publish.py: {line}")
     if rest and options.complete:
-        raise InputError(f"{len(rest)} studies are missing or of another state of src and conf (first: {rest[0]})")
+        raise InputError(f"{len(rest)} experiments are missing or of another state of src and conf (first: {rest[0]})")
 
 
 if __name__ == "__main__":

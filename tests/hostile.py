@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from synthetic import FakeRecord, whole_study, write_study
-from unibio.store import records
+from unibio.store import lists, records
 
 HOSTILE = "\"'><script>window.acted = 1</script><img src=x onerror='window.acted = 2'>[a](javascript:window.acted=3)"
 
@@ -16,7 +16,7 @@ def hostile_study(root: Path) -> None:
     given = {name: [_hostile(one) for one in whole_study()[name]] for name in ("runtime", "inner_iterations")}
     write_study(root, given)
     for name, found in given.items():
-        records.write_manifest(
+        lists.write_manifest(
             root, name, [*(one.name for one in found), HOSTILE.replace("/", "∕")], f"`{HOSTILE}`\n\n{HOSTILE}"
         )
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unibio.store import records
+from unibio.store import lists, records
+from unibio.store.replays import Standing, standing
 from unibio.studies.common.evidence import CALLS, Evidence
 from unibio.studies.runtime import epoch_sgd_steps
 
@@ -34,6 +35,12 @@ class FakeRecord:
     runs: pd.DataFrame
     path: Path = Path("nowhere")
     thinned: bool = False
+    seal: str = ""
+
+    @property
+    def standing(self) -> Standing:
+        """Of records that nobody has computed again."""
+        return standing(self.summary, lambda: None)
 
 
 def descent(cell: Mapping[str, float], seed: int, t: np.ndarray) -> np.ndarray:
@@ -245,4 +252,4 @@ def write_study(root: Path, given: Mapping[str, Sequence[FakeRecord]]) -> None:
         names = [records.name_of(one.config) for one in found]  # some are changed after they were named
         for name, one in zip(names, found, strict=True):
             records.write(root / name, one.config, one.summary, one.history, one.runs)
-        records.write_manifest(root, experiment, names, f"python -m unibio experiment={experiment}")
+        lists.write_manifest(root, experiment, names, f"python -m unibio experiment={experiment}")

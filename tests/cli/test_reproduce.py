@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from unibio.cli.reproduce import experiments
-from unibio.store.records import load_experiment
+from unibio.store.lists import load_experiment
 from unibio.studies import PARTS
 
 ROOT = Path(__file__).parents[2]

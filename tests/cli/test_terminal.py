@@ -18,7 +18,7 @@ from unibio.cli.main import main
 from unibio.cli.terminal import plain
 from unibio.pipeline.composing import composer, expand
 from unibio.pipeline.compute import run_job
-from unibio.store import heartbeat, records
+from unibio.store import heartbeat, lists, records
 from unibio.store.records import Record
 
 
@@ -30,7 +30,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     with composer() as compose_one:
         jobs = expand([*words, "algorithm.upper_step=0.03,0.1"], compose_one)
     found = [run_job(job).record for job in jobs]
-    records.write_manifest(root, "mine", [record.name for record in found], "python -m unibio")
+    lists.write_manifest(root, "mine", [record.name for record in found], "python -m unibio")
     return found
 
 

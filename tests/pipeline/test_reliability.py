@@ -20,7 +20,7 @@ from unibio import tensorfile
 from unibio.pipeline.composing import composer, expand
 from unibio.pipeline.compute import existing, run_job
 from unibio.pipeline.job import Job
-from unibio.store import heartbeat, records
+from unibio.store import heartbeat, lists, records
 
 
 def job_in(root: Path) -> Job:
@@ -102,12 +102,12 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 
 
 def test_damaged_json_beside_records_is_not_half_read(tmp_path: Path) -> None:
-    records.write_manifest(tmp_path, "fig1", ["a", "b"], "python -m unibio")
+    lists.write_manifest(tmp_path, "fig1", ["a", "b"], "python -m unibio")
     path = tmp_path / ".experiments" / "fig1.json"
     for cut in range(len(path.read_bytes()) - 3):
         content = path.read_bytes()
         path.write_bytes(content[:cut])
-        assert records.manifest(tmp_path, "fig1") is None, cut
+        assert lists.manifest(tmp_path, "fig1") is None, cut
         path.write_bytes(content)
     for noted in ("", "{", "[1]", "\x00", '{"status": "failed"'):
         (tmp_path / "summary.json").write_text(noted)

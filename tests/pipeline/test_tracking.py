@@ -20,7 +20,8 @@ from unibio.pipeline.local import finish_job
 from unibio.pipeline.schema import mode_of
 from unibio.pipeline.sweep import announce
 from unibio.pipeline.tracking import curves, flat, run_id, slopes, track
-from unibio.store.records import manifest, record_name
+from unibio.store.lists import manifest
+from unibio.store.records import record_name
 
 
 @pytest.fixture(autouse=True)

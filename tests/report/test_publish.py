@@ -21,12 +21,13 @@ from synthetic import whole_study, write_study
 from unibio.errors import InputError
 from unibio.pipeline.composing import composer, expand
 from unibio.pipeline.compute import existing, run_job
+from unibio.pipeline.confirming import differing
 from unibio.pipeline.job import Job, job_from
 from unibio.pipeline.proving import representatives
 from unibio.pipeline.sweep import announce
 from unibio.report import publishing
 from unibio.report.page.html import linked
-from unibio.store import records, thinning
+from unibio.store import lists, packs, records, thinning
 from unibio.store.records import Record, write
 from unibio.store.thinning import (
     BITS,
@@ -126,7 +127,7 @@ def files(where: Path) -> dict[str, bytes]:
 def test_what_is_published_follows_from_its_records(published: Path, tmp_path: Path) -> None:
     """A fresh clone makes every figure, table and verdict again without computing anything."""
     assert {path.name for path in published.iterdir()} == {
-        "records", "tables", "claims.json", "report.md", "index.html", "studies.json",
+        "records", "tables", "claims.json", "report.md", "index.html", "experiments.json",
     }  # fmt: skip
     for command in ("figures", "report"):
         words = ["-m", "unibio", command, "--records", "results/published/records", "--out", str(tmp_path)]
@@ -135,7 +136,7 @@ def test_what_is_published_follows_from_its_records(published: Path, tmp_path: P
         assert done.returncode == 0, done.stderr
     again = files(tmp_path)
     again["index.html"] = linked(again["index.html"].decode()).encode()
-    mine = {name: text for name, text in files(published).items() if not name.startswith(("records", "studies"))}
+    mine = {name: text for name, text in files(published).items() if not name.startswith(("records", "experiments"))}
     assert again == mine
 
 
@@ -190,7 +191,7 @@ def test_other_studies_stay(clone: Path, published: Path, tmp_path: Path) -> Non
     state = publishing.state_of(clone) | {"src": "another"}
     publishing.publish(clone / "results", publishing.chosen(["fig5"], evidence), evidence, state)
     after = clone / "results" / "published"
-    assert records.manifest(after / "records", "runtime") == records.manifest(published / "records", "runtime")
+    assert lists.manifest(after / "records", "runtime") == lists.manifest(published / "records", "runtime")
     assert Evidence(after / "records").records("fig5")
     left = list(publishing.unfinished(after, publishing.state_of(clone)))
     assert not [line for line in left if line.startswith("runtime ")]
@@ -232,10 +233,10 @@ def test_a_commit_to_results_leaves_the_state_as_it_was(clone: Path) -> None:
     assert all(after[name] == before[name] for name in publishing.SOURCES)
 
 
-def by_other_code(record: Record, history: pd.DataFrame) -> Record:
+def by_other_code(record: Record, history: pd.DataFrame, path: Path | None = None) -> Record:
     summary = dict(record.summary) | {"code_hash": "0" * 64}
     config = dict(record.config) | {"launcher": {"name": "one of its time"}}
-    return write(record.path, config, summary, history, record.runs)
+    return write(path or record.path, config, summary, history, record.runs)
 
 
 def replayed(clone: Path, change: float = 1.0) -> Record:
@@ -259,7 +260,7 @@ def test_what_other_code_computed_is_published_once_it_was_computed_again(clone:
     assert "equal to the bit up to its end, iteration 200" in done.stdout
     assert str(record.standing) == "replayed to iteration 200, its end"
     assert representatives([record]) == {}, "it is known now"
-    copy = Record(clone / "results" / "published" / "records" / record.name)
+    copy = packs.at(clone / "results" / "published" / "records", record.name)
     assert str(copy.standing) == "replayed to iteration 200, its end"
 
 
@@ -288,13 +289,56 @@ def test_smoke_runs_are_not_published() -> None:
         publishing.fit(publishing.chosen(["runtime"], evidence), evidence)
 
 
-def test_a_study_is_whole_or_not_published(tmp_path: Path) -> None:
-    write_study(tmp_path, {"fig1": whole_study()["fig1"][:1]})
+def test_a_study_without_records_is_refused(tmp_path: Path) -> None:
     evidence = Evidence(tmp_path)
-    with pytest.raises(InputError, match=r"study fig1: no records of fig1_.*; run: python -m unibio experiment=fig1_"):
-        publishing.fit(publishing.chosen(["fig1"], evidence), evidence)
+    with pytest.raises(InputError, match=r"study fig1: no records of fig1; run: python -m unibio experiment=fig1"):
+        publishing.chosen(["fig1"], evidence)
     with pytest.raises(InputError, match="no study 'fig11'; there are fig1, "):
         publishing.chosen(["fig11"], evidence)
+
+
+@pytest.mark.slow
+def test_experiments_of_a_study_are_published_one_by_one(clone: Path, published: Path, tmp_path: Path) -> None:
+    """Those that have no records are not lost where they were published before, and named where they were not."""
+    shutil.copytree(published, clone / "results" / "published")
+    state = publishing.state_of(clone)
+    for experiment in ("fig1", "fig1_equal"):
+        write_study(tmp_path / experiment, {experiment: whole_study()[experiment][:1]})
+        evidence = Evidence(tmp_path / experiment)
+        publishing.publish(clone / "results", publishing.chosen(["fig1"], evidence), evidence, state)
+    after = clone / "results" / "published"
+    assert set(publishing.states(after)) == {"fig1", "fig1_equal", "runtime"}
+    assert all(Evidence(after / "records").records(name) for name in ("fig1", "fig1_equal", "runtime"))
+    assert not (after / "thinned").exists()
+    left = list(publishing.unfinished(after, state))
+    assert "fig1_released is not published" in left
+    assert not [line for line in left if line.startswith(("fig1 ", "fig1_equal ", "runtime "))]
+
+
+@pytest.mark.slow
+def test_what_todays_state_gives_as_well_is_confirmed(computed: tuple[Path, list[Job]], published: Path, clone: Path,
+                                                      tmp_path: Path) -> None:  # fmt: skip
+    """The same records by another commit; not where their command plans others, nor where the code is another's."""
+    shutil.copytree(published, clone / "results" / "published")
+    (clone / "src" / "file").write_text("a comment", encoding="utf-8")
+    git(clone, "commit", "-qam", "A comment")
+    done = publish(clone, "--confirm")
+    assert done.returncode == 0, done.stderr
+    assert "runtime: confirmed" in done.stdout
+    after = clone / "results" / "published"
+    assert publishing.states(after) == {"runtime": publishing.state_of(clone)}
+    evidence = Evidence(after / "records")
+    assert differing("runtime", evidence, [], tmp_path) == ""
+    lists.write_manifest(after / "records", "runtime", [one.name for one in evidence.records("runtime")],
+                         "python -m unibio experiment=runtime steps=200 log_points=50")  # fmt: skip
+    assert differing("runtime", evidence, [], tmp_path) == (
+        "today's configuration plans 4 records, 4 of which are not among the 4 published ones"
+    )
+    job = computed[1][0]
+    older = by_other_code(Record(job.path), Record(job.path).history, tmp_path / job.name)
+    assert differing("runtime", Evidence(None, {"runtime": [older]}), [], tmp_path) == (
+        f"1 of 1 records were computed by older code (first: {older.name})"
+    )
 
 
 def test_thinned_records_that_change_a_verdict_are_refused(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,7 +475,7 @@ def test_figures_do_not_see_what_is_left_out(
     for name in experiments:
         for record in whole.records(name):
             thin(record, less.root, of.reads(name), of.shown(whole, name, record))
-        records.write_manifest(less.root, name, [one.name for one in whole.records(name)], whole.command(name))
+        lists.write_manifest(less.root, name, [one.name for one in whole.records(name)], whole.command(name))
     drawn = [one for one in of.drawings if set(one.experiments) <= set(experiments)]
     assert drawn
     for one in drawn:
@@ -475,9 +519,9 @@ def test_metrics_that_a_study_does_not_read_are_left_out_and_missed_by_nobody(
             assert set(thinning.measured(copy)) == here & set(thinning.measured(record))
             kept |= set(thinning.measured(copy))
             wanted |= here
-        records.write_manifest(less.root, name, [one.name for one in found], "")
+        lists.write_manifest(less.root, name, [one.name for one in found], "")
     assert kept == wanted, "a metric that no record has"
-    publishing._check_verdicts({study: of}, whole, less)
+    publishing._check_verdicts(of.experiments, whole, less)
     for drawing in of.drawings:
         full, seen = (drawing.draw(one).tables for one in (whole, less))
         for name, table in full.items():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from record_files import CONFIG, HISTORY, RUNS, written
 from unibio.errors import InputError
-from unibio.store import records
+from unibio.store import lists, records
 
 
 def test_a_record_reads_back_as_written(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_directory_under_another_name_is_not_that_record(tmp_path: Path) -> No
     shutil.rmtree(other.path)
     shutil.copytree(record.path, other.path)
     assert records.find(other.path) is None
-    assert records.fault(other) == f"another record: its configuration is that of {record.name}"
+    assert other.fault == f"another record: its configuration is that of {record.name}"
     forged = records.write(record.path, CONFIG | {"steps": 11}, dict(record.summary), HISTORY, RUNS)
     assert records.find(forged.path) is None
 
@@ -129,10 +129,10 @@ def test_what_stands_in_a_records_place_is_not_written_through(tmp_path: Path) -
 
 def test_an_experiment_lists_its_records_and_says_what_is_missing(tmp_path: Path) -> None:
     record = written(tmp_path)
-    assert records.load_experiment(tmp_path, "fig1") == []
-    records.write_manifest(tmp_path, "fig1", [record.name, "gone-123"], "python -m unibio experiment=fig1")
+    assert lists.load_experiment(tmp_path, "fig1") == []
+    lists.write_manifest(tmp_path, "fig1", [record.name, "gone-123"], "python -m unibio experiment=fig1")
     with pytest.warns(UserWarning, match="1 of 2 records missing.*python -m unibio experiment=fig1"):
-        found = records.load_experiment(tmp_path, "fig1")
+        found = lists.load_experiment(tmp_path, "fig1")
     assert [r.name for r in found] == [record.name]
 
 
@@ -148,9 +148,9 @@ NO_LISTS = [
 def test_a_list_of_records_that_is_none_is_said(tmp_path: Path, content: str) -> None:
     (tmp_path / ".experiments").mkdir()
     (tmp_path / ".experiments" / "fig1.json").write_text(content)
-    assert records.manifest(tmp_path, "fig1") is None
+    assert lists.manifest(tmp_path, "fig1") is None
     with pytest.warns(UserWarning, match=r"fig1\.json is no list of records"):
-        assert records.load_experiment(tmp_path, "fig1") == []
+        assert lists.load_experiment(tmp_path, "fig1") == []
 
 
 @pytest.mark.slow
@@ -158,7 +158,7 @@ def test_reading_records_needs_no_torch(tmp_path: Path) -> None:
     record = written(tmp_path)
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from pathlib import Path; from unibio.store import records\n"
+        "from pathlib import Path; from unibio.store import lists, records\n"
         f"r = records.find(Path({str(record.path)!r})); print(r.standing, len(r.history), len(r.runs))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

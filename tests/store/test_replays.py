@@ -68,9 +68,9 @@ def test_a_malformed_note_counts_for_nothing(tmp_path_factory: pytest.TempPathFa
     (path / "done").write_text("sealed")
     noted = dataclasses.asdict(Replay(MODULES, code_hash(MODULES), replays.seal_of(path), 3, 10, 8, "", "", 0.1, ""))
     (path / replays.FILE).write_text(json.dumps(noted | {key: value}))
-    standing = replays.standing(path, {"code_hash": "0"})
+    standing = replays.standing({"code_hash": "0"}, lambda: replays.read(path))
     assert str(standing)
     if not fits(value, replays._SHAPE[key]) or (key in ("code_hash", "seal") and value != noted[key]):
         assert standing.state == "stale"
     (path / replays.FILE).write_text(json.dumps(value))
-    assert replays.standing(path, {"code_hash": "0"}).state == "stale"
+    assert replays.standing({"code_hash": "0"}, lambda: replays.read(path)).state == "stale"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from record_files import CONFIG, written
 from unibio.cli.main import main
-from unibio.store import heartbeat, reading, records, smallfiles, status
+from unibio.store import heartbeat, lists, reading, records, smallfiles, status
 from unibio.store.directories import is_ours, own_files
 from unibio.store.records import FILES, Record
 
@@ -61,7 +61,6 @@ def look_everywhere(root: Path, *names: str) -> None:
         status.state_of(path)
         records.find(path)
         records.failure(path)
-        records.sealed(path)
         is_ours(path)
     for sweep in status.sweeps(root):
         sweep.eta(5.0)
@@ -77,7 +76,7 @@ def look_everywhere(root: Path, *names: str) -> None:
 def there(tmp_path_factory: pytest.TempPathFactory) -> Record:
     """A record, with an experiment of it."""
     record = written(tmp_path_factory.mktemp("runs"))
-    records.write_manifest(record.path.parent, "fig1", [record.name], "again")
+    lists.write_manifest(record.path.parent, "fig1", [record.name], "again")
     return record
 
 
@@ -147,7 +146,7 @@ def test_a_list_of_records_of_anything(there: Record, value: Any) -> None:
     for content in (value, {"command": "c", "records": value}, {"command": value, "records": [there.name]}):
         with instead(there.path.parent / ".experiments" / "fig1.json", json.dumps(content)):
             look_everywhere(there.path.parent)
-            names = (records.manifest(there.path.parent, "fig1") or {"records": []})["records"]
+            names = (lists.manifest(there.path.parent, "fig1") or {"records": []})["records"]
             assert all((there.path.parent / name).parent == there.path.parent for name in names)
 
 

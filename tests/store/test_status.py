@@ -21,7 +21,7 @@ from unibio.errors import InputError
 from unibio.pipeline.composing import composer, expand
 from unibio.pipeline.compute import run_job
 from unibio.pipeline.job import Job
-from unibio.store import heartbeat, records, status
+from unibio.store import heartbeat, lists, records, status
 from unibio.store.show import curves, differences, find_record, picture
 
 
@@ -51,7 +51,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> list[Job]:
     gone = json.loads((directory(jobs[2]) / heartbeat.FILE).read_text()) | {"birth": 1}
     (directory(jobs[4]) / heartbeat.FILE).write_text(json.dumps(gone))
     names = [records.record_name(job.config) for job in jobs]
-    records.write_manifest(root, "mine", names, "python -m unibio -m seed=0,1,2,3,4,5")
+    lists.write_manifest(root, "mine", names, "python -m unibio -m seed=0,1,2,3,4,5")
     return jobs
 
 
@@ -126,7 +126,7 @@ def test_status_over_a_thousand_jobs_takes_less_than_five_seconds(tmp_path: Path
         (tmp_path / name).mkdir()
         for file in ("summary.json", "done"):
             (tmp_path / name / file).write_bytes((record.path / file).read_bytes())
-    records.write_manifest(tmp_path, "large", names, "python -m unibio")
+    lists.write_manifest(tmp_path, "large", names, "python -m unibio")
     began = time.process_time()  # and not the clock: other processes may have it
     large = next(sweep for sweep in status.sweeps(tmp_path) if sweep.name == "large")
     assert (large.count("done"), sum(state.stale for state in large.jobs)) == (1000, 0)

@@ -218,7 +218,7 @@ def job_at_every_moment(root: Path, words: list[str], world: str, every: int = 1
         found.kills += 1
         moment = f"{world}, killed before operation {number}"
         left = records.Record(job.path)
-        why = records.fault(left)
+        why = left.fault
         assert why in (None, "not complete"), f"{moment}: {why}"
         assert state_of(job.path).state in ("done", "interrupted", "to do"), moment
         if why is None:

@@ -13,7 +13,7 @@ from synthetic import record, study
 from unibio.core import epoch_sgd
 from unibio.errors import InputError
 from unibio.quantiles import quartiles
-from unibio.store import records
+from unibio.store import lists
 from unibio.studies.common.claim import Claim, Kind
 from unibio.studies.common.claim import judge as judge_claim
 from unibio.studies.common.comparisons import finals, first_hits
@@ -213,7 +213,7 @@ def test_a_scale_is_not_judged_by_its_name(factor):
     ],
 )
 def test_overrides_of_what_an_experiment_computes_are_seen_in_its_command(words, changed, tmp_path):
-    records.write_manifest(tmp_path, "fig1", [], f"python -m unibio experiment=fig1 {words}")
+    lists.write_manifest(tmp_path, "fig1", [], f"python -m unibio experiment=fig1 {words}")
     evidence = Evidence(tmp_path)
     assert evidence.overridden("fig1") == changed
     assert evidence.overridden("fig5") == []

@@ -20,9 +20,8 @@ from unibio.cli import terminal
 from unibio.cli.entry import Parser, directory_of_records, number
 from unibio.cli.terminal import ROWS, plain, shortened
 from unibio.errors import InputError
-from unibio.store import records, status
+from unibio.store import packs, records, status
 from unibio.store.directories import is_ours, own_files
-from unibio.store.records import Record
 
 
 def main(command: str, arguments: Sequence[str], what: str) -> None:
@@ -125,7 +124,7 @@ def _length(seconds: float | None) -> str:
 
 def _verify(options: argparse.Namespace, console: Console) -> None:
     done = {job.name for sweep in _chosen(options) for job in sweep.jobs if job.state == "done"}
-    faults = {name: records.fault(Record(options.records / name)) for name in sorted(done)}
+    faults = {name: packs.at(options.records, name).fault for name in sorted(done)}
     wrong = {name: why for name, why in faults.items() if why is not None}
     console.print(f"{len(done) - len(wrong)} of {len(done)} records are what was written, to the byte")
     for name, why in wrong.items():
@@ -142,7 +141,7 @@ def _rerun(options: argparse.Namespace) -> None:
 
     jobs = []
     for name in options.names:
-        record = Record(options.records / Path(name).name)
+        record = packs.at(options.records, Path(name).name)
         own = records.name_of(record.config)
         if own != record.name:
             raise InputError(f"{record.path} holds the configuration of {own or 'no job'}, not of this record")

@@ -22,7 +22,7 @@ from unibio.pipeline.standing import as_recorded
 from unibio.simulation.grid import table_of
 from unibio.simulation.rows import history_table, runs_table
 from unibio.simulation.trajectories import Trajectories
-from unibio.store import records, replays
+from unibio.store import records
 from unibio.store.codehash import code_hash
 from unibio.store.records import Record
 from unibio.store.replays import Replay
@@ -62,7 +62,7 @@ def replay(
     result = Replay(
         modules=modules,
         code_hash=code_hash(modules),
-        seal=replays.seal_of(record.path),
+        seal=record.seal,
         iteration=until,
         last=last,
         rows=rows,

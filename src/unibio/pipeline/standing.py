@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from unibio.errors import InputError
 from unibio.pipeline.job import Job
-from unibio.store import records, replays
+from unibio.store import packs
 from unibio.store.codehash import code_hash
 from unibio.store.records import Record
 
@@ -33,15 +33,15 @@ def look(job: Job) -> Found:
     Raises:
         InputError: a thinned record is in its place, which figures and reports may use and nobody else.
     """
-    record = records.find(job.path)
-    if record is None:
+    record = packs.at(job.root, job.name)
+    if record.fault is not None:
         return Found(None, valid=False, unknown=False)
     if record.thinned:
         raise InputError(f"{record.path} is a thinned record, for figures and reports alone; name another records=DIR")
     now = code_hash(job.modules)
     if record.summary.get("code_hash") == now:
         return Found(record, valid=True, unknown=False)
-    noted = replays.read(record.path)
+    noted = record.replay
     if noted is None or noted.code_hash != now:
         return Found(record, valid=False, unknown=not record.path.is_symlink() and as_recorded(job, record) is not None)
     return Found(record, valid=noted.equal, unknown=False)

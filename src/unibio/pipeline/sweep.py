@@ -19,7 +19,7 @@ from unibio.pipeline import conf
 from unibio.pipeline.job import Job
 from unibio.pipeline.place import check_writable, unwritable
 from unibio.pipeline.standing import look
-from unibio.store import heartbeat, records
+from unibio.store import heartbeat, lists, records
 from unibio.store.directories import tidy
 
 
@@ -122,7 +122,7 @@ def announce(jobs: list[Job], command: str, name: str | None = None) -> Plan:
             job.join(label)
         again = command if experiment is None or name is not None else command.replace("*", experiment)
         try:
-            records.write_manifest(jobs[0].root, label, names, again)
+            lists.write_manifest(jobs[0].root, label, names, again)
         except OSError as error:
             raise unwritable(jobs[0].root, error) from None
     planned = plan(jobs)

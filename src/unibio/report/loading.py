@@ -6,8 +6,7 @@ import warnings
 from pathlib import Path
 
 from unibio.errors import InputError, unknown
-from unibio.store import records
-from unibio.store.directories import is_name
+from unibio.store import lists, packs
 from unibio.store.records import Record
 from unibio.store.show import find_record
 
@@ -22,14 +21,14 @@ def sweep(root: Path, name: str) -> list[Record]:
     Raises:
         InputError: there is none, or none of its records is complete.
     """
-    noted = records.manifest(root, name)
+    noted = lists.manifest(root, name)
     if noted is None:
         known = sorted(path.stem for path in (root / ".experiments").glob("*.json"))
-        directories = [path.name for path in root.iterdir() if is_name(path.name)] if root.is_dir() else []
+        directories = packs.names(root) if root.is_dir() else []
         if any(one.startswith(name) or one.rpartition("-")[2].startswith(name) for one in directories):
             return [find_record(root, name)]
         raise unknown(f"sweep in {root},", name, known)
-    found = records.load_experiment(root, name)
+    found = lists.load_experiment(root, name)
     if not found:
         raise InputError(f"{name}: none of its {len(noted['records'])} records is complete; run: {noted['command']}")
     return found

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from unibio.errors import InputError, unknown
-from unibio.store.records import manifest
+from unibio.store.lists import manifest
 from unibio.studies import DRAWINGS
 from unibio.studies.common.evidence import Evidence, MissingRecordsError
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from unibio.store.records import Record, sealed
-from unibio.store.replays import standing
+from unibio.store.records import Record
 from unibio.studies import DRAWINGS
 from unibio.studies.common.document import (
     Block,
@@ -52,11 +51,12 @@ def provenance(evidence: Evidence) -> Iterable[Block]:
         yield Paragraph(
             "A record is a directory of `runs/`. The last digits of its name are the first of the sha256 of its "
             "scientific keys (problem, data, algorithm, lengths, seeds, grid); `code` are those of the code that "
-            "computed it, `history` those of its `history.parquet`, as its file `done` says. To the code that wrote "
+            "computed it, `seal` those of its file `done`, which holds the sha256 of the others; where the record is a "
+            "thinned one, of the record that was computed. To the code that wrote "
             "this report it is **current**, computed by the very same; **replayed**, which means that up to this "
             "iteration today's code computes the same to the bit; or **stale**."
         )
-    header = ["Record", "Runs", "Seconds", "Code", "History", "Today"]
+    header = ["Record", "Runs", "Seconds", "Code", "Seal", "Today"]
     rows = {name: [_row(record) for record in found[name]] for name in names if found[name]}
     for name, mine in rows.items():
         shown: list[Block] = [Table(header, mine[:MOST_RECORDS])]
@@ -85,11 +85,11 @@ def _commands(evidence: Evidence, counts: Mapping[str, int]) -> Iterable[Block]:
 
 def _row(record: Record) -> list[str | int | float]:
     summary = record.summary
-    code, history = str(summary.get("code_hash") or ""), sealed(record.path).get("history.parquet", "")
+    code, seal = str(summary.get("code_hash") or ""), (summary.get("thinned") or {}).get("of") or record.seal
     runs = int(summary["runs"]) if "runs" in summary else len(record.runs)
     seconds = float(summary.get("seconds") or 0)
-    hashes = [f"`{digits[:12]}`" if digits else "–" for digits in (code, history)]
-    return [f"`{record.name}`", runs, seconds, *hashes, str(standing(record.path, summary))]
+    hashes = [f"`{digits[:12]}`" if digits else "–" for digits in (code, seal)]
+    return [f"`{record.name}`", runs, seconds, *hashes, str(record.standing)]
 
 
 def _data(found: dict[str, Sequence[Record]] | dict[str, list[Record]]) -> list[list[str]]:

@@ -4,15 +4,14 @@
         records/          thinned records and their lists, see :mod:`unibio.store.thinning`
         figures/ tables/  as `make figures RECORDS=results/published/records` makes them
         index.html report.md claims.json
-        studies.json      by which state of the source and the configuration each study was computed
+        experiments.json  by which state of the source and the configuration each experiment was computed
 
-Studies may be published one by one: those that are not named stay as they are. Needs no torch.
+Experiments may be published one by one: those that are not asked for stay as they are. Needs no torch.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 import math
 import numbers
@@ -20,7 +19,7 @@ import operator
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from unibio import report
 from unibio.errors import InputError
 from unibio.report.page.html import linked
 from unibio.report.pictures import draw_all
-from unibio.store import records
+from unibio.store import lists, packs
 from unibio.store.records import Record
 from unibio.store.smallfiles import json_object
 from unibio.store.thinning import Kept, placeless_command, thin
@@ -39,13 +38,16 @@ from unibio.store.writing import write_text
 from unibio.studies import BY_NAME, CLAIMS, PLUGGED
 from unibio.studies.common.claim import judge
 from unibio.studies.common.evidence import Evidence, scale
-from unibio.studies.common.study import Study
 
 #: Most bytes of published records: what a clone may carry for them.
 MOST = 30 * 10**6
 
 #: How much a verdict's numbers may change by thinning: relative, and what is nothing beside it.
 CHANGE, NOTHING = 0.02, 0.002
+
+#: Which state gave which records, and the experiments of all studies, in order.
+STATES = "experiments.json"
+EXPERIMENTS = tuple(dict.fromkeys(name for study in BY_NAME.values() for name in study.experiments))
 
 #: What decides numbers and verdicts; commits that touch nothing of it are of one state.
 SOURCES = ("src", "conf")
@@ -76,54 +78,61 @@ def _git(clone: Path, *words: str) -> str:
         raise InputError(f"publishing needs a clone with git: {' '.join(words)} failed in {clone}") from error
 
 
-def chosen(names: Sequence[str], evidence: Evidence) -> dict[str, Study]:
-    """The studies of these names; those with any record where none is named.
+def chosen(names: Sequence[str], evidence: Evidence) -> list[str]:
+    """The experiments that have records, of the studies of these names, or of all where none is named.
 
     Raises:
-        InputError: an unknown name, no records, or a plugin's study beside ours.
+        InputError: an unknown name, a study without records, or a plugin's study beside ours.
     """
     if PLUGGED:
         titles = ", ".join(part.title for part in PLUGGED)
         raise InputError(f"what is published is this project's alone ({titles}): publish where no plugin is")
     if unknown := [name for name in names if name not in BY_NAME]:
         raise InputError(f"no study {unknown[0]!r}; there are {', '.join(BY_NAME)}")
-    studies = {
-        name: study
-        for name, study in BY_NAME.items()
-        if name in names or (not names and any(evidence.records(one) for one in study.experiments))
-    }
-    if not studies:
+    found: dict[str, None] = {}
+    for name in names or BY_NAME:
+        here = [one for one in BY_NAME[name].experiments if evidence.records(one)]
+        if names and not here:
+            first = BY_NAME[name].experiments[0]
+            raise InputError(f"study {name}: no records of {first}; run: {evidence.command(first)}")
+        found |= dict.fromkeys(here)
+    if not found:
         raise InputError(f"no records in {evidence.root}: run make reproduce first, or name them with RECORDS=DIR")
-    return studies
+    return list(found)
 
 
-def fit(studies: Mapping[str, Study], evidence: Evidence) -> list[Record]:
-    """The records of the studies.
+def fit(experiments: Sequence[str], evidence: Evidence) -> list[Record]:
+    """The records of the experiments.
 
     Raises:
-        InputError: an experiment has none; some are missing, damaged, stale, thinned or of scale smoke.
+        InputError: some are missing, damaged, stale, thinned or of scale smoke.
     """
-    found: dict[str, Record] = {}
-    for name, study in studies.items():
-        for experiment in study.experiments:
-            if not evidence.records(experiment):
-                raise InputError(f"study {name}: no records of {experiment}; run: {evidence.command(experiment)}")
-            found |= {record.name: record for record in evidence.records(experiment)}
-    experiments = [one for study in studies.values() for one in study.experiments]
+    found = {record.name: record for name in experiments for record in evidence.records(name)}
     if wrong := [note for note in evidence.notes if note.partition(":")[0] in experiments]:
         raise InputError(wrong[0])
     if thinned := [record for record in found.values() if record.thinned]:
         raise InputError(f"{thinned[0].path} is a thinned record: publish from those that were computed")
-    for experiment in experiments:
-        if (said := scale(evidence.records(experiment))) == "smoke":
-            raise InputError(
-                f"{experiment} is of scale {said}, which proves nothing: run {experiment} with scale=paper"
-            )
+    for name in experiments:
+        if (said := scale(evidence.records(name))) == "smoke":
+            raise InputError(f"{name} is of scale {said}, which proves nothing: run {name} with scale=paper")
     return list(found.values())
 
 
-def publish(results: Path, studies: Mapping[str, Study], evidence: Evidence, state: Mapping[str, str]) -> Path:
-    """Replace ``results``/published; what it holds of other studies stays.
+def publish(
+    results: Path,
+    experiments: Sequence[str],
+    evidence: Evidence,
+    state: Mapping[str, str],
+    confirmed: Collection[str] = (),
+) -> Path:
+    """Replace ``results``/published; what it holds of other experiments stays.
+
+    Args:
+        results: directory that holds ``published``.
+        experiments: whose records are published.
+        evidence: that has them.
+        state: :func:`state_of` the clone.
+        confirmed: experiments that were published before, of which ``state`` is known to give the same records.
 
     Raises:
         InputError: the thinned records are too large, or a verdict on them, or a number beside it, is another than on
@@ -131,30 +140,31 @@ def publish(results: Path, studies: Mapping[str, Study], evidence: Evidence, sta
     """
     made, published = results / ".published", results / "published"
     shutil.rmtree(made, ignore_errors=True)
-    root = made / "records"
-    roots = [one for one in (evidence.root, published / "records") if one is not None]
-    readers = _readers({*studies, *states(published)}, roots)
-    before = Evidence(published / "records")
-
-    def looked_at(name: str) -> Evidence:
-        return evidence if name in studies else before
-
-    for experiment, found in _experiments(studies.values(), evidence).items():
-        for record in found:
-            if not (root / record.name).exists():
-                thin(record, root, *_read(record, sorted(readers[record.name]), looked_at))
-        command = placeless_command(evidence.command(experiment))
-        records.write_manifest(root, experiment, [one.name for one in found], command)
-    others = {name: study for name, study in BY_NAME.items() if name not in studies and name in states(published)}
-    _keep(published / "records", root, others.values(), readers, looked_at)
+    root, single = made / "records", made / "thinned"
+    kept = [name for name in states(published) if name in EXPERIMENTS and name not in experiments]
+    given = {name: evidence.records(name) for name in experiments}
+    whole = Evidence(published / "records", given)  # as far as it is known still
+    names = {name: [record.name for record in whole.records(name)] for name in (*experiments, *kept)}
+    readers: dict[str, list[str]] = {}
+    for experiment, members in names.items():
+        for name in members:
+            readers.setdefault(name, []).append(experiment)
+    packed = set[str]()
+    for experiment, members in names.items():
+        mine = [record for record in whole.records(experiment) if record.name not in packed]
+        if mine:
+            packs.write(root, experiment, [thin(one, single, *_read(one, readers[one.name], whole)) for one in mine])
+        packed |= {record.name for record in mine}
+        command = (evidence if experiment in experiments else whole).command(experiment)
+        lists.write_manifest(root, experiment, members, placeless_command(command))
+    shutil.rmtree(single, ignore_errors=True)
     _check_size(root)
-    noted = {name: one for name, one in states(published).items() if name in BY_NAME} | {
-        name: dict(state) for name in studies
+    noted = {name: states(published)[name] for name in kept} | {
+        name: dict(state) for name in (*experiments, *confirmed)
     }
-    write_text(made / "studies.json", json.dumps(noted, indent=1, sort_keys=True) + "\n")
+    write_text(made / STATES, json.dumps(noted, indent=1, sort_keys=True) + "\n")
     again = Evidence(root, called=published / "records")
-    _check_verdicts(studies, evidence, again)
-    _check_verdicts(others, before, again)
+    _check_verdicts(names.keys(), whole, again)
     draw_all(root, made, workers=os.cpu_count() or 1)
     page = report.write(root, made, evidence=again)
     page.write_text(linked(page.read_text(encoding="utf-8")), encoding="utf-8")
@@ -162,28 +172,13 @@ def publish(results: Path, studies: Mapping[str, Study], evidence: Evidence, sta
     return made.rename(published)
 
 
-def _experiments(studies: Iterable[Study], evidence: Evidence) -> dict[str, Sequence[Record]]:
-    """The records of every experiment of the studies."""
-    return {name: evidence.records(name) for study in studies for name in study.experiments}
-
-
-def _readers(names: Iterable[str], roots: Iterable[Path]) -> dict[str, set[tuple[str, str]]]:
-    """{record: the studies, each with its experiment, that read it}, of the studies of these names."""
-    found: dict[str, set[tuple[str, str]]] = {}
-    for name, root in itertools.product(sorted(BY_NAME.keys() & set(names)), list(roots)):
-        for experiment in BY_NAME[name].experiments:
-            for record in (records.manifest(root, experiment) or {"records": ()})["records"]:
-                found.setdefault(record, set()).add((name, experiment))
-    return found
-
-
-def _read(
-    record: Record, readers: Iterable[tuple[str, str]], looked_at: Callable[[str], Evidence]
-) -> tuple[Kept, NDArray[np.bool_] | None]:
-    """What its readers together read of a record, and of which of its runs they show curves."""
+def _read(record: Record, readers: Iterable[str], whole: Evidence) -> tuple[Kept, NDArray[np.bool_] | None]:
+    """What the experiments that consist of a record read of it together, and of which of its runs they show curves."""
     read = [
-        (BY_NAME[name].reads(experiment), BY_NAME[name].shown(looked_at(name), experiment, record))
-        for name, experiment in readers
+        (study.reads(experiment), study.shown(whole, experiment, record))
+        for experiment in readers
+        for study in BY_NAME.values()
+        if experiment in study.experiments
     ]
     kept = functools.reduce(operator.or_, (one for one, _ in read))
     shown = [one for _, one in read if one is not None]
@@ -191,43 +186,23 @@ def _read(
 
 
 def states(published: Path) -> dict[str, dict[str, Any]]:
-    """{study: :func:`state_of` when it was published}."""
-    noted = json_object(published / "studies.json", {}) or {}
+    """{experiment: :func:`state_of` when it was published, or last confirmed}."""
+    noted = json_object(published / STATES, {}) or {}
     return {str(name): one for name, one in noted.items() if isinstance(one, dict)}
 
 
 def unfinished(published: Path, state: Mapping[str, str]) -> Iterator[str]:
-    """In words, each study that is not published, or not by this state of the source and the configuration."""
+    """In words, each experiment that is not published, or not by this state of the source and the configuration."""
     noted = states(published)
-    for name in BY_NAME:
+    for name in EXPERIMENTS:
         if name not in noted:
             yield f"{name} is not published"
         elif any(noted[name].get(one) != state[one] for one in SOURCES):
             yield f"{name} was published by commit {str(noted[name].get('commit'))[:12]}, whose src or conf is another"
 
 
-def _keep(
-    old: Path,
-    root: Path,
-    studies: Iterable[Study],
-    readers: Mapping[str, Iterable[tuple[str, str]]],
-    looked_at: Callable[[str], Evidence],
-) -> None:
-    """Copy the records of studies that were published before, without what nobody reads of them any more."""
-    for study in studies:
-        for experiment in study.experiments:
-            noted = records.manifest(old, experiment)
-            if noted is None:
-                continue
-            for name in noted["records"]:
-                record = records.find(old / name)
-                if record is not None and not (root / name).exists():
-                    thin(record, root, *_read(record, sorted(readers[name]), looked_at))
-            records.write_manifest(root, experiment, noted["records"], placeless_command(noted["command"]))
-
-
 def _check_size(root: Path) -> None:
-    sizes = {path.name: sum(file.stat().st_size for file in path.iterdir()) for path in root.iterdir() if path.is_dir()}
+    sizes = {path.name: sum(file.stat().st_size for file in path.iterdir()) for path in (root / packs.FOLDER).iterdir()}
     if sum(sizes.values()) > MOST:
         largest = max(sizes, key=sizes.__getitem__)
         raise InputError(
@@ -236,11 +211,10 @@ def _check_size(root: Path) -> None:
         )
 
 
-def _check_verdicts(studies: Mapping[str, Study], whole: Evidence, thinned: Evidence) -> None:
+def _check_verdicts(experiments: Collection[str], whole: Evidence, thinned: Evidence) -> None:
     """Refuse thinned records that say something else."""
-    experiments = {one for study in studies.values() for one in study.experiments}
     for claim in CLAIMS:
-        if not experiments.issuperset(claim.experiments):
+        if not set(claim.experiments) <= set(experiments):
             continue
         said, shown = judge(claim, whole)[0], judge(claim, thinned)[0]
         if said.verdict != shown.verdict:

@@ -20,7 +20,8 @@ from unibio.report.page.explore import explorable
 from unibio.report.page.html import page
 from unibio.report.paper import pdf
 from unibio.report.plotting import Wanted, drawn, label_of
-from unibio.store.records import Record, manifest
+from unibio.store.lists import manifest
+from unibio.store.records import Record
 from unibio.store.writing import write_bytes, write_text
 from unibio.studies.common import methods
 from unibio.studies.common.document import (

@@ -10,7 +10,8 @@
         part-*            of an unfinished job that is computed in parts (see parts)
         tracked-*.json    of an unfinished job: up to where a dashboard has its rows
         replayed.json     whether later code computes the same numbers (see replays)
-    runs/.experiments/<name>.json     which records an experiment's last sweep consists of
+    runs/.experiments/<name>.json     which records an experiment's last sweep consists of (see lists)
+    runs/<name>/      no job's directory: the thinned records of an experiment, packed (see packs)
 
 Files are written to a temporary name and renamed. A record is *complete* when ``done`` matches every file to the byte,
 and the directory's name is the one that follows from its configuration: a copy under another record's name is not that
@@ -21,9 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,8 +42,8 @@ if TYPE_CHECKING:  # whoever asks for a table needs it, and nobody who lists or 
 FILES = ("config.yaml", "history.parquet", "runs.parquet", "summary.json")
 
 #: What a table must have to be read as a record's.
-_HISTORY = {"run": "integer", "iteration": "integer"}
-_RUNS = {"status": "string"}
+HISTORY = {"run": "integer", "iteration": "integer"}
+RUNS = {"status": "string"}
 
 #: Keys of a configuration that decide the numbers of a record. Everything else is how, where and why it ran.
 SCIENTIFIC = (
@@ -112,7 +111,7 @@ class Record:
     @cached_property
     def history(self) -> pd.DataFrame:
         """Long table of logged iterations."""
-        return self._table("history.parquet", _HISTORY)
+        return self._table("history.parquet", HISTORY)
 
     @property
     def length(self) -> int:
@@ -130,12 +129,12 @@ class Record:
         Args:
             filters: (column, comparison, value), as ("run", "==", 3).
         """
-        return self._table("history.parquet", _HISTORY, filters)
+        return self._table("history.parquet", HISTORY, filters)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
         """One row per run."""
-        return self._table("runs.parquet", _RUNS)
+        return self._table("runs.parquet", RUNS)
 
     @property
     def thinned(self) -> bool:
@@ -143,14 +142,38 @@ class Record:
         return bool(self.summary.get("thinned"))
 
     @property
+    def seal(self) -> str:
+        """sha256 of ``done``, and so of all its files; "" where there is none."""
+        return replays.seal_of(self.path)
+
+    @property
+    def replay(self) -> Replay | None:
+        """What came of computing it again, as noted beside it; None where nothing is, or it is another record's."""
+        return replays.read(self.path)
+
+    @property
     def standing(self) -> Standing:
         """How it stands to today's code."""
-        return replays.standing(self.path, self.summary)
+        return replays.standing(self.summary, lambda: self.replay)
 
     @property
     def stale(self) -> bool:
         """Whether the code that computed it has changed since, and no replay shows that it does not matter."""
         return self.standing.state == "stale"
+
+    @property
+    def fault(self) -> str | None:
+        """Why the directory is not the complete record of its name, in a few words; None where it is."""
+        try:
+            said = small_text(self.path / "done")
+        except (OSError, ValueError):
+            return "not complete"
+        if said != _seal(self.path):
+            return "damaged: its files are not what was written"
+        try:
+            return fault_of(self.config, self.summary, self.name)
+        except InputError as error:
+            return f"damaged: {error}"
 
     def _of(self, found: dict[str, Any] | None, name: str) -> dict[str, Any]:
         if found is None:
@@ -171,36 +194,31 @@ class Record:
             found = pd.read_parquet(regular(self.path / name), filters=None if filters is None else list(filters))
         except (OSError, ValueError, ArrowException):
             raise self._none_of(name) from None
-        kinds = pd.api.types
-        known = all(c in found and getattr(kinds, f"is_{kind}_dtype")(found[c]) for c, kind in columns.items())
-        if not known or (found.empty and filters is None):
+        if not has(found, columns) or (found.empty and filters is None):
             raise self._none_of(name)
         return found
+
+
+def has(table: pd.DataFrame, columns: Mapping[str, str]) -> bool:
+    """Whether a table has some columns of pandas' kinds."""
+    import pandas as pd
+
+    kinds = pd.api.types
+    return all(name in table and getattr(kinds, f"is_{kind}_dtype")(table[name]) for name, kind in columns.items())
 
 
 def find(path: Path) -> Record | None:
     """The record in a directory, or None where there is none that is complete, undamaged and of this name."""
     record = Record(path)
-    return record if fault(record) is None else None
+    return record if record.fault is None else None
 
 
-def fault(record: Record) -> str | None:
-    """Why a directory is not the complete record of its name, in a few words; None where it is."""
-    path = record.path
-    try:
-        said = small_text(path / "done")
-    except (OSError, ValueError):
-        return "not complete"
-    if said != _seal(path):
-        return "damaged: its files are not what was written"
-    try:
-        config, summary = record.config, record.summary
-    except InputError as error:
-        return f"damaged: {error}"
+def fault_of(config: Mapping[str, Any], summary: Mapping[str, Any], name: str) -> str | None:
+    """Why a configuration and a summary are not those of the finished job of a name; None where they are."""
     if summary["status"] != "completed":
         return "damaged: its summary is not of a finished job"
-    name = name_of(config)
-    return None if name == path.name else f"another record: its configuration is that of {name or 'no job'}"
+    own = name_of(config)
+    return None if own == name else f"another record: its configuration is that of {own or 'no job'}"
 
 
 def name_of(config: Mapping[str, Any]) -> str | None:
@@ -211,24 +229,20 @@ def name_of(config: Mapping[str, Any]) -> str | None:
         return None
 
 
-def sealed(path: Path) -> dict[str, str]:
-    """{file: sha256} of a record, as ``done`` says; {} where there is no ``done``."""
-    try:
-        lines = small_text(path / "done").splitlines()
-    except (OSError, ValueError):
-        return {}
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-
-
 def _seal(path: Path) -> str | None:
     """What ``done`` must say for the files as they are."""
     try:
-        return "".join(f"{_digest(path / name)}  {name}\n" for name in FILES)
+        return "".join(f"{sha256_of(path / name)}  {name}\n" for name in FILES)
     except OSError:
         return None
 
 
-def _digest(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The digest of a file, in hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with regular(path).open("rb") as file:  # a history may be larger than the memory
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -250,7 +264,7 @@ def write(
         packing: from a table to options of the parquet writer.
     """
     _open(path)
-    write_text(path / "config.yaml", _yaml(config))
+    write_text(path / "config.yaml", yaml_of(config))
     atomically(path / "history.parquet", lambda t: _write_history(t, history, packing))
     atomically(path / "runs.parquet", lambda t: runs.to_parquet(t, index=False, **packing(runs)))
     write_text(path / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
@@ -280,7 +294,7 @@ def _write_history(
 def write_unfinished(path: Path, config: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
     """Note an interrupted or failed job: configuration and summary without ``done``."""
     _open(path)
-    write_text(path / "config.yaml", _yaml(config))
+    write_text(path / "config.yaml", yaml_of(config))
     write_text(path / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -317,56 +331,6 @@ def unfinished(path: Path) -> dict[str, Any]:
     return smallfiles.summary(path) or {}
 
 
-def _yaml(config: Mapping[str, Any]) -> str:
+def yaml_of(config: Mapping[str, Any]) -> str:
+    """What ``config.yaml`` holds."""
     return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-
-
-def write_manifest(root: Path, experiment: str, names: Iterable[str], command: str) -> None:
-    """Note which records make up an experiment."""
-    content = {"experiment": experiment, "command": command, "records": list(names)}
-    write_text(root / ".experiments" / f"{experiment}.json", json.dumps(content, indent=1) + "\n")
-
-
-def manifest(root: Path, experiment: str) -> dict[str, Any] | None:
-    """What :func:`write_manifest` noted; None where there is nothing, or it cannot be read."""
-    noted = smallfiles.json_object(root / ".experiments" / f"{experiment}.json", {"command": str, "records": [str]})
-    return noted if noted is not None and all(map(_is_file_name, noted["records"])) else None
-
-
-def _is_file_name(name: str) -> bool:
-    """Whether a text names a file right inside a directory, and nothing above, below or beside it."""
-    try:
-        length = len(os.fsencode(name))
-    except UnicodeEncodeError:
-        return False
-    return 0 < length < 256 and name not in (".", "..") and not {"/", "\0"} & set(name)
-
-
-def load_experiment(root: Path, experiment: str) -> list[Record]:
-    """The complete records of an experiment's last sweep, in its order; [] if it was never run.
-
-    Warns about records that are missing, damaged, another's or stale: what is drawn from the rest is not the whole
-    experiment.
-    """
-    content = manifest(root, experiment)
-    if content is None:
-        if (root / ".experiments" / f"{experiment}.json").exists():
-            warnings.warn(
-                f"{experiment}: {root}/.experiments/{experiment}.json is no list of records; the experiment's command "
-                "writes it again",
-                stacklevel=2,
-            )
-        return []
-    found = [Record(root / name) for name in content["records"]]
-    faults = {record.name: why for record in found if (why := fault(record)) is not None}
-    complete = [record for record in found if record.name not in faults]
-    stale = {record.name: "" for record in complete if record.stale}
-    for names, what in ((faults, "missing or damaged"), (stale, "computed by older code")):
-        if names:
-            first, why = next(iter(names.items()))
-            warnings.warn(
-                f"{experiment}: {len(names)} of {len(found)} records {what} (first: {first}{', ' * bool(why)}{why}); "
-                f"rerun: {content['command']}",
-                stacklevel=2,
-            )
-    return complete

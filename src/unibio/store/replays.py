@@ -11,14 +11,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unibio.store.codehash import code_hash
-from unibio.store.reading import small_bytes
-from unibio.store.smallfiles import json_object
+from unibio.store.reading import small_bytes, small_text
+from unibio.store.smallfiles import object_of
 
 
 @dataclass(frozen=True)
@@ -96,27 +96,34 @@ class Standing:
         return self.state
 
 
-def standing(directory: Path, summary: Mapping[str, Any]) -> Standing:
-    """How a record stands to today's code, from small files only.
+def standing(summary: Mapping[str, Any], noted: Callable[[], Replay | None]) -> Standing:
+    """How a record stands to today's code.
 
     Args:
-        directory: of the record.
         summary: its own.
+        noted: gives what came of computing it again; not asked where today's code computed it.
     """
     if summary.get("code_hash") == code_hash(summary.get("modules", ())):
         return Standing("current")
-    noted = read(directory)
-    if noted is None or noted.code_hash != code_hash(noted.modules):
+    replay = noted()
+    if replay is None or replay.code_hash != code_hash(replay.modules):
         return Standing("stale")
-    return Standing("replayed" if noted.equal else "stale", noted)
+    return Standing("replayed" if replay.equal else "stale", replay)
 
 
 def read(directory: Path) -> Replay | None:
     """The result noted beside a record; None where there is none, or it is another record's."""
-    found = json_object(directory / FILE, _SHAPE)
-    if found is None or found["seal"] != seal_of(directory):
+    try:
+        found = replay_of(small_text(directory / FILE))
+    except (OSError, ValueError):
         return None
-    return Replay(**{name: found[name] for name in _SHAPE})
+    return found if found is not None and found.seal == seal_of(directory) else None
+
+
+def replay_of(text: str) -> Replay | None:
+    """The result that a text holds; None where it cannot be one."""
+    found = object_of(text, _SHAPE)
+    return None if found is None else Replay(**{name: found[name] for name in _SHAPE})
 
 
 def text_of(replay: Replay) -> str:

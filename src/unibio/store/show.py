@@ -13,8 +13,7 @@ import pandas as pd
 
 from unibio.errors import InputError, unknown
 from unibio.quantiles import worst
-from unibio.store import records
-from unibio.store.directories import is_name
+from unibio.store import packs, records
 from unibio.store.records import Record
 from unibio.store.status import state_of
 from unibio.store.writing import write_bytes
@@ -29,8 +28,7 @@ def find_record(root: Path, name: str) -> Record:
     Raises:
         InputError: none or several fit; the one that fits is not complete.
     """
-    directories = [p for p in sorted(root.iterdir()) if p.is_dir()] if root.is_dir() else []
-    names = [p.name for p in directories if is_name(p.name)]
+    names = packs.names(root) if root.is_dir() else []
     wanted = Path(name).name  # a path is accepted, too
     fits = [n for n in names if n == wanted]
     fits = fits or [n for n in names if n.startswith(wanted) or n.rpartition("-")[2].startswith(wanted)]
@@ -40,9 +38,8 @@ def find_record(root: Path, name: str) -> Record:
         raise InputError(
             f"{wanted!r} fits {len(fits)} records in {root}: {', '.join(fits[:5])}…; give more of the name"
         )
-    found = Record(root / fits[0])
-    why = records.fault(found)
-    if why is not None:
+    found = packs.at(root, fits[0])
+    if (why := found.fault) is not None:
         state = state_of(found.path)
         if state.state == "done":
             raise InputError(f"{fits[0]} is {why}; the sweep's command computes it again")

@@ -74,14 +74,21 @@ _SUMMARY: Mapping[str, Any] = {
 
 def config(directory: Path) -> dict[str, Any] | None:
     """The configuration in a record's directory; None where there is none, or it cannot be one."""
+    try:
+        return config_of(small_text(directory / "config.yaml"))
+    except (OSError, ValueError):
+        return None
+
+
+def config_of(text: str) -> dict[str, Any] | None:
+    """The configuration that a text holds; None where it cannot be one."""
     # libyaml's parser, where PyYAML was built with it, is ten times as fast; a study has hundreds of records.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        text = small_text(directory / "config.yaml")
         if _DEEP.search(text) and _too_deep(text, loader):  # libyaml would overflow the stack, and end the process
             return None
         found = yaml.load(text, Loader=loader)
-    except (OSError, ValueError, TypeError, LookupError, RecursionError, yaml.YAMLError):
+    except (ValueError, TypeError, LookupError, RecursionError, yaml.YAMLError):
         return None
     if not isinstance(found, dict) or not _holds(found, _CONFIG):
         return None
@@ -107,7 +114,15 @@ def _too_deep(text: str, loader: Any) -> bool:
 
 def summary(directory: Path) -> dict[str, Any] | None:
     """The summary of a finished, failed or interrupted job; None where there is none, or it cannot be one."""
-    found = json_object(directory / "summary.json")
+    try:
+        return summary_of(small_text(directory / "summary.json"))
+    except (OSError, ValueError):
+        return None
+
+
+def summary_of(text: str) -> dict[str, Any] | None:
+    """The summary that a text holds; None where it cannot be one."""
+    found = object_of(text)
     return found if found is not None and "status" in found and _holds(found, _SUMMARY) else None
 
 
@@ -119,8 +134,16 @@ def json_object(path: Path, shape: Mapping[str, Any] | None = None) -> dict[str,
         shape: {key: what it holds}; all of these keys must be there.
     """
     try:
-        found = json.loads(small_text(path))
-    except (OSError, ValueError, RecursionError):
+        return object_of(small_text(path), shape)
+    except (OSError, ValueError):
+        return None
+
+
+def object_of(text: str, shape: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    """The JSON object that a text holds; None where it holds something else. ``shape`` as above."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or (shape and not (shape.keys() <= found.keys() and _holds(found, shape))):
         return None

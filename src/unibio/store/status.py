@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unibio.store import heartbeat, records, replays
+from unibio.store import heartbeat, lists, packs, records
 from unibio.store.directories import is_name, is_ours
+from unibio.store.records import Record
 from unibio.store.replays import Standing
 
 #: What a job can be, in the order of a table's columns.
@@ -76,10 +77,17 @@ def state_of(path: Path) -> State:
     summary = records.unfinished(path)
     # A sign of life that has stopped says nothing against a record: the process may have died after its last byte.
     if summary.get("status") == "completed" and (path / "done").is_file():
-        return State(path.name, "done", summary, standing=replays.standing(path, summary))
+        return _done(Record(path))
     if beat is None and summary.get("status") == "failed":
         return State(path.name, "failed", summary)
-    return State(path.name, "interrupted" if path.is_dir() else "to do", summary, beat)
+    if not path.is_dir():
+        packed = packs.at(path.parent, path.name)
+        return State(path.name, "to do") if packed.fault is not None else _done(packed)
+    return State(path.name, "interrupted", summary, beat)
+
+
+def _done(record: Record) -> State:
+    return State(record.name, "done", record.summary, standing=record.standing)
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,7 @@ def sweeps(root: Path) -> list[Sweep]:
     states = {name: state_of(root / name) for name in names}
     found, covered = [], set()
     for path in sorted((root / ".experiments").glob("*.json")):
-        content = records.manifest(root, path.stem)
+        content = lists.manifest(root, path.stem)
         if content is None:
             continue
         members = content["records"]
@@ -134,7 +142,7 @@ def sweeps(root: Path) -> list[Sweep]:
 def unreadable(root: Path) -> list[str]:
     """The lists of records in a records directory that are none."""
     paths = sorted((root / ".experiments").glob("*.json"))
-    return [path.name for path in paths if records.manifest(root, path.stem) is None]
+    return [path.name for path in paths if lists.manifest(root, path.stem) is None]
 
 
 def _is_job(path: Path) -> bool:

@@ -19,7 +19,8 @@ Nothing of it says where the record lay: words of the command that choose a dire
 tracker are left out, and of directories only the last part is kept.
 
 Both tables are packed for size (the bytes of numbers apart, differences of counts, zstd); any reader of parquet reads
-them. Nothing that computes takes a thinned record for its own: it is not what the configuration gives to the bit.
+them. What is published has the records of an experiment in one folder, see :mod:`unibio.store.packs`. Nothing that
+computes takes a thinned record for its own: it is not what the configuration gives to the bit.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unibio.store import records, replays
+from unibio.store import records
+from unibio.store.packs import packing
 from unibio.store.records import Record
 
 #: Significant bits that are kept of what is measured, and of where runs end.
@@ -112,7 +114,7 @@ def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_
     history, summary, config = record.history, dict(record.summary), placeless(record.config)
     if summary.get("command"):
         summary["command"] = placeless_words(summary["command"])
-    before = summary.get("thinned") or {"bits": kept.bits, "points": None, "of": replays.seal_of(record.path)}
+    before = summary.get("thinned") or {"bits": kept.bits, "points": None, "of": record.seal}
     points = kept.points if len(history) > ROWS and not record.thinned else None
     read = [name for name in measured(record) if kept.reads(name)]
     outer = [name for name in read if name in kept.ends]
@@ -127,10 +129,9 @@ def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_
     for name in read:
         values = history[name].to_numpy()
         history[name] = np.where(last, rounded(values, kept.end_bits), rounded(values, kept.bits))
-    made = records.write(root / record.name, config, summary, history, record.runs, packing=_packing)
-    noted = replays.read(record.path)
-    if noted is not None:
-        records.write_replay(made, dataclasses.replace(noted, seal=replays.seal_of(made.path)))
+    made = records.write(root / record.name, config, summary, history, record.runs, packing=packing)
+    if record.replay is not None:
+        records.write_replay(made, dataclasses.replace(record.replay, seal=made.seal))
     return made
 
 
@@ -233,17 +234,3 @@ def rounded(values: NDArray[np.floating[Any]], bits: int) -> NDArray[np.floating
     with np.errstate(invalid="ignore", over="ignore"):
         nearest = np.ldexp(np.trunc(np.ldexp(mantissa, bits) + np.copysign(0.5, mantissa)), exponent - bits)
     return np.where(np.isfinite(nearest), nearest, values).astype(values.dtype)
-
-
-def _packing(table: pd.DataFrame) -> Mapping[str, Any]:
-    """Options of the parquet writer: a number's bytes apart, so that those that rounding emptied cost nothing."""
-    floats = [str(name) for name, kind in table.dtypes.items() if kind.kind == "f"]
-    counts = [str(name) for name, kind in table.dtypes.items() if kind.kind in "iu"]
-    return {
-        "compression": "zstd",
-        "compression_level": 12,
-        "write_statistics": False,
-        "store_schema": False,  # what pandas wrote would be read back by pandas alone, and is most of a small file
-        "use_dictionary": [str(name) for name in table if name not in {*floats, *counts}],
-        "column_encoding": dict.fromkeys(floats, "BYTE_STREAM_SPLIT") | dict.fromkeys(counts, "DELTA_BINARY_PACKED"),
-    }

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from unibio.errors import InputError
-from unibio.store import records
+from unibio.store import lists, records
 from unibio.store.records import Record
 from unibio.store.thinning import first_key
 
@@ -62,7 +62,7 @@ class Evidence:
         if experiment not in self._found:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                found = records.load_experiment(self.root, experiment) if self.root is not None else []
+                found = lists.load_experiment(self.root, experiment) if self.root is not None else []
             self.notes += [str(warning.message) for warning in caught]
             self._found[experiment] = _sorted(found)
         return self._found[experiment]
@@ -111,7 +111,7 @@ class Evidence:
 
     def command(self, experiment: str) -> str:
         """The command that computed the experiment's records, or would."""
-        noted = records.manifest(self.root, experiment) if self.root is not None else None
+        noted = lists.manifest(self.root, experiment) if self.root is not None else None
         return noted["command"] if noted else f"python -m unibio experiment={experiment}"
 
     def overridden(self, experiment: str) -> list[str]:
