@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from unibio.store.records import Record
-from unibio.studies.common.document import Block, Bullets, Heading, Paragraph, Table
+from unibio.studies.common.document import KEEP_IN_MIND, Beside, Block, Bullets, Heading, Paragraph, Table
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.statistics import CONFIDENCE
 from unibio.studies.nli.around import STEPS, VALID, controls, floors, released, tuning
@@ -78,8 +78,8 @@ def blocks(evidence: Evidence) -> Iterable[Block]:
         header = ["method", "upper step", "lower step", "edge", "least", "median", "least of all", "AUC"]
         yield Table([*header, "spread of σ(λ)", "tried", "diverged"], _tuning_rows(table))
     if found:
-        yield Heading(3, "What to keep in mind about these comparisons")
-        yield Bullets(caveats(evidence, found))
+        said = caveats(evidence, found)
+        yield Beside(KEEP_IN_MIND, [Heading(3, f"{KEEP_IN_MIND} about these comparisons"), Bullets(said)])
 
 
 def _settings(found: Sequence[Record]) -> Iterable[Block]:
