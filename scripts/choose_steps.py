@@ -1,6 +1,7 @@
 """Say which steps the search of the network's experiments chose; with --write, have its scale use them from now on.
 
     python -m unibio experiment=nli_tuning scale=desk records=runs
+    python -m unibio experiment=nli_tuning_others scale=desk records=runs
     python -m unibio experiment=nli_tuning_saba scale=desk records=runs
     python scripts/choose_steps.py --records runs --write
 

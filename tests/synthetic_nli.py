@@ -13,6 +13,9 @@ import synthetic
 from unibio.store import records
 
 METHODS = ("unibio", "unibio_plain", "stocbio", "ttsa", "saba", "ma_soba", "sustain", "vrbo", "bo_rep")
+#: Those of nli_tuning and of nli_tuning_others.
+FIRST = ("unibio", "unibio_plain", "bo_rep")
+OTHERS = tuple(name for name in METHODS if name not in (*FIRST, "saba"))
 #: UniBiO with two epochs and without p, which the main comparison has beside them.
 FURTHER = ("unibio epochs", "unibio_adaptive")
 PAIRS = 10_000
@@ -143,9 +146,10 @@ def whole(scale: str = "paper") -> synthetic.Makers:
         "nli_width_256": lambda: ranked(METHODS[:4], 256, seeds=2, scale=scale),
         "nli_controls": lambda: controls(scale=scale),
         "nli_tuning": lambda: (
-            [tuning(name, seed=seed, scale=scale) for name in METHODS if name != "saba" for seed in seeds]
+            [tuning(name, seed=seed, scale=scale) for name in FIRST for seed in seeds]
             + [tuning("stocbio", best=1, seed=seed, scale=scale, weights="frozen") for seed in seeds]
         ),
+        "nli_tuning_others": lambda: [tuning(name, seed=seed, scale=scale) for name in OTHERS for seed in seeds],
         "nli_tuning_saba": lambda: [
             record("saba", upper=upper, seed=seed, scale=scale) for upper in (100.0, 1000.0) for seed in seeds
         ],

@@ -136,7 +136,9 @@ def test_what_is_escaped_is_shown_as_it_is(text: str) -> None:
     assert f"<p>§{escape(text)}§</p>" in page("t", blocks, Path())
 
 
-@pytest.mark.parametrize("target", ["https://a.example/b?c=1#d", "http://a", "#slug", "figures/a.pdf", "a.csv"])
+@pytest.mark.parametrize(
+    "target", ["https://a.example/b?c=1#d", "http://a", "#slug", "figures/a.pdf", "a.csv", "a.md#b"]
+)
 def test_where_links_may_lead(target: str) -> None:
     assert may_lead_to(target)
     assert f'<a href="{target}">word</a>' in page("t", [Paragraph(f"[word]({target})")], Path())
@@ -153,7 +155,7 @@ NOWHERE += [
     "../../x",
     "/etc",
 ]
-NOWHERE += ["."]
+NOWHERE += [".", "a.md#", "a#b#c", "../a.md#b"]
 
 
 @pytest.mark.parametrize("target", NOWHERE)
@@ -175,7 +177,10 @@ def test_a_report_of_hostile_records(written: Path) -> None:
     text = (written / "index.html").read_text(encoding="utf-8")
     assert "window.acted" in text, "it is told, and only told"
     check_page(text)
-    check_markdown((written / "report.md").read_text(encoding="utf-8"))
+    files = list(written.glob("*.md"))
+    assert len(files) > 1, "report.md and what stands beside it"
+    for file in files:
+        check_markdown(file.read_text(encoding="utf-8"))
 
 
 def test_the_page_allows_its_own_style_and_script_and_nothing_else() -> None:

@@ -538,8 +538,8 @@ def test_tuning_of_a_batch_of_steps_of_plain_training_and_of_saba() -> None:
     assert "| plain training | – | 0.3 | high (lower) |" in text
 
 
-def test_the_drawing_of_the_search_names_both_experiments() -> None:
-    assert DRAWINGS["nli_tuning"].experiments == ("nli_tuning", "nli_tuning_saba")
+def test_the_drawing_of_the_search_names_all_its_experiments() -> None:
+    assert DRAWINGS["nli_tuning"].experiments == nli.SEARCH == ("nli_tuning", "nli_tuning_others", "nli_tuning_saba")
 
 
 def test_floors_are_medians_over_seeds() -> None:

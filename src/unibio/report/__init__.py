@@ -1,8 +1,9 @@
 """The report: a verdict on each claim, figures and the numbers behind them, from records alone.
 
 Writes ``index.html`` (one self-contained page), the same in Markdown as ``report.md``, and ``claims.json`` for
-machines; tables that are too long for Markdown, and one of all claims, lie in ``tables``. Needs no torch. What stands
-in it, and in which order, is the list :data:`unibio.studies.PARTS`.
+machines. What is too long for ``report.md`` lies beside it: our own claims in words (``our_claims.md``), what to keep
+in mind (``what_to_keep_in_mind.md``), what is said of long tables (``long_tables.md``), and in ``tables`` these and one
+of all claims. Needs no torch. What stands in it, and in which order, is the list :data:`unibio.studies.PARTS`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from unibio.errors import InputError
 from unibio.report import argument, lead, verdicts
-from unibio.report.abridging import abridged
+from unibio.report.abridging import write_markdown
 from unibio.report.figures import figure_blocks
 from unibio.report.page.html import page
 from unibio.report.provenance import provenance
@@ -21,7 +22,7 @@ from unibio.report.verdicts import Judged
 from unibio.store.writing import write_text
 from unibio.studies import CLAIMS, PARTS
 from unibio.studies.common.claim import judge
-from unibio.studies.common.document import Block, Bullets, Code, Folded, Heading, Paragraph, markdown
+from unibio.studies.common.document import KEEP_IN_MIND, Beside, Block, Bullets, Code, Folded, Heading, Paragraph
 from unibio.studies.common.evidence import Evidence, MissingRecordsError
 from unibio.studies.common.study import Part
 
@@ -33,8 +34,8 @@ def write(records_root: Path, out: Path, evidence: Evidence | None = None) -> Pa
 
     Args:
         records_root: directory of records.
-        out: receives index.html, report.md, claims.json and tables; figures and their tables are looked up in
-            ``out``/figures and ``out``/tables.
+        out: receives index.html, report.md, what stands beside it, claims.json and tables; figures and their tables
+            are looked up in ``out``/figures and ``out``/tables.
         evidence: records already loaded, instead of ``records_root``.
 
     Returns:
@@ -46,7 +47,7 @@ def write(records_root: Path, out: Path, evidence: Evidence | None = None) -> Pa
     machine = verdicts.machine(TITLE, evidence, judged)
     write_text(out / "claims.json", json.dumps(machine, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     write_text(out / "tables" / "claims.csv", verdicts.table(machine).to_csv(index=False, lineterminator="\n"))
-    write_text(out / "report.md", markdown(abridged(blocks, out)))
+    write_markdown(blocks, out)
     write_text(out / "index.html", page(TITLE, blocks, out))
     return out / "index.html"
 
@@ -80,4 +81,4 @@ def _part(part: Part, evidence: Evidence, out: Path) -> Iterable[Block]:
         yield Folded(f"Not yet run: {part.title}", [missing])
     caveats = [caveat for study in part.studies for caveat in study.caveats]
     if caveats:
-        yield Folded(f"What to keep in mind: {part.title}", [Bullets(caveats)])
+        yield Beside(KEEP_IN_MIND, [Folded(f"{KEEP_IN_MIND}: {part.title}", [Bullets(caveats)])])

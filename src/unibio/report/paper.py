@@ -23,6 +23,7 @@ from matplotlib.transforms import Affine2D
 from unibio.studies.common.document import (
     LINK,
     Badge,
+    Beside,
     Block,
     Bullets,
     Code,
@@ -164,6 +165,9 @@ class _Setter:
                 self._picture(self._figures[path], caption)
             case Folded(title, content, level):
                 self.put(Heading(level, title))
+                for one in content:
+                    self.put(one)
+            case Beside(_, content):
                 for one in content:
                     self.put(one)
             case PageOnly() | MarkdownOnly() | Thumbnails() | Interactive():

@@ -3,7 +3,7 @@
     results/published/
         records/          thinned records and their lists, see :mod:`unibio.store.thinning`
         figures/ tables/  as `make figures RECORDS=results/published/records` makes them
-        index.html report.md claims.json
+        index.html claims.json report.md, and our_claims.md, long_tables.md, what_to_keep_in_mind.md beside it
         experiments.json  by which state of the source and the configuration each experiment was computed
 
 Experiments may be published one by one: those that are not asked for stay as they are. Needs no torch.

@@ -14,9 +14,11 @@ import pandas as pd
 
 from unibio.report.counts import Counted, counted, is_reduced
 from unibio.report.figures import is_shown
+from unibio.studies import PARTS
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.document import (
     Badge,
+    Beside,
     Block,
     Bullets,
     Folded,
@@ -78,6 +80,9 @@ MEANINGS = {
 }
 
 
+#: Of the file that says in words what report.md names.
+OURS = "Our claims"
+
 #: "Section 5.3", "Theorem C.5", "“Complexity of F²SA”".
 _PLACE = re.compile(r"(?:Section|Theorem|Appendix|Figure|Example) \w+(?:\.\w+)*|“[^”]*”")
 
@@ -98,7 +103,12 @@ class Judged:
     @property
     def verdict(self) -> Badge:
         """The verdict as the report prints it: at a reduced scale it says so."""
-        return Badge(f"{self.word} (reduced scale: {self.scale})" if self.reduced else self.word, _COLOURS[self.word])
+        return Badge(f"{self.word}{self.at_scale}", _COLOURS[self.word])
+
+    @property
+    def at_scale(self) -> str:
+        """What is printed after what is not at full scale; "" after what is."""
+        return f" (reduced scale: {self.scale})" if self.reduced else ""
 
     @property
     def run(self) -> bool:
@@ -180,26 +190,61 @@ def blocks(evidence: Evidence, judged: Sequence[Judged], out: Path) -> Iterable[
 def _unfolding(j: Judged, evidence: Evidence) -> Folded:
     said = [
         Paragraph(_explained(j)),
-        Paragraph(f"`{j.claim.id}`, {'asked' if j.claim.kind is Kind.QUESTION else 'source'}: {j.claim.source}."),
+        Paragraph(f"`{j.claim.id}`, {_asked(j.claim.kind)}: {j.claim.source}."),
         Paragraph("Run: " + "; ".join(f"`{evidence.command(name)}`" for name in j.claim.experiments)),
     ]
     return Folded(j.claim.statement, said, anchor=j.claim.id)
 
 
 def _listed(shown: Sequence[Judged], evidence: Evidence, out: Path) -> Iterable[Block]:
-    """Of the paper's own claims that did not plainly come out what the verdict rests on; of others a file has that."""
-    kind = None
-    for j in shown:
-        if j.claim.kind is not kind:
-            kind = j.claim.kind
+    """What sources say, and what the verdict rests on where it did not plainly come out for the paper; what is ours by
+    names, which lead to a file that says the same of it, and what every verdict rests on."""
+    for kind in Kind:
+        mine = [j for j in shown if j.claim.kind is kind]
+        if mine:
             yield Heading(3, f"Claims: {kind.label}")
-        # Of a claim of ours the source says why it is asked, which the file has.
-        places = (j.place if not kind.ours else "–", _figure(j, evidence, out) if kind is Kind.PAPER else "–")
-        where = "; ".join(part for part in places if part != "–")
-        said = f"{j.claim.statement} **{j.verdict.text}**{f' ({where})' if where else ''}"
-        yield Heading(4, j.claim.id)
-        doubted = kind is Kind.PAPER and j.word not in (REPRODUCED, CONSISTENT)
-        yield Paragraph(f"{said}: {j.outcome.explanation}." if doubted else f"{said}.")
+        if mine and kind.ours:
+            said = [block for j in mine for block in _in_full(j, _figure(j, evidence, out))]
+            yield Beside(OURS, [Heading(3, f"In words: {kind.label}"), *said])
+            yield _named(mine)
+        else:
+            yield from (block for j in mine for block in _in_words(j, _figure(j, evidence, out)))
+
+
+def _named(mine: Sequence[Judged]) -> Table:
+    """A row for every part of the report: its claims by their verdicts."""
+    words = [word for word in VERDICTS if any(j.word == word for j in mine)]
+    rows = []
+    for part in PARTS:
+        ids = {claim.id for study in part.studies for claim in study.claims}
+        here = [j for j in mine if j.claim.id in ids]
+        cells = [", ".join(f"{j.link}{j.at_scale}" for j in here if j.word == word) or "–" for word in words]
+        if here:
+            rows.append([part.title, *cells])
+    return Table(["", *words], rows, whole=True)
+
+
+def _in_words(j: Judged, figure: str) -> Iterable[Block]:
+    own = j.claim.kind is Kind.PAPER
+    said = _said(j, j.place, figure if own else "–")
+    doubted = own and j.word not in (REPRODUCED, CONSISTENT)
+    yield Heading(4, j.claim.id)
+    yield Paragraph(f"{said}: {j.outcome.explanation}." if doubted else f"{said}.")
+
+
+def _in_full(j: Judged, figure: str) -> Iterable[Block]:
+    yield Heading(4, j.claim.id)
+    yield Paragraph(f"{_said(j, figure)}: {j.outcome.explanation}.")
+    yield Paragraph(f"{_asked(j.claim.kind).capitalize()}: {j.claim.source}.")
+
+
+def _said(j: Judged, *places: str) -> str:
+    where = "; ".join(place for place in places if place != "–")
+    return f"{j.claim.statement} **{j.verdict.text}**{f' ({where})' if where else ''}"
+
+
+def _asked(kind: Kind) -> str:
+    return "asked" if kind is Kind.QUESTION else "source"
 
 
 def _figure(j: Judged, evidence: Evidence, out: Path) -> str:

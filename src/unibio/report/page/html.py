@@ -24,6 +24,7 @@ from unibio.report.page import explore, mathematics
 from unibio.studies.common.document import (
     LINK,
     Badge,
+    Beside,
     Block,
     Bullets,
     Code,
@@ -109,7 +110,7 @@ class _Writer:
                 return '<ul class="thumbnails">' + "".join(self._thumbnail(*item) for item in items) + "</ul>"
             case Folded():
                 return self._folded(block)
-            case PageOnly(content):
+            case PageOnly(content) | Beside(_, content):
                 return "\n".join(self.block(one) for one in content)
             case Interactive():
                 self.explored += 1

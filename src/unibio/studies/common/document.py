@@ -128,6 +128,23 @@ class Folded:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What a Markdown report has in a file beside it, to which a line leads; the page has it in its place.
+
+    Attributes:
+        title: of the file, which several blocks share; it is named after it.
+        blocks: the content, which begins with a heading or is folded.
+    """
+
+    title: str
+    blocks: Sequence[Block]
+
+
+#: Of the file of caveats, which parts of the report and some studies' sections share.
+KEEP_IN_MIND = "What to keep in mind"
+
+
+@dataclass(frozen=True)
 class PageOnly:
     """Content too long for Markdown, which has no way to fold it."""
 
@@ -160,7 +177,18 @@ class MarkdownOnly:
 
 
 Block = (
-    Heading | Paragraph | Bullets | Code | Table | Picture | Thumbnails | Folded | PageOnly | MarkdownOnly | Interactive
+    Heading
+    | Paragraph
+    | Bullets
+    | Code
+    | Table
+    | Picture
+    | Thumbnails
+    | Folded
+    | Beside
+    | PageOnly
+    | MarkdownOnly
+    | Interactive
 )
 
 
@@ -197,11 +225,13 @@ def slug(text: str) -> str:
 
 #: [words](target), as texts write it.
 LINK = re.compile(r"\[([^\[\]]+)\]\(([^)\s]+)\)")
-_TARGET = re.compile(r"https?://[\w\-.~:/?#@!$&*+,;=%]+|(?:[\w\-%][\w\-.%]*/)*[\w\-%][\w\-.%]*|#[\w\-.%]+")
+_PATH, _PLACE = r"(?:[\w\-%][\w\-.%]*/)*[\w\-%][\w\-.%]*", r"#[\w\-.%]+"
+_TARGET = re.compile(rf"https?://[\w\-.~:/?#@!$&*+,;=%]+|{_PATH}(?:{_PLACE})?|{_PLACE}")
 
 
 def may_lead_to(target: str) -> bool:
-    """Whether a link may have this target: http and https, a place in the document, a path below its own."""
+    """Whether a link may have this target: http and https, a place in the document, a path below its own, or a place
+    in such a file."""
     return _TARGET.fullmatch(target) is not None
 
 
@@ -260,7 +290,7 @@ def _markdown(block: Block) -> str:
             said = title + (f" **{badge.text.capitalize()}.**" if badge else "")
             head = [Heading(level, anchor), Paragraph(said)] if anchor else [Heading(level, said)]
             return markdown([*head, *blocks]).rstrip("\n")
-        case MarkdownOnly(blocks):
+        case MarkdownOnly(blocks) | Beside(_, blocks):
             return markdown(blocks).rstrip("\n")
         case PageOnly() | Thumbnails() | Interactive():
             return ""

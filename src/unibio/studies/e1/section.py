@@ -9,7 +9,7 @@ import pandas as pd
 
 from unibio.errors import InputError
 from unibio.studies.common import methods
-from unibio.studies.common.document import Block, Bullets, Heading, Paragraph, frame_table
+from unibio.studies.common.document import KEEP_IN_MIND, Beside, Block, Bullets, Heading, Paragraph, frame_table
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.search import TIE
 from unibio.studies.e1 import crossing
@@ -76,8 +76,8 @@ def blocks(evidence: Evidence) -> Iterable[Block]:
             yield from _part("The crossing of x = 0 at the best pairs", _CROSSING, kinds)
             yield from _part("The crossing of x = 0 over pairs of steps", _SHARES, crossing.shares_of(evidence))
     if compared:
-        yield Heading(3, "What to keep in mind about Appendix E.1")
-        yield Bullets(caveats(evidence, compared))
+        said = caveats(evidence, compared)
+        yield Beside(KEEP_IN_MIND, [Heading(3, f"{KEEP_IN_MIND} about Appendix E.1"), Bullets(said)])
 
 
 def _part(heading: str, text: str, table: pd.DataFrame) -> tuple[Block, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from unibio.studies.common.document import Block, Bullets, Heading, Paragraph, Table
+from unibio.studies.common.document import KEEP_IN_MIND, Beside, Block, Bullets, Heading, Paragraph, Table
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.statistics import CONFIDENCE
 from unibio.studies.lp_regression.tuned import SAME_SAMPLES, summary, tuned
@@ -34,8 +34,7 @@ def blocks(evidence: Evidence) -> Iterable[Block]:
     for p, here in table.groupby("p"):
         yield Heading(3, f"p = {p}")
         yield Table(header, [_row(row) for _, row in here.sort_values("value", kind="stable").iterrows()])
-    yield Heading(3, "What to keep in mind about hyper-cleaning")
-    yield Bullets(_caveats(table, images))
+    yield Beside(KEEP_IN_MIND, [Heading(3, f"{KEEP_IN_MIND} about hyper-cleaning"), Bullets(_caveats(table, images))])
 
 
 def _row(row: pd.Series) -> list[str | float]:

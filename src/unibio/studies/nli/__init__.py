@@ -22,8 +22,7 @@ from unibio.studies.nli.groups import (
     OWN,
     PAPER_METHODS,
     RELEASED,
-    TUNING,
-    TUNING_SABA,
+    SEARCH,
     WIDE,
     WIDTH,
 )
@@ -91,7 +90,7 @@ def _at_equal_calls(name: str, text: str, kind: Kind, source: str, own: str, oth
 _RIVALS = tuple(name for name in PAPER_METHODS if name not in OWN)
 
 STUDY = Study(
-    experiments=(MAIN, NOISE, EXPONENTS, WIDTH, WIDE, CONTROLS, RELEASED, FLOOR, TUNING, TUNING_SABA),
+    experiments=(MAIN, NOISE, EXPONENTS, WIDTH, WIDE, CONTROLS, RELEASED, FLOOR, *SEARCH),
     drawings=(*figures.DRAWINGS, differences.DRAWING, *ends.DRAWINGS, widths.DRAWING),
     claims=(
         _claim(

@@ -22,13 +22,13 @@ from unibio.studies.nli.groups import (
     CONTROLS,
     FLOOR,
     RELEASED,
+    SEARCH,
     SPREAD,
-    TUNING,
-    TUNING_SABA,
     Group,
     compared,
     groups,
     learned,
+    searched,
     summary,
 )
 from unibio.studies.nli.setting import method_of, size, size_in_words
@@ -75,7 +75,7 @@ def tuning(evidence: Evidence) -> pd.DataFrame:
     least validation accuracy, of those the highest median; none while no pair has been tried with every seed.
     ``upper_edge`` and ``lower_edge`` tell at which end of its range a chosen step lies.
     """
-    runs = pd.concat([_ends(record, *STEPS) for record in [*evidence.require(TUNING), *evidence.records(TUNING_SABA)]])
+    runs = pd.concat([_ends(record, *STEPS) for record in searched(evidence) or evidence.require(SEARCH[0])])
     runs.loc[runs["method"] == PLAIN, "upper_step"] = math.nan
     rows = []
     for (method, upper, lower), here in runs.groupby(["method", *STEPS], dropna=False, sort=False):
@@ -85,10 +85,10 @@ def tuning(evidence: Evidence) -> pd.DataFrame:
         rows.append(row | {"seeds": here["seed"].nunique(), "diverged": int((here["status"] != "completed").sum())})
     table = pd.DataFrame(rows).assign(chosen=False, upper_edge="", lower_edge="")
     for method, here in runs.groupby("method"):
-        searched = [name for name in STEPS if here[name].notna().all()]
+        tried = [name for name in STEPS if here[name].notna().all()]
         error = np.nan_to_num(-here[VALID].to_numpy(dtype=float), nan=np.inf)
         # A pair that lacks a seed would be judged by an easier least, and so counts as diverged.
-        found = search(str(method), here, error, searched, middle=_worst, whole=False)
+        found = search(str(method), here, error, tried, middle=_worst, whole=False)
         at = found.best(ties=np.median(found.values, axis=-1))
         if at is None:
             continue
@@ -109,12 +109,12 @@ def unlike_the_search(evidence: Evidence, found: Iterable[Record]) -> str | None
 
     At scale=paper they are the released code's. Where no search is among the evidence nothing is known of it.
     """
-    searched = {size(record) for record in evidence.known(TUNING)}
+    there = {size(record) for name in SEARCH for record in evidence.known(name)}
     sizes = dict.fromkeys(size(record) for record in found if not _paper_steps(record))
-    if not searched or not (other := [one for one in sizes if one not in searched]):
+    if not there or not (other := [one for one in sizes if one not in there]):
         return None
-    here, there = (" or ".join(map(size_in_words, some)) for some in (other, sorted(searched)))
-    return f"steps for {here} were searched with {there}"
+    used, tried = (" or ".join(map(size_in_words, some)) for some in (other, sorted(there)))
+    return f"steps for {used} were searched with {tried}"
 
 
 def _paper_steps(record: Record) -> bool:

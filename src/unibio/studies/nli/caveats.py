@@ -10,7 +10,7 @@ import pandas as pd
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.words import listed
 from unibio.studies.nli.around import STEPS, tuning, unlike_the_search
-from unibio.studies.nli.groups import OWN, TUNING, Group, learned, named
+from unibio.studies.nli.groups import OWN, Group, learned, named, searched
 from unibio.studies.nli.setting import TWO_EPOCHS, d_is_constant, pairs_of
 
 #: Of any network and any method here.
@@ -75,7 +75,7 @@ def _steps(evidence: Evidence, taught: Sequence[Group]) -> str:
         "code has them, except those of BO-REP, plain training and UniBiO with two epochs, which it lacks: they are "
         "ours. At other scales all steps are ours, those of Neumann sums and auxiliary iterates, too."
     )
-    records = evidence.records(TUNING)
+    records = searched(evidence)
     if any(group.method == "unibio_adaptive" for group in taught):
         momentum += " UniBiO without p has the defaults that it has everywhere, and nothing of it was searched."
     if not records:

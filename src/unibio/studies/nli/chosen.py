@@ -15,7 +15,7 @@ from unibio.studies.common import methods
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.words import listed
 from unibio.studies.nli.around import PLAIN, STEPS, tuning
-from unibio.studies.nli.groups import COMPARED_METHODS, TUNING, TUNING_SABA
+from unibio.studies.nli.groups import COMPARED_METHODS, SEARCH, searched
 from unibio.studies.nli.setting import TWO_EPOCHS
 
 #: Methods by the file that configures them.
@@ -28,7 +28,7 @@ def scale_of(evidence: Evidence) -> str:
     Raises:
         InputError: it was run at several.
     """
-    found = [*evidence.require(TUNING), *evidence.records(TUNING_SABA)]
+    found = searched(evidence) or evidence.require(SEARCH[0])
     names = dict.fromkeys(str((record.config.get("scale") or {}).get("name", "paper")) for record in found)
     if len(names) > 1:
         raise InputError(f"the search was run at several scales, {', '.join(names)}: which is meant?")
@@ -45,7 +45,7 @@ def chosen(evidence: Evidence) -> dict[str, dict[str, float]]:
     best = table[table["chosen"]].set_index("method")
     if absent := [label for label in FILES.values() if label not in best.index]:
         raise InputError(
-            f"the search has chosen no steps for {', '.join(absent)}: both {TUNING} and {TUNING_SABA} have to be "
+            f"the search has chosen no steps for {', '.join(absent)}: {', '.join(SEARCH)} have to be "
             f"complete, and some pair of steps must not have diverged"
         )
     found = {file: {name: float(best.loc[label, name]) for name in STEPS} for file, label in FILES.items()}

@@ -18,8 +18,7 @@ from unibio.studies.nli.groups import (
     NOISE,
     OWN,
     RELEASED,
-    TUNING,
-    TUNING_SABA,
+    SEARCH,
     groups,
     learned,
     summary,
@@ -112,8 +111,7 @@ DRAWINGS = (
         "Every pair of steps that was tried: least and median validation accuracy over the tuning seeds, and which "
         "pair was chosen (a table).",
         tuning,
-        TUNING,
-        TUNING_SABA,
+        *SEARCH,
     ),
     _table(
         "nli_released",

@@ -23,8 +23,9 @@ from unibio.studies.common.statistics import CONFIDENCE, auc_error
 from unibio.studies.nli.setting import TWO_EPOCHS, is_snli, method_of, pairs_of
 
 MAIN, NOISE, EXPONENTS, CONTROLS = "nli", "nli_noise", "nli_exponents", "nli_controls"
-TUNING, TUNING_SABA, RELEASED, FLOOR = "nli_tuning", "nli_tuning_saba", "nli_released", "nli_floor"
-WIDTH, WIDE = "nli_width", "nli_width_256"
+RELEASED, FLOOR, WIDTH, WIDE = "nli_released", "nli_floor", "nli_width", "nli_width_256"
+#: The search for steps, in parts that are run and published one by one.
+SEARCH = ("nli_tuning", "nli_tuning_others", "nli_tuning_saba")
 #: Experiments whose groups are compared with each other.
 COMPARED = (MAIN, NOISE, EXPONENTS)
 
@@ -40,6 +41,11 @@ FURTHER = (TWO_EPOCHS, "unibio_adaptive")
 _ORDER = (*OWN, *FURTHER, *(name for name in COMPARED_METHODS if name not in OWN))
 #: UniBiO and what the paper compares it with; BO-REP is added by us.
 PAPER_METHODS = tuple(name for name in COMPARED_METHODS if name != "bo_rep")
+
+
+def searched(evidence: Evidence) -> list[Record]:
+    """The records of the search for steps, as far as it was run."""
+    return [record for name in SEARCH for record in evidence.records(name)]
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,23 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from unibio.store.records import Record
-from unibio.studies.common.document import Block, Bullets, Heading, Paragraph, Table
+from unibio.studies.common.document import KEEP_IN_MIND, Beside, Block, Bullets, Heading, Paragraph, Table
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.statistics import CONFIDENCE
 from unibio.studies.nli.around import STEPS, VALID, controls, floors, released, tuning
 from unibio.studies.nli.caveats import caveats
-from unibio.studies.nli.groups import ACCURACY, AUC, CONTROLS, FLOOR, RELEASED, SPREAD, TUNING, WIDTH, compared, summary
+from unibio.studies.nli.groups import (
+    ACCURACY,
+    AUC,
+    CONTROLS,
+    FLOOR,
+    RELEASED,
+    SPREAD,
+    WIDTH,
+    compared,
+    searched,
+    summary,
+)
 from unibio.studies.nli.setting import data_name, departures, settings, told, vectors_name
 from unibio.studies.nli.widths import accuracies
 
@@ -66,7 +77,7 @@ def blocks(evidence: Evidence) -> Iterable[Block]:
         )
         header = ["method", "floor", "c", "λ_max", "λ_max·c", "validation accuracy", "AUC", "spread of σ(λ)"]
         yield Table([*header, "diverged"], [_floor_row(row) for _, row in floors(evidence).iterrows()])
-    if evidence.records(TUNING):
+    if searched(evidence):
         yield Heading(3, "Step sizes that were tried")
         table = tuning(evidence)
         yield Paragraph(
@@ -78,8 +89,8 @@ def blocks(evidence: Evidence) -> Iterable[Block]:
         header = ["method", "upper step", "lower step", "edge", "least", "median", "least of all", "AUC"]
         yield Table([*header, "spread of σ(λ)", "tried", "diverged"], _tuning_rows(table))
     if found:
-        yield Heading(3, "What to keep in mind about these comparisons")
-        yield Bullets(caveats(evidence, found))
+        said = caveats(evidence, found)
+        yield Beside(KEEP_IN_MIND, [Heading(3, f"{KEEP_IN_MIND} about these comparisons"), Bullets(said)])
 
 
 def _settings(found: Sequence[Record]) -> Iterable[Block]:
