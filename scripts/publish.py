@@ -46,7 +46,7 @@ def confirm(published: Path, but: Sequence[str], state: Mapping[str, str], data:
     confirmed = []
     with TemporaryDirectory() as empty:
         for name in older:
-            why = differing(name, evidence, given, Path(empty))
+            why = differing(evidence.records(name), evidence.command(name), given, Path(empty))
             print(f"{name}: {why or 'confirmed'}", flush=True)
             confirmed += [] if why else [name]
     return confirmed

@@ -329,15 +329,17 @@ def test_what_todays_state_gives_as_well_is_confirmed(computed: tuple[Path, list
     after = clone / "results" / "published"
     assert publishing.states(after) == {"runtime": publishing.state_of(clone)}
     evidence = Evidence(after / "records")
-    assert differing("runtime", evidence, [], tmp_path) == ""
-    lists.write_manifest(after / "records", "runtime", [one.name for one in evidence.records("runtime")],
-                         "python -m unibio experiment=runtime steps=200 log_points=50")  # fmt: skip
-    assert differing("runtime", evidence, [], tmp_path) == (
+    found = evidence.records("runtime")
+    assert differing(found, evidence.command("runtime"), [], tmp_path) == ""
+    assert differing(found, "python -m unibio experiment=runtime steps=200 log_points=50", [], tmp_path) == (
         "today's configuration plans 4 records, 4 of which are not among the 4 published ones"
+    )
+    assert differing(found, "python -m unibio experiment=runtimes", [], tmp_path).startswith(
+        "its command cannot be planned: "
     )
     job = computed[1][0]
     older = by_other_code(Record(job.path), Record(job.path).history, tmp_path / job.name)
-    assert differing("runtime", Evidence(None, {"runtime": [older]}), [], tmp_path) == (
+    assert differing([older], evidence.command("runtime"), [], tmp_path) == (
         f"1 of 1 records were computed by older code (first: {older.name})"
     )
 

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from unibio.errors import InputError
 from unibio.pipeline.composing import composer, expand
-from unibio.studies.common.evidence import Evidence
+from unibio.store.records import Record
 
 
-def differing(experiment: str, evidence: Evidence, given: Iterable[str], root: Path) -> str:
+def differing(found: Sequence[Record], command: str, given: Iterable[str], root: Path) -> str:
     """Why an experiment's records are not those of today's configuration and code, in words; "" where they are.
 
-    Its command is planned again, by which every record gets its name, and nothing is computed. The code counts as the
+    The command is planned again, by which every record gets its name, and nothing is computed. The code counts as the
     same where it has the records' own hash, or a replay has shown that it makes no difference.
 
     Args:
-        experiment: that has records.
-        evidence: that has them.
-        given: words that the command needs here besides its own, as the directory of its data.
+        found: the experiment's records.
+        command: that computed them.
+        given: words that it needs here besides its own, as the directory of its data.
         root: a directory of records in which nothing lies.
     """
-    found = evidence.records(experiment)
     if stale := [one.name for one in found if one.stale]:
         return f"{len(stale)} of {len(found)} records were computed by older code (first: {stale[0]})"
-    words = shlex.split(evidence.command(experiment))
+    words = shlex.split(command)
     keys = {word.partition("=")[0] for word in given}
     own = [word for word in words if "=" in word and word.partition("=")[0] not in keys]
     needed = [word for word in given if word.partition("=")[0] in {one.partition("=")[0] for one in words}]
