@@ -156,6 +156,17 @@ def test_rows_that_are_not_there_are_an_error(packed: tuple[Path, list[Record]],
         _ = record.history, record.runs
 
 
+def test_rows_of_another_record_are_an_error(packed: tuple[Path, list[Record]]) -> None:
+    """An index in another order, sealed anew, would give one record the numbers of another."""
+    root, found = packed
+    path = root / "packed" / "mine" / "records.parquet"
+    parquet.write_table(parquet.read_table(path).take([1, 0, 2, 3]), path)
+    resealed(root)
+    with pytest.raises(InputError, match=r"does not hold the rows that records\.parquet says"):
+        _ = packs.at(root, found[0].name).history
+    pd.testing.assert_frame_equal(packs.at(root, found[3].name).history, found[3].history)
+
+
 def test_an_index_of_other_columns_holds_nothing(packed: tuple[Path, list[Record]]) -> None:
     root, _ = packed
     path = root / "packed" / "mine" / "records.parquet"

@@ -122,8 +122,12 @@ class Pack:
             return "its pack is not complete"
         return None if said == _seal(self.path) else "damaged: its pack's files are not what was written"
 
-    def table(self, place: Place) -> pa.Table:
+    def table(self, name: str, place: Place) -> pa.Table:
         """A record's rows of one of the files.
+
+        Args:
+            name: of the record.
+            place: where its rows are.
 
         Raises:
             InputError: they are not there.
@@ -135,9 +139,16 @@ class Pack:
             found = _table(path, _stamp(path)).slice(place.first, place.rows)
         except (OSError, IndexError, ArrowException):
             found = None
-        if found is None or len(found) != place.rows or "record" not in found.column_names:
+        if found is None or len(found) != place.rows or not _all_of(found, name):
             raise InputError(f"{path} does not hold the rows that {INDEX} says")
         return found.drop_columns(["record"])
+
+
+def _all_of(table: pa.Table, name: str) -> bool:
+    """Whether all rows are of the record of a name."""
+    from pyarrow import compute
+
+    return "record" in table.column_names and bool(compute.all(compute.equal(table["record"], name)).as_py())
 
 
 @dataclass(frozen=True)
@@ -167,12 +178,12 @@ class PackedRecord(Record):
     @functools.cached_property
     def history(self) -> pd.DataFrame:
         """Long table of logged iterations."""
-        return self._frame(self.pack.table(self._entry.history), HISTORY)
+        return self._frame(self.pack.table(self.name, self._entry.history), HISTORY)
 
     @functools.cached_property
     def runs(self) -> pd.DataFrame:
         """One row per run."""
-        return self._frame(self.pack.table(self._entry.runs), RUNS)
+        return self._frame(self.pack.table(self.name, self._entry.runs), RUNS)
 
     @property
     def length(self) -> int:
@@ -184,7 +195,7 @@ class PackedRecord(Record):
         from pyarrow import parquet
 
         condition = parquet.filters_to_expression(list(filters))
-        return self._frame(self.pack.table(self._entry.history).filter(condition), HISTORY)
+        return self._frame(self.pack.table(self.name, self._entry.history).filter(condition), HISTORY)
 
     @property
     def seal(self) -> str:
@@ -273,8 +284,8 @@ def write(root: Path, experiment: str, found: Sequence[Record]) -> None:
             table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
             shape = kind, *((field.name, str(field.type)) for field in table.schema)
             number = row[kind] = files.setdefault(shape, sum(of[0] == kind for of in files))
-            names = pa.array([record.name] * len(table), pa.string())
-            tables.setdefault(f"{kind}-{number}.parquet", []).append(table.add_column(0, "record", names))
+            column = pa.array([record.name] * len(table), pa.string())
+            tables.setdefault(f"{kind}-{number}.parquet", []).append(table.add_column(0, "record", column))
             row[f"{kind}_rows"] = len(table)
         rows.append(row)
     for name, parts in {INDEX: [pa.Table.from_pylist(rows, pa.schema(_INDEX))], **tables}.items():
@@ -288,8 +299,8 @@ def write(root: Path, experiment: str, found: Sequence[Record]) -> None:
 def _seal(folder: Path) -> str | None:
     """What ``done`` must say for the files as they are."""
     try:
-        names = sorted(path.name for path in folder.glob("*.parquet"))
-        return "".join(f"{records.sha256_of(folder / name)}  {name}\n" for name in names)
+        files = sorted(folder.glob("*.parquet"))
+        return "".join(f"{records.sha256_of(path)}  {path.name}\n" for path in files)
     except OSError:
         return None
 
