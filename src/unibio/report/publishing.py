@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
-import numbers
 import operator
 import os
 import shutil
@@ -30,20 +28,18 @@ from unibio import report
 from unibio.errors import InputError
 from unibio.report.page.html import linked
 from unibio.report.pictures import draw_all
+from unibio.report.sameness import CHANGE, different, table_differs
 from unibio.store import lists, packs
 from unibio.store.records import Record
 from unibio.store.smallfiles import json_object
 from unibio.store.thinning import Kept, placeless_command, thin
 from unibio.store.writing import write_text
-from unibio.studies import BY_NAME, CLAIMS, PLUGGED
+from unibio.studies import BY_NAME, CLAIMS, DRAWINGS, PLUGGED
 from unibio.studies.common.claim import judge
 from unibio.studies.common.evidence import Evidence, scale
 
 #: Most bytes of published records: what a clone may carry for them.
 MOST = 30 * 10**6
-
-#: How much a verdict's numbers may change by thinning: relative, and what is nothing beside it.
-CHANGE, NOTHING = 0.02, 0.002
 
 #: Which state gave which records, and the experiments of all studies, in order.
 STATES = "experiments.json"
@@ -135,8 +131,8 @@ def publish(
         confirmed: experiments that were published before, of which ``state`` is known to give the same records.
 
     Raises:
-        InputError: the thinned records are too large, or a verdict on them, or a number beside it, is another than on
-            the whole ones.
+        InputError: the thinned records are too large, or a verdict on them, a number beside it or a table is another
+            than on the whole ones.
     """
     made, published = results / ".published", results / "published"
     shutil.rmtree(made, ignore_errors=True)
@@ -165,6 +161,7 @@ def publish(
     write_text(made / STATES, json.dumps(noted, indent=1, sort_keys=True) + "\n")
     again = Evidence(root, called=published / "records")
     _check_verdicts(names.keys(), whole, again)
+    _check_tables(experiments, names.keys(), whole, again)
     draw_all(root, made, workers=os.cpu_count() or 1)
     page = report.write(root, made, evidence=again)
     page.write_text(linked(page.read_text(encoding="utf-8")), encoding="utf-8")
@@ -229,26 +226,15 @@ def _check_verdicts(experiments: Collection[str], whole: Evidence, thinned: Evid
             )
 
 
-def different(whole: Any, thinned: Any, where: str = "") -> str:
-    """Where and how numbers differ by more than ``CHANGE``, in words, the first place; "" where they do not.
-
-    Args:
-        whole: a verdict's numbers, nested as they are.
-        thinned: the same, from thinned records.
-        where: the keys that led here.
-    """
-    if isinstance(whole, Mapping) and isinstance(thinned, Mapping):
-        if whole.keys() != thinned.keys():
-            return f"{where or 'keys'}: {sorted(map(str, thinned))} and not {sorted(map(str, whole))}"
-        below = (different(one, thinned[key], f"{where}.{key}" if where else str(key)) for key, one in whole.items())
-        return next(filter(None, below), "")
-    if isinstance(whole, (list, tuple)) and isinstance(thinned, (list, tuple)) and len(whole) == len(thinned):
-        below = (
-            different(one, other, f"{where}[{k}]") for k, (one, other) in enumerate(zip(whole, thinned, strict=True))
-        )
-        return next(filter(None, below), "")
-    if isinstance(whole, numbers.Real) and isinstance(thinned, numbers.Real):
-        near = math.isclose(whole, thinned, rel_tol=CHANGE, abs_tol=NOTHING) or (whole != whole and thinned != thinned)
-    else:
-        near = bool(whole == thinned)
-    return "" if near else f"{where}: {thinned!r} and not {whole!r}"
+def _check_tables(experiments: Collection[str], published: Collection[str], whole: Evidence, thinned: Evidence) -> None:
+    """Refuse thinned records that give a figure's tables other numbers."""
+    for name, drawing in DRAWINGS.items():
+        if not set(drawing.experiments) & set(experiments) or not set(drawing.experiments) <= set(published):
+            continue
+        tables = drawing.draw(whole).tables
+        for file, table in drawing.draw(thinned).tables.items():
+            if moved := table_differs(tables[file], table):
+                raise InputError(
+                    f"thinned records change the table {file} of the figure {name} by more than {CHANGE:.0%}: {moved}; "
+                    "have its study keep more points, bits or metrics (kept=Kept(…))"
+                )

@@ -337,7 +337,7 @@ def packing(table: pd.DataFrame | pa.Table) -> Mapping[str, Any]:
     counts = [field.name for field in schema if pa.types.is_integer(field.type)]
     return {
         "compression": "zstd",
-        "compression_level": 12,
+        "compression_level": 19,
         "write_statistics": False,
         "store_schema": False,  # what pandas wrote would be read back by pandas alone, and is most of a small file
         "use_dictionary": [name for name in schema.names if name not in {*floats, *counts}],

@@ -10,6 +10,7 @@ from unibio.studies.common.kinds import Kind
 from unibio.studies.common.study import Study
 from unibio.studies.common.verdicts import EXPONENTS, Outcome
 from unibio.studies.e1.figures import DRAWINGS
+from unibio.studies.e1.published import KEPT, shown
 from unibio.studies.e1.rules import (
     first,
     lead_of_estimator,
@@ -18,7 +19,7 @@ from unibio.studies.e1.rules import (
     trouble_at_zero,
     tuned_converges,
 )
-from unibio.studies.e1.search import NOISY, PAPER_METHODS, SMALL_CAP, shown, touched
+from unibio.studies.e1.search import NOISY, PAPER_METHODS, SMALL_CAP, touched
 from unibio.studies.e1.section import WHERE, blocks
 from unibio.studies.e1.tried import tried
 
@@ -160,6 +161,7 @@ STUDY = Study(
         ),
     ),
     blocks=blocks,
+    kept=KEPT,
     shown=shown,
     tried=tried,
     touched=touched,

@@ -119,17 +119,22 @@ def shares(found: list[MethodSearch]) -> pd.DataFrame:
     """
     rows = []
     for one in found:
-        (low, high), least = WINDOW
-        upper = np.flatnonzero((one.caps >= low * (1 - 1e-9)) & (one.caps <= high * (1 + 1e-9)))
-        lower = np.flatnonzero((one.lower >= least * (1 - 1e-9)) & _some_finite(one, upper))
-        window = [(int(i), int(j)) for i in upper for j in lower]
-        seen = [crossing(one, at) for at in window if follows(one, at)]
+        looked_at = window(one)
+        seen = [crossing(one, at) for at in looked_at if follows(one, at)]
         kinds, paces = [kind for kind, _ in seen], [pace for _, pace in seen if np.isfinite(pace)]
         row = {"p": one.exponent, "method": one.method, "Q": terms(one)}
-        row |= {"pairs": len(seen), "y behind": len(window) - len(seen)}
+        row |= {"pairs": len(seen), "y behind": len(looked_at) - len(seen)}
         row |= {"pace": float(np.median(paces)) if paces else np.nan}
         rows.append(row | {kind: kinds.count(kind) / max(1, len(kinds)) for kind in KINDS})
     return pd.DataFrame(rows)
+
+
+def window(one: MethodSearch) -> list[Pair]:
+    """The pairs of steps in ``WINDOW`` but those at whose lower step everything diverges."""
+    (low, high), least = WINDOW
+    upper = np.flatnonzero((one.caps >= low * (1 - 1e-9)) & (one.caps <= high * (1 + 1e-9)))
+    lower = np.flatnonzero((one.lower >= least * (1 - 1e-9)) & _some_finite(one, upper))
+    return [(int(i), int(j)) for i in upper for j in lower]
 
 
 def _some_finite(one: MethodSearch, upper: Array) -> Array:

@@ -274,15 +274,6 @@ def tuned_curve(one: MethodSearch, at: Pair, column: str = METRIC) -> pd.DataFra
     return table.assign(median=table["median"].astype(float))
 
 
-def shown(evidence: Evidence, experiment: str, record: Record) -> NDArray[np.bool_] | None:
-    """(runs,) those of the best pair, whose curves alone are drawn; None for ``e1``, all of whose curves are read."""
-    if experiment == "e1":
-        return None
-    found = search_of(record)
-    at = found.best()
-    return np.zeros(len(record.runs), dtype=bool) if at is None else found.search.runs(at)
-
-
 def touched(record: Record) -> list[Touched]:
     """The ranges of one search that were too narrow, both among all pairs of steps and among those that solve the lower
     level.
