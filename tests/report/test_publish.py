@@ -390,7 +390,7 @@ def test_thinned_records_that_change_a_table_are_refused(
         monkeypatch.setattr(
             publishing,
             "thin",
-            lambda record, root, kept, shown: thin(record, root, dataclasses.replace(kept, bits=53, **change)),
+            lambda record, root, kept, *asked: thin(record, root, dataclasses.replace(kept, bits=53, **change)),
         )
 
     keeping(points=4)
@@ -426,7 +426,8 @@ def test_rounding_keeps_so_many_bits(values: list[float], bits: int) -> None:
 @settings(max_examples=50, deadline=None)
 def test_rows_that_are_kept(lengths: list[int], points: int) -> None:
     history = pd.concat(pd.DataFrame({"run": k, "iteration": range(n)}) for k, n in enumerate(lengths))
-    kept = spaced(history.reset_index(drop=True), points)
+    history = history.reset_index(drop=True)
+    kept = history[spaced(history, points)]
     for k, n in enumerate(lengths):
         mine = kept.loc[kept["run"] == k, "iteration"].to_numpy()
         assert mine[0] == 0
@@ -444,7 +445,7 @@ def test_of_runs_that_no_figure_shows_the_ends_are_kept(runs: list[tuple[int, bo
     history = pd.concat(pd.DataFrame({"run": k, "iteration": range(n)}) for k, (n, _) in enumerate(runs))
     history = history.reset_index(drop=True)
     shown = np.array([one for _, one in runs])
-    kept, whole = spaced(history, points, shown), spaced(history, points)
+    kept, whole = history[spaced(history, points, shown)], history[spaced(history, points)]
     last = history["iteration"].max()
     for k, (n, seen) in enumerate(runs):
         mine = kept.loc[kept["run"] == k, "iteration"].tolist()
@@ -479,7 +480,7 @@ def test_figures_do_not_see_what_is_left_out(
     whole, less = Evidence(tmp_path / "runs"), Evidence(tmp_path / "thinned")
     for name in experiments:
         for record in whole.records(name):
-            thin(record, less.root, of.reads(name), of.shown(whole, name, record))
+            thin(record, less.root, of.reads(name), of.shown(whole, name, record), of.places(whole, name, record))
         lists.write_manifest(less.root, name, [one.name for one in whole.records(name)], whole.command(name))
     drawn = [one for one in of.drawings if set(one.experiments) <= set(experiments)]
     assert drawn
@@ -519,8 +520,8 @@ def test_metrics_that_a_study_does_not_read_are_left_out_and_missed_by_nobody(
     for name in of.experiments:
         found, read = whole.records(name), of.reads(name)
         for record in found:
-            copy = thin(record, less.root, read, of.shown(whole, name, record))
-            here = {*(read.metrics or ()), *read.ends}
+            copy = thin(record, less.root, read, of.shown(whole, name, record), of.places(whole, name, record))
+            here = {*(read.metrics or ()), *read.ends, *read.finals}
             assert set(thinning.measured(copy)) == here & set(thinning.measured(record))
             kept |= set(thinning.measured(copy))
             wanted |= here
@@ -554,8 +555,10 @@ def same_table(whole: pd.DataFrame, thinned: pd.DataFrame) -> None:
             st.sampled_from([0.0, 0.01]),
             st.none() | st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple),
             st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple),
+            st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple),
             st.sampled_from([BITS, 20]),
             st.sampled_from([END_BITS, 53]),
+            st.dictionaries(st.sampled_from("abc"), st.tuples(st.integers(4, 30), st.integers(4, 53))),
         )
         for _ in range(2)
     ]
@@ -565,6 +568,10 @@ def test_what_two_readers_need_is_kept_for_both(one: Kept, other: Kept) -> None:
     for metric in "abcd":
         assert both.reads(metric) == (one.reads(metric) or other.reads(metric))
         assert both.all_along(metric) == (one.all_along(metric) or other.all_along(metric))
+        assert both.reach(metric) == max(one.reach(metric), other.reach(metric))
+        for kept in (one, other):
+            if kept.reads(metric):
+                assert np.all(np.array(both.bits_of(metric)) >= kept.bits_of(metric))
     wanted = [one.points, other.points]
     assert set(both.counts) == {*one.counts, *other.counts}
     assert (both.bits, both.end_bits) == (max(one.bits, other.bits), max(one.end_bits, other.end_bits))
@@ -579,12 +586,41 @@ def test_a_thinned_record_keeps_less_where_less_is_read(tmp_path: Path) -> None:
     """Thinned in two steps it is what one step gives, where all of its rows are kept."""
     write_study(tmp_path / "runs", {"fig5": whole_study()["fig5"]})
     record = Evidence(tmp_path / "runs").records("fig5")[0]
-    kept = BY_NAME["fig5"].reads("fig5")
+    kept = dataclasses.replace(BY_NAME["fig5"].reads("fig5"), bits=BITS)
     once = thin(record, tmp_path / "once", kept)
     usual = records.find(thin(record, tmp_path / "usual").path)
     assert usual is not None
     assert set(thinning.measured(usual)) > set(thinning.measured(once))
     assert files(thin(usual, tmp_path / "twice", kept).path) == files(once.path)
+
+
+def test_rows_that_are_named_are_kept_as_ends_are(tmp_path: Path) -> None:
+    """With as many bits as their metric is to have, there and where runs end; of what is read at the very end no more."""
+    write_study(tmp_path / "runs", {"fig5": whole_study()["fig5"][:1]})
+    record = Evidence(tmp_path / "runs").records("fig5")[0]
+    history = record.history
+    place = history.groupby("run")["iteration"].rank(method="first").to_numpy() == 5
+    kept = Kept(
+        metrics=("lower_error",),
+        ends=("hypergradient_norm",),
+        finals=("hypergradient_norm_mean", "value"),
+        finer={"value": (53, 53), "lower_error": (6, 6)},
+    )
+    nowhere = np.zeros(len(record.runs), dtype=bool)
+    copy = thin(record, tmp_path / "thin", kept, nowhere, place).history
+    ends = thinning.at_ends(history)
+    assert len(copy) == (ends | place).sum()
+    both = copy.merge(history, on=["run", "iteration"], suffixes=("", " whole"))
+    rank = both.groupby("run")["iteration"].rank(method="first")
+    first, last = rank == 1, rank == both.groupby("run")["iteration"].transform("size")
+    there = both.merge(history[place], on=["run", "iteration"], how="left", indicator="at")["at"] == "both"
+    assert there.sum() == len(record.runs)
+    final = first | last | there
+    assert (both["value"].notna() == final).all()
+    assert (both.loc[final, "value"] == both.loc[final, "value whole"]).all()
+    assert (both["hypergradient_norm_mean"].notna() == final).all()
+    assert both["hypergradient_norm"].notna().all()
+    np.testing.assert_array_equal(both["lower_error"], rounded(both["lower_error whole"].to_numpy(), 6))
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=4), st.sampled_from([0.0, 0.1, 0.5]), st.booleans())
@@ -599,7 +635,7 @@ def test_a_metric_of_the_ends_is_nan_between_them(lengths: list[int], since: flo
     assert ends[~history["run"].duplicated(keep="last").to_numpy()].all()
     most = history["iteration"].max()
     assert ends[(history["iteration"] >= (1 - TAIL_OF_RULES) * most).to_numpy()].all(), "what rules call late"
-    kept = spaced(history, None, None if shown else np.zeros(len(lengths), dtype=bool), since)
+    kept = history[spaced(history, None, None if shown else np.zeros(len(lengths), dtype=bool), since)]
     first = kept.groupby("run").first()
     assert (first["iteration"] == 0).all()
     assert kept.loc[kept["iteration"] > 0, "iteration"].ge(since * most).all()

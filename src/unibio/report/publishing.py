@@ -38,6 +38,9 @@ from unibio.studies import BY_NAME, CLAIMS, DRAWINGS, PLUGGED
 from unibio.studies.common.claim import judge
 from unibio.studies.common.evidence import Evidence, scale
 
+#: (runs,) or (rows,) of a record; None where nothing is left out, or nothing added.
+Mask = NDArray[np.bool_] | None
+
 #: Most bytes of published records: what a clone may carry for them.
 MOST = 30 * 10**6
 
@@ -169,17 +172,27 @@ def publish(
     return made.rename(published)
 
 
-def _read(record: Record, readers: Iterable[str], whole: Evidence) -> tuple[Kept, NDArray[np.bool_] | None]:
-    """What the experiments that consist of a record read of it together, and of which of its runs they show curves."""
+def _read(record: Record, readers: Iterable[str], whole: Evidence) -> tuple[Kept, Mask, Mask]:
+    """What the experiments that consist of a record read of it together, of which of its runs they show curves, and
+    which rows they read besides."""
     read = [
-        (study.reads(experiment), study.shown(whole, experiment, record))
+        (
+            study.reads(experiment),
+            study.shown(whole, experiment, record),
+            study.places(whole, experiment, record),
+        )
         for experiment in readers
         for study in BY_NAME.values()
         if experiment in study.experiments
     ]
-    kept = functools.reduce(operator.or_, (one for one, _ in read))
-    shown = [one for _, one in read if one is not None]
-    return kept, np.logical_or.reduce(shown) if len(shown) == len(read) else None
+    kept = functools.reduce(operator.or_, (one for one, _, _ in read))
+    shown = [one for _, one, _ in read if one is not None]
+    places = [one for _, _, one in read if one is not None]
+    return (
+        kept,
+        np.logical_or.reduce(shown) if len(shown) == len(read) else None,
+        np.logical_or.reduce(places) if places else None,
+    )
 
 
 def states(published: Path) -> dict[str, dict[str, Any]]:

@@ -3,14 +3,15 @@
 A thinned record has the files of a record and its name. What differs:
 
 - ``history.parquet``: a record's columns, but the numbers that are measured (metrics, and ``seconds``) are rounded to
-  :data:`BITS` significant bits, a relative error of at most 2^−11, about 5·10^−4, if its study does not ask for more;
+  :data:`BITS` significant bits, a relative error of at most 2^−11, about 5·10^−4, if its study asks for no others;
   in every run's last row to :data:`END_BITS`, since most verdicts compare where runs end, and some of them by very
   little. Axes and counts are exact. Of a history of more than :data:`ROWS` rows every run keeps its last :data:`TAIL`
   rows, and of the others at most as many as its study asks for, :data:`POINTS` if it does not say, spaced by the
   logarithm of their iteration. Runs whose curves a study never shows keep their *ends*, however short the history: the
-  first row, the last and those of the last :data:`LATE` of the iterations. Metrics that a study does not read are left
-  out, whole columns; those that it reads at the ends alone are NaN between them. Of the counts ``oracle_calls`` and
-  ``samples`` are there, if a study does not ask for others. See :class:`Kept`.
+  first row, the last and those of the last :data:`LATE` of the iterations, and rows that the study names. Metrics that
+  it does not read are left out, whole columns; those that it reads at the ends alone, or in the first and the last
+  row, are NaN between. Of the counts ``oracle_calls`` and ``samples`` are there, if a study does not ask for others.
+  See :class:`Kept`.
 - ``runs.parquet``: as it was, with counts and first hits to the last digit.
 - ``summary.json``: has a further key ``thinned``: ``{"bits": …, "points": … or null, "ends": […], "of": …}``, the last
   of them the sha256 of the ``done`` of the record that it was made from.
@@ -26,9 +27,10 @@ computes takes a thinned record for its own: it is not what the configuration gi
 from __future__ import annotations
 
 import dataclasses
+import enum
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,12 @@ COUNTS = ("oracle_calls", "samples")
 WHERE = ("records", "launcher", "tracker")
 
 
+class Reach(enum.IntEnum):
+    """Where a metric is read, each of which contains those before it."""
+
+    NOWHERE, FINALS, ENDS, ALL_ALONG = range(4)
+
+
 @dataclass(frozen=True)
 class Kept:
     """What figures, tables and rules read of records, so that nothing else need be published.
@@ -65,8 +73,10 @@ class Kept:
         since: part of the iterations, in [0, 1), before which nothing but the first row of a run is read.
         metrics: those that are read all along, ``ends`` apart; None for every one that a record has.
         ends: metrics that are read where runs begin and over their last iterations, and nowhere between.
+        finals: metrics that are read where runs begin and in their last row alone.
         bits: significant ones of what is measured.
         end_bits: the same where runs end; 53 are all of them, where settings are chosen that end alike.
+        finer: {metric: (bits, end_bits)} of those that need others, more than these or fewer.
         counts: those that are read along the way; where runs end all of them are kept.
     """
 
@@ -74,35 +84,69 @@ class Kept:
     since: float = 0.0
     metrics: tuple[str, ...] | None = None
     ends: tuple[str, ...] = ()
+    finals: tuple[str, ...] = ()
     bits: int = BITS
     end_bits: int = END_BITS
+    finer: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     counts: tuple[str, ...] = COUNTS
 
     def __or__(self, other: Kept) -> Kept:
         """What suffices for both."""
+        both = (self, other)
         everything = self.metrics is None or other.metrics is None
-        metrics = None if everything else tuple(dict.fromkeys([*(self.metrics or ()), *(other.metrics or ())]))
-        ends = dict.fromkeys([*self.ends, *other.ends])
-        outer = tuple(name for name in ends if not (self.all_along(name) or other.all_along(name)))
+        named = dict.fromkeys(name for one in both for name in (*(one.metrics or ()), *one.ends, *one.finals))
+        by_reach: dict[Reach, list[str]] = {reach: [] for reach in Reach}
+        for name in named:
+            by_reach[max(one.reach(name) for one in both)].append(name)
         points = None if self.points is None or other.points is None else max(self.points, other.points)
-        bits, end_bits = max(self.bits, other.bits), max(self.end_bits, other.end_bits)
-        counts = tuple(dict.fromkeys([*self.counts, *other.counts]))
-        return Kept(points, min(self.since, other.since), metrics, outer, bits, end_bits, counts)
+        finer = {}
+        for name in {**self.finer, **other.finer}:
+            bits = [one.bits_of(name) for one in both if one.reads(name)] or [one.bits_of(name) for one in both]
+            finer[name] = max(along for along, _ in bits), max(at_end for _, at_end in bits)
+        return Kept(
+            points,
+            min(self.since, other.since),
+            None if everything else tuple(by_reach[Reach.ALL_ALONG]),
+            tuple(by_reach[Reach.ENDS]),
+            tuple(by_reach[Reach.FINALS]),
+            max(self.bits, other.bits),
+            max(self.end_bits, other.end_bits),
+            finer,
+            tuple(dict.fromkeys([*self.counts, *other.counts])),
+        )
+
+    def reach(self, metric: str) -> Reach:
+        """Where a metric is read."""
+        if metric in self.ends:
+            return Reach.ENDS
+        if metric in self.finals:
+            return Reach.FINALS
+        return Reach.ALL_ALONG if self.metrics is None or metric in self.metrics else Reach.NOWHERE
 
     def all_along(self, metric: str) -> bool:
         """Whether a metric is read between the ends of runs."""
-        return metric not in self.ends and (self.metrics is None or metric in self.metrics)
+        return self.reach(metric) is Reach.ALL_ALONG
 
     def reads(self, metric: str) -> bool:
         """Whether a metric is read at all."""
-        return metric in self.ends or self.all_along(metric)
+        return self.reach(metric) is not Reach.NOWHERE
+
+    def bits_of(self, metric: str) -> tuple[int, int]:
+        """Significant bits of a metric, and where runs end."""
+        return self.finer.get(metric, (self.bits, self.end_bits))
 
 
 #: What is published of a study that does not say what it reads.
 USUAL = Kept()
 
 
-def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_] | None = None) -> Record:
+def thin(
+    record: Record,
+    root: Path,
+    kept: Kept = USUAL,
+    shown: NDArray[np.bool_] | None = None,
+    places: NDArray[np.bool_] | None = None,
+) -> Record:
     """Write a record's thinned copy into ``root``, with how the record stands to today's code; returns it.
 
     Args:
@@ -110,6 +154,7 @@ def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_
         root: directory of records.
         kept: what is read of it.
         shown: (runs,) whose curves are shown; of others less is kept. None for all.
+        places: (rows,) of the history that are read besides, and kept as the ends of runs are. None for no others.
     """
     history, summary, config = record.history, dict(record.summary), placeless(record.config)
     if summary.get("command"):
@@ -117,18 +162,22 @@ def thin(record: Record, root: Path, kept: Kept = USUAL, shown: NDArray[np.bool_
     before = summary.get("thinned") or {"bits": kept.bits, "points": None, "of": record.seal}
     points = kept.points if len(history) > ROWS and not record.thinned else None
     read = [name for name in measured(record) if kept.reads(name)]
-    outer = [name for name in read if name in kept.ends]
-    summary["thinned"] = before | {"points": before["points"] or points, "ends": outer}
-    between = ~at_ends(history)
+    partly = [name for name in read if not kept.all_along(name)]
+    summary["thinned"] = before | {"points": before["points"] or points, "ends": partly}
+    places = np.zeros(len(history), dtype=bool) if places is None else places
+    here = {Reach.ENDS: at_ends(history) | places, Reach.FINALS: _first(history) | _last(history) | places}
     unread = [name for name in measured(record) if not kept.reads(name)]
     history = history.drop(columns=[*unread, *(name for name in counted(record) if name not in kept.counts)])
-    history.loc[between, outer] = np.nan
+    for name in partly:
+        history.loc[~here[kept.reach(name)], name] = np.nan
     # Few rows of a thinned record are left, and what is read between two of them needs both.
-    history = spaced(history, points, shown, 0.0 if record.thinned else kept.since).copy()
-    last = ~history["run"].duplicated(keep="last").to_numpy()
+    chosen = spaced(history, points, shown, 0.0 if record.thinned else kept.since)
+    history = history[chosen | places].reset_index(drop=True)
+    last = _last(history)
     for name in read:
+        along, at_end = kept.bits_of(name)
         values = history[name].to_numpy()
-        history[name] = np.where(last, rounded(values, kept.end_bits), rounded(values, kept.bits))
+        history[name] = np.where(last, rounded(values, at_end), rounded(values, along))
     made = records.write(root / record.name, config, summary, history, record.runs, packing=packing)
     if record.replay is not None:
         records.write_replay(made, dataclasses.replace(record.replay, seal=made.seal))
@@ -181,16 +230,25 @@ def _columns(record: Record, kinds: str) -> list[str]:
 
 def at_ends(history: pd.DataFrame) -> NDArray[np.bool_]:
     """(rows,) the first row of every run, its last, and those of the last ``LATE`` of the iterations."""
-    iterations, runs = history["iteration"].to_numpy(), history["run"]
-    first, last = ~runs.duplicated().to_numpy(), ~runs.duplicated(keep="last").to_numpy()
-    found: NDArray[np.bool_] = (iterations >= (1 - LATE) * iterations.max(initial=0)) | first | last
+    iterations = history["iteration"].to_numpy()
+    found: NDArray[np.bool_] = (iterations >= (1 - LATE) * iterations.max(initial=0)) | _first(history) | _last(history)
     return found
+
+
+def _first(history: pd.DataFrame) -> NDArray[np.bool_]:
+    """(rows,) the first row of every run."""
+    return np.asarray(~history["run"].duplicated())
+
+
+def _last(history: pd.DataFrame) -> NDArray[np.bool_]:
+    """(rows,) the last row of every run."""
+    return np.asarray(~history["run"].duplicated(keep="last"))
 
 
 def spaced(
     history: pd.DataFrame, points: int | None, shown: NDArray[np.bool_] | None = None, since: float = 0.0
-) -> pd.DataFrame:
-    """The last ``TAIL`` rows of every run, and at most so many others, spaced by the logarithm of their iteration.
+) -> NDArray[np.bool_]:
+    """(rows,) the last ``TAIL`` of every run, and at most so many others, spaced by the logarithm of their iteration.
 
     The first is among them; None for ``points`` keeps all. Of a run that is not shown: its ends.
 
@@ -200,9 +258,9 @@ def spaced(
         shown: (runs,) None for all.
         since: part of the iterations; of those before it the first row of a run is kept.
     """
-    if points is None and shown is None and not since:
-        return history
     kept, iterations = np.ones(len(history), dtype=bool), history["iteration"].to_numpy()
+    if points is None and shown is None and not since:
+        return kept
     read = iterations >= since * iterations.max(initial=0)
     if points is not None:
         places = history.groupby("run", sort=False).cumcount().to_numpy()
@@ -215,10 +273,10 @@ def spaced(
             nearest = np.abs(np.log(logged)[:, None] - wanted).argmin(axis=0)
             kept |= here & np.isin(places, nearest)
     ends = at_ends(history)
-    kept = (kept & read) | (~history["run"].duplicated().to_numpy())
+    kept = (kept & read) | _first(history)
     if shown is not None:
         kept &= shown[history["run"].to_numpy()] | ends
-    return history[kept].reset_index(drop=True)
+    return kept
 
 
 def rounded(values: NDArray[np.floating[Any]], bits: int) -> NDArray[np.floating[Any]]:

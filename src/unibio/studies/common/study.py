@@ -34,7 +34,7 @@ def _nothing(evidence: Evidence) -> Iterable[Block]:
     return ()
 
 
-def _all_runs(evidence: Evidence, experiment: str, record: Record) -> None:
+def _none(evidence: Evidence, experiment: str, record: Record) -> None:
     return None
 
 
@@ -59,6 +59,8 @@ class Study:
             :mod:`unibio.store.thinning`). One for all experiments, or one for each.
         shown: of the evidence, an experiment and a record of it, the runs whose curves a figure shows or a rule reads;
             None for all of them. Of the others only where they begin and how they end is published.
+        places: of the same, the rows of its history that a rule or a table reads besides the ends of runs that are not
+            shown; None for none.
         tried: what the page's first figure lets the reader move; raises MissingRecordsError without records.
         touched: of one record, the searched ranges of steps that were too narrow; None where nothing is searched.
     """
@@ -69,7 +71,8 @@ class Study:
     blocks: Callable[[Evidence], Iterable[Block]] = _nothing
     caveats: tuple[str, ...] = ()
     kept: Kept | Mapping[str, Kept] = USUAL
-    shown: Callable[[Evidence, str, Record], NDArray[np.bool_] | None] = _all_runs
+    shown: Callable[[Evidence, str, Record], NDArray[np.bool_] | None] = _none
+    places: Callable[[Evidence, str, Record], NDArray[np.bool_] | None] = _none
     tried: Callable[[Evidence], Steps | Caps] | None = None
     touched: Callable[[Record], list[Touched]] | None = None
 

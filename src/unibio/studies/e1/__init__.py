@@ -10,7 +10,7 @@ from unibio.studies.common.kinds import Kind
 from unibio.studies.common.study import Study
 from unibio.studies.common.verdicts import EXPONENTS, Outcome
 from unibio.studies.e1.figures import DRAWINGS
-from unibio.studies.e1.published import KEPT, shown
+from unibio.studies.e1.published import KEPT, places, shown
 from unibio.studies.e1.rules import (
     first,
     lead_of_estimator,
@@ -163,6 +163,7 @@ STUDY = Study(
     blocks=blocks,
     kept=KEPT,
     shown=shown,
+    places=places,
     tried=tried,
     touched=touched,
 )

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from unibio.store.records import Record
 from unibio.studies.common.curves import Array, last_rows
@@ -64,7 +65,7 @@ def average_at(record: Record, budget: float) -> Array:
     """(runs,) hypergradient norm averaged over the iterates that a number of oracle calls pays for; inf for diverged
     runs."""
     history = record.history[["run", "iteration", "oracle_calls", f"{METRIC}_mean"]]
-    paid = history["oracle_calls"].to_numpy() <= budget
+    paid = _paid(record, budget)
     everything = range(len(record.runs))
     before = last_rows(history[paid]).reindex(everything).to_numpy(dtype=float).T
     after = history[~paid].groupby("run").head(1).set_index("run").reindex(everything).to_numpy(dtype=float).T
@@ -77,6 +78,20 @@ def average_at(record: Record, budget: float) -> Array:
         found = np.where(iterations > 0, total / np.where(iterations > 0, iterations, 1.0), before[2])
     failed = (record.runs["status"] != "completed").to_numpy() | ~np.isfinite(found)
     return np.where(failed, np.inf, found)
+
+
+def _paid(record: Record, budget: float) -> NDArray[np.bool_]:
+    """(rows,) of the history up to a number of oracle calls."""
+    return np.asarray(record.history["oracle_calls"].to_numpy() <= budget)
+
+
+def around(record: Record, budget: float) -> NDArray[np.bool_]:
+    """(rows,) of the history between which :func:`average_at` interpolates: of every run the last that is paid for, and
+    the first that is not."""
+    runs, paid = record.history["run"], _paid(record, budget)
+    last = paid & ~runs.where(paid).duplicated(keep="last").to_numpy()
+    first = ~paid & ~runs.where(~paid).duplicated(keep="first").to_numpy()
+    return np.asarray(last | first)
 
 
 def ranks(evidence: Evidence, experiment: str) -> pd.DataFrame:

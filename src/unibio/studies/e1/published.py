@@ -8,17 +8,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unibio.store.records import Record
-from unibio.store.thinning import Kept
+from unibio.store.thinning import BITS, END_BITS, Kept
 from unibio.studies.common.evidence import Evidence
+from unibio.studies.e1.calls import around, budgets
 from unibio.studies.e1.crossing import window
-from unibio.studies.e1.search import METRIC, NOISY, SMALL_CAP, search_of
+from unibio.studies.e1.search import METRIC, NOISY, SMALL_CAP, search_of, searches
 
 _MEAN = f"{METRIC}_mean"
 
-#: By experiment. Crossings of x = 0 are followed through all logged iterates of ``e1``, which has one seed.
-KEPT = {"e1": Kept(points=None, metrics=(METRIC, "value", "lower_error"), ends=(_MEAN,), bits=16)} | dict.fromkeys(
-    (*NOISY, "e1_coordinatewise"), Kept(metrics=(METRIC,), ends=(_MEAN, "value", "lower_error"))
+#: By experiment. The criterion decides ranks by its last digits. Crossings are followed through all logged iterates of
+#: ``e1``, which has one seed, and a bit decides on which side of the band one is.
+KEPT = {
+    "e1": Kept(
+        points=None,
+        metrics=(METRIC, "value", "lower_error"),
+        finals=(_MEAN,),
+        end_bits=BITS,
+        finer={_MEAN: (20, END_BITS), "value": (16, END_BITS), "lower_error": (16, 16)},
+    )
+} | dict.fromkeys(
+    (*NOISY, "e1_coordinatewise"),
+    Kept(
+        metrics=(METRIC,),
+        ends=("lower_error",),
+        finals=(_MEAN, "value"),
+        end_bits=BITS,
+        finer={_MEAN: (20, 20), "value": (BITS, 20)},
+    ),
 )
+
+
+def places(evidence: Evidence, experiment: str, record: Record) -> NDArray[np.bool_]:
+    """(rows,) those around the number of oracle calls at which methods are compared."""
+    (one,) = (one for one in searches(evidence, experiment) if one.record.name == record.name)
+    return around(record, budgets(searches(evidence, experiment))[one.problem])
 
 
 def shown(evidence: Evidence, experiment: str, record: Record) -> NDArray[np.bool_]:
