@@ -556,6 +556,8 @@ def same_table(whole: pd.DataFrame, thinned: pd.DataFrame) -> None:
             st.none() | st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple),
             st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple),
             st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple),
+            st.lists(st.sampled_from("abc"), max_size=3, unique=True).map(tuple),
+            st.booleans(),
             st.sampled_from([BITS, 20]),
             st.sampled_from([END_BITS, 53]),
             st.dictionaries(st.sampled_from("abc"), st.tuples(st.integers(4, 30), st.integers(4, 53))),
@@ -595,7 +597,7 @@ def test_a_thinned_record_keeps_less_where_less_is_read(tmp_path: Path) -> None:
 
 
 def test_rows_that_are_named_are_kept_as_ends_are(tmp_path: Path) -> None:
-    """With as many bits as their metric is to have, there and where runs end; of what is read at the very end no more."""
+    """With as many bits as their metric is to have, there and where runs end."""
     write_study(tmp_path / "runs", {"fig5": whole_study()["fig5"][:1]})
     record = Evidence(tmp_path / "runs").records("fig5")[0]
     history = record.history
@@ -604,6 +606,7 @@ def test_rows_that_are_named_are_kept_as_ends_are(tmp_path: Path) -> None:
         metrics=("lower_error",),
         ends=("hypergradient_norm",),
         finals=("hypergradient_norm_mean", "value"),
+        placed=("value",),
         finer={"value": (53, 53), "lower_error": (6, 6)},
     )
     nowhere = np.zeros(len(record.runs), dtype=bool)
@@ -615,12 +618,14 @@ def test_rows_that_are_named_are_kept_as_ends_are(tmp_path: Path) -> None:
     first, last = rank == 1, rank == both.groupby("run")["iteration"].transform("size")
     there = both.merge(history[place], on=["run", "iteration"], how="left", indicator="at")["at"] == "both"
     assert there.sum() == len(record.runs)
-    final = first | last | there
-    assert (both["value"].notna() == final).all()
-    assert (both.loc[final, "value"] == both.loc[final, "value whole"]).all()
+    final = first | last
+    assert (both["value"].notna() == (final | there)).all()
+    assert (both["value"].fillna(0) == both["value whole"].where(final | there, 0)).all()
     assert (both["hypergradient_norm_mean"].notna() == final).all()
-    assert both["hypergradient_norm"].notna().all()
-    np.testing.assert_array_equal(both["lower_error"], rounded(both["lower_error whole"].to_numpy(), 6))
+    read = both["lower_error"].notna()
+    assert (read == both["hypergradient_norm"].notna()).all()
+    assert read[final].all()
+    np.testing.assert_array_equal(both["lower_error"][read], rounded(both["lower_error whole"][read].to_numpy(), 6))
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=4), st.sampled_from([0.0, 0.1, 0.5]), st.booleans())

@@ -74,6 +74,8 @@ class Kept:
         metrics: those that are read all along, ``ends`` apart; None for every one that a record has.
         ends: metrics that are read where runs begin and over their last iterations, and nowhere between.
         finals: metrics that are read where runs begin and in their last row alone.
+        placed: those of them that are also read in rows which the study names, where nothing else is.
+        late: keep the rows of the last part of the iterations, however few points.
         bits: significant ones of what is measured.
         end_bits: the same where runs end; 53 are all of them, where settings are chosen that end alike.
         finer: {metric: (bits, end_bits)} of those that need others, more than these or fewer.
@@ -85,6 +87,8 @@ class Kept:
     metrics: tuple[str, ...] | None = None
     ends: tuple[str, ...] = ()
     finals: tuple[str, ...] = ()
+    placed: tuple[str, ...] = ()
+    late: bool = False
     bits: int = BITS
     end_bits: int = END_BITS
     finer: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -109,6 +113,8 @@ class Kept:
             None if everything else tuple(by_reach[Reach.ALL_ALONG]),
             tuple(by_reach[Reach.ENDS]),
             tuple(by_reach[Reach.FINALS]),
+            tuple(dict.fromkeys([*self.placed, *other.placed])),
+            self.late or other.late,
             max(self.bits, other.bits),
             max(self.end_bits, other.end_bits),
             finer,
@@ -154,7 +160,7 @@ def thin(
         root: directory of records.
         kept: what is read of it.
         shown: (runs,) whose curves are shown; of others less is kept. None for all.
-        places: (rows,) of the history that are read besides, and kept as the ends of runs are. None for no others.
+        places: (rows,) of the history that are read besides, of the metrics that are ``placed``. None for no others.
     """
     history, summary, config = record.history, dict(record.summary), placeless(record.config)
     if summary.get("command"):
@@ -165,13 +171,13 @@ def thin(
     partly = [name for name in read if not kept.all_along(name)]
     summary["thinned"] = before | {"points": before["points"] or points, "ends": partly}
     places = np.zeros(len(history), dtype=bool) if places is None else places
-    here = {Reach.ENDS: at_ends(history) | places, Reach.FINALS: _first(history) | _last(history) | places}
+    # Few rows of a thinned record are left, and what is read between two of them needs both.
+    chosen = spaced(history, points, shown, 0.0 if record.thinned else kept.since, kept.late)
+    here = {Reach.ENDS: at_ends(history), Reach.FINALS: _first(history) | _last(history), Reach.ALL_ALONG: chosen}
     unread = [name for name in measured(record) if not kept.reads(name)]
     history = history.drop(columns=[*unread, *(name for name in counted(record) if name not in kept.counts)])
-    for name in partly:
-        history.loc[~here[kept.reach(name)], name] = np.nan
-    # Few rows of a thinned record are left, and what is read between two of them needs both.
-    chosen = spaced(history, points, shown, 0.0 if record.thinned else kept.since)
+    for name in read:
+        history.loc[~(here[kept.reach(name)] | (places & (name in kept.placed))), name] = np.nan
     history = history[chosen | places].reset_index(drop=True)
     last = _last(history)
     for name in read:
@@ -246,7 +252,11 @@ def _last(history: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def spaced(
-    history: pd.DataFrame, points: int | None, shown: NDArray[np.bool_] | None = None, since: float = 0.0
+    history: pd.DataFrame,
+    points: int | None,
+    shown: NDArray[np.bool_] | None = None,
+    since: float = 0.0,
+    late: bool = False,
 ) -> NDArray[np.bool_]:
     """(rows,) the last ``TAIL`` of every run, and at most so many others, spaced by the logarithm of their iteration.
 
@@ -257,6 +267,7 @@ def spaced(
         points: as :class:`Kept` has them.
         shown: (runs,) None for all.
         since: part of the iterations; of those before it the first row of a run is kept.
+        late: whether all rows of the last part of the iterations are among them.
     """
     kept, iterations = np.ones(len(history), dtype=bool), history["iteration"].to_numpy()
     if points is None and shown is None and not since:
@@ -273,6 +284,7 @@ def spaced(
             nearest = np.abs(np.log(logged)[:, None] - wanted).argmin(axis=0)
             kept |= here & np.isin(places, nearest)
     ends = at_ends(history)
+    kept |= ends & late
     kept = (kept & read) | _first(history)
     if shown is not None:
         kept &= shown[history["run"].to_numpy()] | ends

@@ -18,7 +18,7 @@ import pandas as pd
 
 from unibio.quantiles import quartiles
 from unibio.store.records import Record
-from unibio.store.thinning import Kept
+from unibio.store.thinning import END_BITS, Kept
 from unibio.studies.common import soundness, style
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.curves import Array, Curves, curves, values_of
@@ -361,7 +361,13 @@ def _tried(evidence: Evidence) -> Steps:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
-    kept=Kept(metrics=("hypergradient_norm", "hypergradient_norm_mean"), ends=soundness.READ),
+    kept=Kept(
+        points=None,
+        metrics=("hypergradient_norm", "hypergradient_norm_mean"),
+        ends=soundness.LATE,
+        finals=soundness.FINAL,
+        finer={"hypergradient_norm_mean": (14, END_BITS)},
+    ),
     drawings=(*_drawings(JUDGED), *_drawings(1)),
     claims=tuple(
         claim

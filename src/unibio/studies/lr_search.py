@@ -309,7 +309,7 @@ def _at_the_papers_lower_step(evidence: Evidence, experiment: str, record: Recor
 STUDY = Study(
     experiments=(EXPERIMENT,),
     shown=_at_the_papers_lower_step,
-    kept=Kept(metrics=("hypergradient_norm", "hypergradient_norm_mean"), ends=soundness.READ),
+    kept=Kept(metrics=("hypergradient_norm", "hypergradient_norm_mean"), ends=soundness.LATE, finals=soundness.FINAL),
     drawings=(
         Drawing(
             "lr_search",

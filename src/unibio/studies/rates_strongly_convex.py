@@ -204,7 +204,7 @@ def _claim(name: str) -> Claim:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
-    kept=Kept(metrics=("hypergradient_norm_mean",), ends=("value",)),
+    kept=Kept(points=None, metrics=("hypergradient_norm_mean",), ends=("value",)),
     drawings=(
         Drawing(
             "rates_strongly_convex",

@@ -250,7 +250,7 @@ def _budget_claim(condition: Condition) -> Claim:
 STUDY = Study(
     experiments=(EXPERIMENT,),
     shown=no_curves,
-    kept=Kept(metrics=(METRIC, *soundness.READ)),
+    kept=Kept(metrics=(METRIC, *soundness.LATE, *soundness.FINAL)),
     drawings=(
         Drawing(
             "coordinatewise_sensitivity",

@@ -30,7 +30,7 @@ def _claim(name: str, statement: str, part: str, kind: Kind = Kind.SUMMARY, sour
 STUDY = Study(
     experiments=tuple(PROBLEMS),
     shown=no_curves,
-    kept=Kept(metrics=("hypergradient_norm_mean", *soundness.READ)),
+    kept=Kept(metrics=("hypergradient_norm_mean", *soundness.LATE, *soundness.FINAL)),
     drawings=(
         Drawing(
             "ablation",

@@ -24,7 +24,7 @@ from unibio.studies.common.words import listed
 #: end at ±1: a y that was never updated is 1 or 2 away from each, one solved with noise of variance 10 about a half.
 BEHIND = 0.8
 #: What is read to know it, where runs begin and end.
-READ = ("value", "lower_error")
+LATE, FINAL = ("lower_error",), ("value",)
 #: Part of a cell's runs that must be sound: one that is not says nothing of the others.
 MOST = 0.5
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from unibio.store.thinning import Kept
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.document import Block, Heading, Paragraph, Table
 from unibio.studies.common.evidence import Evidence
@@ -60,6 +61,10 @@ STUDY = Study(
         ),
     ),
     blocks=_blocks,
+    kept=Kept(
+        metrics=("test_accuracy", "upper_loss", "seconds"),
+        finals=("lower_gradient_norm", "cleaning_auc", "weight_spread"),
+    ),
     caveats=(
         "With corrupted labels the outer loss is that of the W a method holds: BOME and other penalty methods move W "
         "itself towards the validation data, and a large ‖g_W‖ at the end says how far from a lower-level solution.",

@@ -23,6 +23,7 @@ KEPT = {
         points=None,
         metrics=(METRIC, "value", "lower_error"),
         finals=(_MEAN,),
+        placed=(_MEAN,),
         end_bits=BITS,
         finer={_MEAN: (20, END_BITS), "value": (16, END_BITS), "lower_error": (16, 16)},
     )
@@ -32,6 +33,7 @@ KEPT = {
         metrics=(METRIC,),
         ends=("lower_error",),
         finals=(_MEAN, "value"),
+        placed=(_MEAN,),
         end_bits=BITS,
         finer={_MEAN: (20, 20), "value": (BITS, 20)},
     ),

@@ -157,7 +157,13 @@ STUDY = Study(
     experiments=("fig1", "fig1_released", "fig1_equal", *_COORDINATEWISE),
     shown=_in_a_reading,
     # Its curves are drawn on linear axes, where fewer points show corners.
-    kept=Kept(points=100, metrics=("hypergradient_norm", "hypergradient_norm_mean"), ends=soundness.READ),
+    kept=Kept(
+        points=64,
+        late=True,
+        metrics=("hypergradient_norm", "hypergradient_norm_mean"),
+        ends=soundness.LATE,
+        finals=soundness.FINAL,
+    ),
     drawings=DRAWINGS,
     claims=(
         *(_converges(letter, noise, BOTH) for letter, noise in _NOISES.items()),

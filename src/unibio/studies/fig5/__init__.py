@@ -99,7 +99,7 @@ def _where(reading: Reading) -> str:
 STUDY = Study(
     experiments=("fig5",),
     # Slopes are fitted to parts of a curve.
-    kept=Kept(points=None, metrics=("hypergradient_norm_mean",), ends=soundness.READ, bits=16),
+    kept=Kept(points=None, metrics=("hypergradient_norm_mean",), ends=soundness.LATE, finals=soundness.FINAL, bits=16),
     drawings=DRAWINGS,
     claims=tuple(
         claim

@@ -56,7 +56,7 @@ def _drawing(experiment: str) -> Drawing:
 STUDY = Study(
     experiments=(SHARP, PAPER, STEP),
     shown=no_curves,
-    kept=Kept(metrics=("hypergradient_norm_mean", *soundness.READ)),
+    kept=Kept(metrics=("hypergradient_norm_mean", *soundness.LATE, *soundness.FINAL)),
     drawings=(
         _drawing(SHARP),
         _drawing(PAPER),

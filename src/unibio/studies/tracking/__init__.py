@@ -66,7 +66,7 @@ def _drawing(experiment: str) -> Drawing:
 STUDY = Study(
     experiments=(SHARP, PAPER),
     shown=no_curves,
-    kept=Kept(metrics=("hypergradient_bias_mean", "lower_margin_mean", *soundness.READ)),
+    kept=Kept(metrics=("hypergradient_bias_mean", "lower_margin_mean", *soundness.LATE, *soundness.FINAL)),
     drawings=(_drawing(SHARP), _drawing(PAPER)),
     claims=(*_claims(PAPER), *_claims(SHARP)),
     blocks=section,
