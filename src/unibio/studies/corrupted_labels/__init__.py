@@ -63,7 +63,7 @@ STUDY = Study(
     blocks=_blocks,
     kept=Kept(
         metrics=("test_accuracy", "upper_loss", "seconds"),
-        finals=("lower_gradient_norm", "cleaning_auc", "weight_spread"),
+        finals=("lower_gradient_norm", "cleaning_auc"),
     ),
     caveats=(
         "With corrupted labels the outer loss is that of the W a method holds: BOME and other penalty methods move W "
