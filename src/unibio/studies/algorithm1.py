@@ -254,7 +254,7 @@ def slopes(evidence: Evidence) -> pd.DataFrame:
 
 STUDY = Study(
     experiments=(EXPERIMENT,),
-    kept=Kept(points=None, metrics=(ERROR, GAP), bits=16),
+    kept=Kept(points=None, metrics=(ERROR, GAP), bits=20),
     drawings=(
         Drawing(
             "algorithm1",

@@ -30,6 +30,7 @@ KEPT = {
 } | dict.fromkeys(
     (*NOISY, "e1_coordinatewise"),
     Kept(
+        points=None,  # a row that is kept for one seed of a curve needs those of the others beside it
         metrics=(METRIC,),
         ends=("lower_error",),
         finals=(_MEAN, "value"),
