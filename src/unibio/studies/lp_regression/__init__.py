@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unibio.store.thinning import Kept
+from unibio.store.thinning import BITS, Kept
 from unibio.studies.common.claim import Claim
 from unibio.studies.common.kinds import Kind
 from unibio.studies.common.study import Study
@@ -36,7 +36,7 @@ STUDY = Study(
     kept=Kept(
         metrics=("value", "test_accuracy", "cleaning_auc"),
         ends=("lower_error", "hypergradient_norm", "weight_spread"),
-        end_bits=53,
+        finer={"value": (BITS, 53)},  # by which steps are chosen, some of which end alike
     ),
     drawings=DRAWINGS,
     claims=(
