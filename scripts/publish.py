@@ -18,7 +18,6 @@ from unibio.cli.entry import Parser, directory_of_records
 from unibio.cli.searching import script
 from unibio.errors import InputError
 from unibio.report import publishing
-from unibio.report.publishing import SOURCES
 from unibio.store.records import Record
 from unibio.studies.common.evidence import Evidence
 
@@ -42,7 +41,7 @@ def confirm(published: Path, but: Sequence[str], state: Mapping[str, str], data:
 
     evidence, given = Evidence(published / "records"), [] if data is None else [f"data.dir={data.resolve()}"]
     noted = publishing.states(published)
-    older = [name for name in noted if name not in but and any(noted[name].get(one) != state[one] for one in SOURCES)]
+    older = [name for name, one in noted.items() if name not in but and not publishing.alike(one, state)]
     confirmed = []
     with TemporaryDirectory() as empty:
         for name in older:

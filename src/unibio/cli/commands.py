@@ -124,7 +124,8 @@ def _length(seconds: float | None) -> str:
 
 def _verify(options: argparse.Namespace, console: Console) -> None:
     done = {job.name for sweep in _chosen(options) for job in sweep.jobs if job.state == "done"}
-    faults = {name: packs.at(options.records, name).fault for name in sorted(done)}
+    packed = packs.contents(options.records)
+    faults = {name: packs.at(options.records, name, packed).fault for name in sorted(done)}
     wrong = {name: why for name, why in faults.items() if why is not None}
     console.print(f"{len(done) - len(wrong)} of {len(done)} records are what was written, to the byte")
     for name, why in wrong.items():

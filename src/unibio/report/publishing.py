@@ -201,13 +201,18 @@ def states(published: Path) -> dict[str, dict[str, Any]]:
     return {str(name): one for name, one in noted.items() if isinstance(one, dict)}
 
 
+def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two states have the same source and configuration, whatever the commits."""
+    return all(one.get(name) == other.get(name) for name in SOURCES)
+
+
 def unfinished(published: Path, state: Mapping[str, str]) -> Iterator[str]:
     """In words, each experiment that is not published, or not by this state of the source and the configuration."""
     noted = states(published)
     for name in EXPERIMENTS:
         if name not in noted:
             yield f"{name} is not published"
-        elif any(noted[name].get(one) != state[one] for one in SOURCES):
+        elif not alike(noted[name], state):
             yield f"{name} was published by commit {str(noted[name].get('commit'))[:12]}, whose src or conf is another"
 
 

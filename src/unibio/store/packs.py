@@ -273,11 +273,12 @@ def write(root: Path, experiment: str, found: Sequence[Record]) -> None:
     files: dict[tuple[Any, ...], int] = {}
     rows = []
     for record in found:
+        noted = record.replay
         row: dict[str, Any] = {
             "record": record.name,
             "config": records.yaml_of(record.config),
             "summary": json.dumps(record.summary, ensure_ascii=False),
-            "replay": None if record.replay is None else replays.text_of(record.replay),
+            "replay": None if noted is None else replays.text_of(noted),
             "seal": record.seal,
         }
         for kind, frame in (("history", record.history), ("runs", record.runs)):

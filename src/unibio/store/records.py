@@ -11,7 +11,7 @@
         tracked-*.json    of an unfinished job: up to where a dashboard has its rows
         replayed.json     whether later code computes the same numbers (see replays)
     runs/.experiments/<name>.json     which records an experiment's last sweep consists of (see lists)
-    runs/<name>/      no job's directory: the thinned records of an experiment, packed (see packs)
+    runs/packed/<name>/               no job's directory: the thinned records of an experiment (see packs)
 
 Files are written to a temporary name and renamed. A record is *complete* when ``done`` matches every file to the byte,
 and the directory's name is the one that follows from its configuration: a copy under another record's name is not that

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unibio.store import heartbeat, lists, packs, records
+from unibio.store import heartbeat, lists, packs, records, replays
 from unibio.store.directories import is_name, is_ours
-from unibio.store.records import Record
+from unibio.store.packs import Pack
 from unibio.store.replays import Standing
 
 #: What a job can be, in the order of a table's columns.
@@ -69,25 +70,28 @@ class State:
         return max(0.0, (now - beat["began"]) * (steps - finished) / finished)
 
 
-def state_of(path: Path) -> State:
-    """How the job of a directory stands; "to do" where there is none."""
+def state_of(path: Path, packed: Mapping[str, Pack] | None = None) -> State:
+    """How the job of a directory stands; "to do" where there is none.
+
+    Args:
+        path: of the record.
+        packed: what its parent holds packed, see :func:`unibio.store.packs.contents`, where it is known.
+    """
     beat = heartbeat.read(path)
     if beat is not None and heartbeat.alive(beat):
         return State(path.name, "running", beat=beat)
     summary = records.unfinished(path)
     # A sign of life that has stopped says nothing against a record: the process may have died after its last byte.
     if summary.get("status") == "completed" and (path / "done").is_file():
-        return _done(Record(path))
+        return State(path.name, "done", summary, standing=replays.standing(summary, lambda: replays.read(path)))
     if beat is None and summary.get("status") == "failed":
         return State(path.name, "failed", summary)
     if not path.is_dir():
-        packed = packs.at(path.parent, path.name)
-        return State(path.name, "to do") if packed.fault is not None else _done(packed)
+        record = packs.at(path.parent, path.name, packed)
+        if record.fault is not None:
+            return State(path.name, "to do")
+        return State(path.name, "done", record.summary, standing=record.standing)
     return State(path.name, "interrupted", summary, beat)
-
-
-def _done(record: Record) -> State:
-    return State(record.name, "done", record.summary, standing=record.standing)
 
 
 @dataclass(frozen=True)
@@ -126,14 +130,14 @@ def sweeps(root: Path) -> list[Sweep]:
     """Every sweep noted in a records directory, and what belongs to none; folders of other programs are left out."""
     names = [path.name for path in sorted(root.iterdir()) if _is_job(path)] if root.is_dir() else []
     states = {name: state_of(root / name) for name in names}
-    found, covered = [], set()
+    found, covered, packed = [], set(), packs.contents(root)
     for path in sorted((root / ".experiments").glob("*.json")):
         content = lists.manifest(root, path.stem)
         if content is None:
             continue
         members = content["records"]
         covered |= set(members)
-        jobs = [states.get(name) or state_of(root / name) for name in members]
+        jobs = [states.get(name) or state_of(root / name, packed) for name in members]
         found.append(Sweep(path.stem, content["command"], jobs))
     others = [state for name, state in states.items() if name not in covered]
     return [*found, Sweep("(no sweep)", "", others)] if others else found

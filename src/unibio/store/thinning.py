@@ -185,8 +185,8 @@ def thin(
         values = history[name].to_numpy()
         history[name] = np.where(last, rounded(values, at_end), rounded(values, along))
     made = records.write(root / record.name, config, summary, history, record.runs, packing=packing)
-    if record.replay is not None:
-        records.write_replay(made, dataclasses.replace(record.replay, seal=made.seal))
+    if (noted := record.replay) is not None:
+        records.write_replay(made, dataclasses.replace(noted, seal=made.seal))
     return made
 
 

@@ -31,13 +31,22 @@ def searches_by_calls(evidence: Evidence, experiment: str) -> list[MethodSearch]
 
 def _by_calls(evidence: Evidence, experiment: str) -> list[MethodSearch]:
     found = searches(evidence, experiment)
-    equal = budgets(found)
+    equal = budgets_of(evidence, experiment)
     return [_judged_at(one, equal[one.problem]) for one in found]
 
 
 def _judged_at(one: MethodSearch, budget: float) -> MethodSearch:
     values = np.where(descended(one.record), average_at(one.record, budget), np.inf)
     return replace(one, search=replace(one.search, values=one.search.on_grid(values)))
+
+
+def budgets_of(evidence: Evidence, experiment: str) -> dict[tuple[int, int], float]:
+    """:func:`budgets` of an experiment's searches."""
+    return evidence.once(_budgets_of, experiment)
+
+
+def _budgets_of(evidence: Evidence, experiment: str) -> dict[tuple[int, int], float]:
+    return budgets(searches(evidence, experiment))
 
 
 def budgets(found: list[MethodSearch]) -> dict[tuple[int, int], float]:
@@ -102,7 +111,7 @@ def ranks(evidence: Evidence, experiment: str) -> pd.DataFrame:
         MissingRecordsError, InputError: as :func:`searches_by_calls`.
     """
     found = searches_by_calls(evidence, experiment)
-    equal = budgets(found)
+    equal = budgets_of(evidence, experiment)
     caps = {"": math.inf, f", η ≤ {SMALL_CAP:g}": SMALL_CAP}
     ranked = {said: ranking(found, [cap]).set_index(["d", "p", "method"])["rank"] for said, cap in caps.items()}
     rows = []

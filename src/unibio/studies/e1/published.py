@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from unibio.store.records import Record
 from unibio.store.thinning import BITS, END_BITS, Kept
 from unibio.studies.common.evidence import Evidence
-from unibio.studies.e1.calls import around, budgets
+from unibio.studies.e1.calls import around, budgets_of
 from unibio.studies.e1.crossing import window
-from unibio.studies.e1.search import METRIC, NOISY, SMALL_CAP, search_of, searches
+from unibio.studies.e1.search import METRIC, NOISY, SMALL_CAP, MethodSearch, searches
 
 _MEAN = f"{METRIC}_mean"
 
@@ -43,17 +43,23 @@ KEPT = {
 
 def places(evidence: Evidence, experiment: str, record: Record) -> NDArray[np.bool_]:
     """(rows,) those around the number of oracle calls at which methods are compared."""
-    (one,) = (one for one in searches(evidence, experiment) if one.record.name == record.name)
-    return around(record, budgets(searches(evidence, experiment))[one.problem])
+    problem = _search(evidence, experiment, record).problem
+    return around(record, budgets_of(evidence, experiment)[problem])
 
 
 def shown(evidence: Evidence, experiment: str, record: Record) -> NDArray[np.bool_]:
     """(runs,) those of the best pair; of ``e1`` also those of the best one below the small cap, and of all pairs whose
     crossings are counted."""
-    found = search_of(record)
+    found = _search(evidence, experiment, record)
     caps = (math.inf, SMALL_CAP) if experiment == "e1" else (math.inf,)
     pairs = [at for cap in caps if (at := found.best(cap)) is not None]
     mask = np.zeros(len(record.runs), dtype=bool)
     for at in (*pairs, *(window(found) if experiment == "e1" else ())):
         mask |= found.search.runs(at)
     return mask
+
+
+def _search(evidence: Evidence, experiment: str, record: Record) -> MethodSearch:
+    """The search that a record is, among those that rules and figures share."""
+    (one,) = (one for one in searches(evidence, experiment) if one.record.name == record.name)
+    return one
