@@ -48,6 +48,11 @@ from unibio.studies.common.kinds import Kind
 MOST_BYTES = 100_000
 
 
+#: What a tag closes that is still open and has no end tag of its own, by the HTML standard, and what an end tag.
+CLOSES = {"td": {"td"}, "th": {"th"}, "tr": {"td", "th", "tr"}, "tbody": {"td", "th", "tr", "thead"}}
+CLOSED_WITH = {"table": {"td", "th", "tr", "thead", "tbody"}}
+
+
 class Wellformed(HTMLParser):
     """Collects what opens and fails on what does not close."""
 
@@ -60,11 +65,17 @@ class Wellformed(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.seen.append((tag, dict(attrs)))
+        self.close_implied(CLOSES.get(tag, ()))
         if tag not in self.void:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
+        self.close_implied(CLOSED_WITH.get(tag, ()))
         assert self.open.pop() == tag
+
+    def close_implied(self, tags):
+        while self.open and self.open[-1] in tags:
+            self.open.pop()
 
 
 def parsed(text):
@@ -191,7 +202,10 @@ def test_html_is_one_wellformed_file(written):
     images = [attrs for tag, attrs in seen if tag == "img"]
     tables = [name for name in DRAWINGS if not (written / "figures" / f"{name}.png").exists()]
     assert len(images) == 3 + len(DRAWINGS) - len(tables)
-    assert all(re.match("data:image/(webp|png);base64,", image["src"]) for image in images)
+    variants = {f"figures/{name}.png" for name, drawing in DRAWINGS.items() if drawing.variant}
+    inside = [image for image in images if image["src"] not in variants]
+    assert all(re.match("data:image/(webp|png);base64,", image["src"]) for image in inside)
+    assert len(images) - len(inside) == len(variants)
     assert all(image["alt"] and image["loading"] == "lazy" for image in images[3:])
     vectors = [attrs["href"] for tag, attrs in seen if tag == "a" and attrs["href"].endswith(".pdf")]
     assert len(vectors) == 2 * (len(images) - 3), "the picture leads to it, and a word"
@@ -369,6 +383,17 @@ def test_pictures_can_be_beside_the_page(written):
     assert "data:image" not in text
 
 
+@pytest.mark.slow
+def test_what_repeats_another_figure_is_beside_the_page_and_its_curves_inside(written):
+    html = (written / "index.html").read_text(encoding="utf-8")
+    variants = {name for name, drawing in DRAWINGS.items() if drawing.variant}
+    assert {"fig1_lower", "e1_noise_lower_curves", "hoelder_fig1_1d", "corrupted_labels_seconds"} <= variants
+    for name in DRAWINGS.keys() - {"runtime"}:  # whose picture is away
+        beside, inside = (f'{of}="figures/{name}.png"' in html for of in ("src", "data-file"))
+        assert beside != inside, name
+        assert beside == (name in variants), name
+
+
 def test_blocks_in_both_forms(tmp_path):
     blocks = [
         Heading(2, "A & B"),
@@ -381,17 +406,21 @@ def test_blocks_in_both_forms(tmp_path):
         MarkdownOnly([Paragraph("in short")]),
         Heading(3, "A sentence", "Its_name"),
         Picture("a.png", "what it shows", "its title", "a.pdf"),
+        Picture("b.png", "the same otherwise", "another", inside=False),
+        Table(["p", "norm", "by"], [[2, 0.5, "plain"], [4, 0.25, Badge("fine", "good")]]),
         Thumbnails([("a.png", "small", "Its_name")]),
         Folded("Why so", [Paragraph("because")], badge=Badge("fine", "good"), anchor="why"),
         Folded("More", [PageOnly([Paragraph("at length")])]),
         Heading(2, "A & B"),
         Heading(3, "below"),
     ]
-    Image.new("RGB", (640, 320), "#dddddd").save(tmp_path / "a.png")
+    for name in ("a", "b"):
+        Image.new("RGB", (640, 320), "#dddddd").save(tmp_path / f"{name}.png")
     text = markdown(blocks)
     assert "| a row |" in text
     assert "in short" in text
-    assert "### Its_name\n\nA sentence\n\n![a](a.png)\n\nwhat it shows\n\n### why" in text
+    assert "### Its_name\n\nA sentence\n\n![a](a.png)\n\nwhat it shows\n\n![b](b.png)\n\nthe same otherwise" in text
+    assert "| by |\n| --- | --- | --- |\n| 2 | 0.5 | plain |\n| 4 | 0.25 | fine |\n\n### why" in text
     assert "| a\\|b | n |\n| --- | --- |\n| x\\|y | 1.5 |" in text
     assert "| fine | one |" in text
     assert "### why\n\nWhy so **Fine.**\n\nbecause\n\n### More\n\n## A & B" in text
@@ -402,7 +431,10 @@ def test_blocks_in_both_forms(tmp_path):
     assert '<a href="x.csv">here</a>' in html
     assert "run &lt;this&gt;" in html
     assert '<span class="badge good">fine</span>' in html
-    assert "<td><var>x</var>|<var>y</var></td><td class=n>1.5</td>" in html
+    assert "<td><var>x</var>|<var>y</var><td class=n>1.5\n" in html, "numbers are marked where half are"
+    assert "<table class=numbers>" in html
+    assert "<tr><td>2<td>0.5<td class=t>plain\n" in html, "and else what is none"
+    assert '<tr><td>4<td>0.25<td class=t><span class="badge good">fine</span>\n' in html
     assert 'data-filter="0"' in html
     assert '<div class="inside" id="why">' in html
     assert "<p>at length</p>" in html
@@ -412,6 +444,7 @@ def test_blocks_in_both_forms(tmp_path):
     assert '<a href="a.pdf" aria-label="its title: as lines"><img alt="its title" width="320" height="160"' in html
     assert '<li><a href="#its_name"><img alt="" width="220" height="110"' in html
     assert html.count('data-file="a.png"') == linked(html).count('src="a.png"') == 2
+    assert '<img alt="another" width="320" height="160" loading="lazy" decoding="async" src="b.png">' in html
     assert '<li><a href="#a--b-1">A &amp; B</a>\n<ol><li><a href="#below">below</a></li></ol></li>' in html
 
 

@@ -38,7 +38,8 @@ def figure_blocks(evidence: Evidence, out: Path, drawings: Sequence[Drawing]) ->
         if is_shown(evidence, out, name):
             yield Heading(3, title(name), name)
             vector = f"figures/{name}.pdf"
-            yield Picture(picture, drawing.caption, title(name), vector) if drawn else Paragraph(drawing.caption)
+            shown = Picture(picture, drawing.caption, title(name), vector, inside=not drawing.variant)
+            yield shown if drawn else Paragraph(drawing.caption)
             yield from explorable(out, name) if drawn else ()
             links = [f"[{table.name}](tables/{table.name})" for table in tables]
             files = ", ".join([f"[PDF]({vector})"] * drawn + links)

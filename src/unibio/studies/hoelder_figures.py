@@ -336,12 +336,14 @@ def _drawings(d: int) -> tuple[Drawing, ...]:
             "that did not choose.",
             partial(draw_first, d=d),
             title=f"Figure 1 where p matters, d = {d}",
+            variant=d != JUDGED,
         ),
         Drawing(
             _name("fig5", d),
             f"On {where}: averaged norms at one η, and the least over all η for each t; dotted, the bounds.",
             partial(draw_fifth, d=d),
             title=f"Figure 5 where p matters, d = {d}",
+            variant=d != JUDGED,
         ),
     )
 

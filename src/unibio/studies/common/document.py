@@ -88,12 +88,14 @@ class Picture:
         caption: below it.
         title: in its place for those who do not see it; "" takes the caption.
         vector: path of the same as lines, to which the page's image leads; "" where there is none.
+        inside: whether the page holds it; else it shows the file, which must then lie beside it.
     """
 
     path: str
     caption: str
     title: str = ""
     vector: str = ""
+    inside: bool = True
 
 
 @dataclass(frozen=True)

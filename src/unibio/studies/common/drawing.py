@@ -41,6 +41,8 @@ class Drawing:
         draw: from the evidence to the figure; raises MissingRecordsError where there are no records.
         experiments: whose records it needs; () stands for the study's.
         title: what it is about, in a few words that head it in the report; "" stands for its name.
+        variant: whether it repeats another figure with one thing changed (a reading of the noise, a dimension, an
+            axis). The report's page, which has a size to keep, then has its curves inside and its picture beside.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Drawing:
     draw: Callable[[Evidence], Drawn]
     experiments: tuple[str, ...] = ()
     title: str = ""
+    variant: bool = False
 
     def write(self, evidence: Evidence, out: Path) -> list[Path]:
         """Draw into ``out``/figures/NAME.{png,pdf} and ``out``/tables/*.csv; the same records give the same bytes.

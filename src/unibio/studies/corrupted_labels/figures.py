@@ -51,7 +51,7 @@ def _drawing(name: str, x: str) -> Drawing:
         "configurations; medians over the judging seeds."
     )
     title = f"What every method makes of corrupted labels, against {_TITLES[x]}"
-    return Drawing(name, caption, partial(draw, name=name, x=x), title=title)
+    return Drawing(name, caption, partial(draw, name=name, x=x), title=title, variant=x == "seconds")
 
 
 DRAWINGS = (_drawing("corrupted_labels", "oracle_calls"), _drawing("corrupted_labels_seconds", "seconds"))

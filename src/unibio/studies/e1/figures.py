@@ -265,12 +265,14 @@ def _drawings() -> Iterable[Drawing]:
         ),
     ):
         where = f"noise on {NOISY[name].levels_named}" if name in NOISY else "coordinate by coordinate"
+        variant = name in NOISY and not NOISY[name].main
         yield Drawing(
             f"{name}_curves",
             f"|∇φ| {best}, {curves}.",
             partial(draw_curves, experiment=name),
             (name,),
             title=f"Appendix E.1, {where}: every method at its best steps",
+            variant=variant,
         )
         yield Drawing(
             f"{name}_ranking",
@@ -278,6 +280,7 @@ def _drawings() -> Iterable[Drawing]:
             partial(draw_ranking, experiment=name),
             (name,),
             title=f"Appendix E.1, {where}: who leads when larger steps are allowed",
+            variant=variant,
         )
 
 

@@ -134,7 +134,8 @@ def _at_paper_steps(experiment: str, reading: Reading, title: str, caption: str)
     text = f"{caption} Noise on {reading.where}. {_BAND}"
     name = experiment + reading.suffix
     what = partial(draw, experiment=experiment, reading=reading, name=name)
-    return Drawing(name, text, what, (experiment,), title=f"{title}, noise on {reading.levels_named}")
+    title = f"{title}, noise on {reading.levels_named}"
+    return Drawing(name, text, what, (experiment,), title=title, variant=not reading.main)
 
 
 def _at_equal_steps(experiment: str, noise: float, where: str, reading: Reading = BOTH) -> Drawing:
@@ -145,7 +146,7 @@ def _at_equal_steps(experiment: str, noise: float, where: str, reading: Reading 
     )
     suffix = f"_noise{noise:g}{reading.suffix}" if noise else ""
     draw = partial(draw_equal, experiment=experiment, noise=noise, reading=reading, suffix=suffix)
-    return Drawing(experiment + suffix, caption, draw, (experiment,), title=title)
+    return Drawing(experiment + suffix, caption, draw, (experiment,), title=title, variant=not reading.main)
 
 
 def _beside_released(reading: Reading) -> Drawing:
@@ -156,6 +157,7 @@ def _beside_released(reading: Reading) -> Drawing:
         partial(draw_released, reading=reading),
         RELEASED_PAIR,
         title=f"The released script beside Algorithm 2, noise on {reading.levels_named}",
+        variant=not reading.main,
     )
 
 

@@ -183,6 +183,7 @@ DRAWINGS = (
             f"The fitted slope as a function of the fit range, largest noise level, on {reading.where}.",
             partial(draw_ranges, reading=reading),
             title=f"Figure 5: what the fit range decides, noise on {reading.levels_named}",
+            variant=not reading.main,
         )
         for reading in READINGS
     ),

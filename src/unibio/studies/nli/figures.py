@@ -188,6 +188,7 @@ def _siblings(name: str, experiment: str, title: str, what: str, remark: str = "
             partial(draw_costs, experiment=experiment, name=f"{name}_costs"),
             (experiment,),
             title=f"{title}, by cost",
+            variant=True,
         ),
     )
 
