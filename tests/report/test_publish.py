@@ -528,6 +528,7 @@ def test_metrics_that_a_study_does_not_read_are_left_out_and_missed_by_nobody(
         lists.write_manifest(less.root, name, [one.name for one in found], "")
     assert kept == wanted, "a metric that no record has"
     publishing._check_verdicts(of.experiments, whole, less)
+    publishing._check_sections(of.experiments, whole, less)
     for drawing in of.drawings:
         full, seen = (drawing.draw(one).tables for one in (whole, less))
         for name, table in full.items():

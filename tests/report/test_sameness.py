@@ -5,10 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from unibio.report.sameness import different, table_differs
+from unibio.report.sameness import different, sections_differ, table_differs
+from unibio.studies.common.document import (
+    Beside,
+    Block,
+    Bullets,
+    Code,
+    Folded,
+    Heading,
+    MarkdownOnly,
+    PageOnly,
+    Paragraph,
+    Table,
+    shown,
+)
 
 
 @pytest.mark.parametrize(
@@ -108,3 +121,59 @@ def test_other_columns_and_more_rows_are_told() -> None:
         table_differs(CURVE, CURVE.iloc[:1].assign(p=8, noise=1.0, iteration=99, norm=7.0))
         == "1 of 1 rows are none of the 100"
     )
+
+
+# Sections -------------------------------------------------------------------------------------------------------------
+def section(text: str = "a slope of −0.31 in 3 of 30 runs", cell: object = 0.5, calls: object = 1200) -> list[Block]:
+    table = Table(["p", "norm", "calls"], [[2, 0.25, 900], [4, cell, calls]])
+    return [
+        Heading(3, "Slopes"),
+        Paragraph(text),
+        Bullets([text]),
+        Code("a command"),
+        Folded("More", [PageOnly([table]), MarkdownOnly([Paragraph("short")])]),
+        Beside("Long", [Paragraph(text)]),
+    ]
+
+
+def test_equal_sections_and_those_that_differ_by_rounding_are_the_same() -> None:
+    assert sections_differ(section(), section()) == ""
+    assert sections_differ(section(), section("a slope of −0.32 in 3 of 30 runs", 0.503)) == ""
+    assert sections_differ(section("3.0e-05"), section("3.1e-05")) == ""
+    assert sections_differ([Code("a")], [Code("b")]) == "", "commands are no results"
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (section("a slope of −0.35 in 3 of 30 runs"), "a paragraph: 'a slope of −0.35 in 3 of 30 runs' and not "),
+        (section("a slope of 0.31 in 3 of 30 runs"), "a paragraph: "),
+        (section("a slope of −0.31 in 4 of 30 runs"), "a paragraph: "),
+        (section("a slope of −0.31 of 30 runs"), "a paragraph: "),
+        (section("a slope of −0.31 in 3.0 of 30 runs"), "a paragraph: "),
+        (section(cell=0.52), "4, norm: '0.52' and not '0.5'"),
+        (section(cell=float("nan")), "4, norm: '–' and not '0.5'"),
+        (section(cell="never"), "4, norm: 'never' and not '0.5'"),
+        (section(calls=1201), "4, calls: '1201' and not '1200'"),
+        (section()[:-1], "nothing and not a title"),
+        ([*section(), Paragraph("more")], "a paragraph and not nothing"),
+        ([Bullets(["Slopes"]), *section()[1:]], "an item and not a heading"),
+    ],
+)
+def test_where_sections_differ(other: list[Block], said: str) -> None:
+    assert sections_differ(section(), other).startswith(said)
+
+
+@given(st.floats(1e-3, 1e6).filter(lambda value: "." in shown(value) or value >= 1000), st.floats(-0.5, 0.5))
+@example(value=5000.0, change=0.01)
+@example(value=0.25, change=0.01)
+def test_a_number_in_text_may_change_as_one_in_a_table(value: float, change: float) -> None:
+    """By 2 %, and by the last digit that is written; what changes by more than both is told."""
+    whole, other = (f"at {shown(float(one))} or so" for one in (value, value * (1 + change)))
+    told = sections_differ([Paragraph(whole)], [Paragraph(other)]) != ""
+    if abs(change) < 0.0195:
+        assert not told
+    decimals = shown(float(value)).partition(".")[2].partition("e")[0]
+    written = float("1e" + shown(float(value)).partition("e")[2]) if "e" in shown(float(value)) else 1.0
+    if abs(change) > 0.025 and abs(value * change) > 2.1 * written * 10.0 ** -len(decimals):
+        assert told

@@ -28,7 +28,7 @@ from unibio import report
 from unibio.errors import InputError
 from unibio.report.page.html import linked
 from unibio.report.pictures import draw_all
-from unibio.report.sameness import CHANGE, different, table_differs
+from unibio.report.sameness import CHANGE, different, sections_differ, table_differs
 from unibio.store import lists, packs
 from unibio.store.records import Record
 from unibio.store.smallfiles import json_object
@@ -36,7 +36,9 @@ from unibio.store.thinning import Kept, placeless_command, thin
 from unibio.store.writing import write_text
 from unibio.studies import BY_NAME, CLAIMS, DRAWINGS, PLUGGED
 from unibio.studies.common.claim import judge
-from unibio.studies.common.evidence import Evidence, scale
+from unibio.studies.common.document import Block, Paragraph
+from unibio.studies.common.evidence import Evidence, MissingRecordsError, scale
+from unibio.studies.common.study import Study
 
 #: (runs,) or (rows,) of a record; None where nothing is left out, or nothing added.
 Mask = NDArray[np.bool_] | None
@@ -134,8 +136,8 @@ def publish(
         confirmed: experiments that were published before, of which ``state`` is known to give the same records.
 
     Raises:
-        InputError: the thinned records are too large, or a verdict on them, a number beside it or a table is another
-            than on the whole ones.
+        InputError: the thinned records are too large, or a verdict on them, a number beside it, a table or a section
+            of the report is another than on the whole ones.
     """
     made, published = results / ".published", results / "published"
     shutil.rmtree(made, ignore_errors=True)
@@ -165,6 +167,7 @@ def publish(
     again = Evidence(root, called=published / "records")
     _check_verdicts(names.keys(), whole, again)
     _check_tables(experiments, names.keys(), whole, again)
+    _check_sections(experiments, whole, again)
     draw_all(root, made, workers=os.cpu_count() or 1)
     page = report.write(root, made, evidence=again)
     page.write_text(linked(page.read_text(encoding="utf-8")), encoding="utf-8")
@@ -256,3 +259,21 @@ def _check_tables(experiments: Collection[str], published: Collection[str], whol
                     f"thinned records change the table {file} of the figure {name} by more than {CHANGE:.0%}: {moved}; "
                     "have its study keep more points, bits or metrics (kept=Kept(…))"
                 )
+
+
+def _check_sections(experiments: Collection[str], whole: Evidence, thinned: Evidence) -> None:
+    """Refuse thinned records that have a study's section say something else."""
+    for name, study in BY_NAME.items():
+        if set(study.experiments) & set(experiments):
+            if moved := sections_differ(_section(study, whole), _section(study, thinned)):
+                raise InputError(
+                    f"thinned records change what the section of the study {name} says by more than {CHANGE:.0%}: "
+                    f"{moved}; have the study keep more points, bits or metrics (kept=Kept(…))"
+                )
+
+
+def _section(study: Study, evidence: Evidence) -> list[Block]:
+    try:
+        return list(study.blocks(evidence))
+    except (MissingRecordsError, InputError) as error:  # which the report then says in its place
+        return [Paragraph(str(error))]

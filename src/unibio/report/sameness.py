@@ -1,15 +1,30 @@
-"""Whether thinned records say the same as whole ones: a verdict's numbers, and the tables of a figure."""
+"""Whether thinned records say the same as whole ones: a verdict's numbers, a figure's tables, a study's section."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import numbers
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from unibio.studies.common.document import (
+    Beside,
+    Block,
+    Bullets,
+    Folded,
+    Heading,
+    MarkdownOnly,
+    PageOnly,
+    Paragraph,
+    Table,
+    shown,
+)
 
 #: How much a number may change by thinning: relative, and what is nothing beside a verdict, whose numbers are mostly
 #: exponents and shares, and in a table, which may have norms.
@@ -87,3 +102,69 @@ def _moved(whole: pd.Series, thinned: pd.Series) -> NDArray[np.bool_]:
     near = np.isclose(b, a, rtol=CHANGE, atol=NOTHING_IN_TABLES, equal_nan=True)
     nothing = (np.isnan(a) & (np.abs(b) <= NOTHING_IN_TABLES)) | (np.isnan(b) & (np.abs(a) <= NOTHING_IN_TABLES))
     return np.asarray(~(near | nothing))
+
+
+def sections_differ(whole: Iterable[Block], thinned: Iterable[Block]) -> str:
+    """Where and how the text or a table of two sections differs, in words, the first place; "" where it does not.
+
+    Numbers within text may differ as those of tables may, and by one in their last decimal, which is rounding.
+
+    Args:
+        whole: from whole records.
+        thinned: the same section, from thinned ones.
+    """
+    for one, other in itertools.zip_longest(_said(whole), _said(thinned)):
+        if one is None or other is None or one[0] != other[0]:
+            return f"{_place(other)} and not {_place(one)}"
+        if not _same_cell(one[1], other[1]):
+            return f"{one[0]}: {shown(other[1])!r} and not {shown(one[1])!r}"
+    return ""
+
+
+def _said(blocks: Iterable[Block]) -> Iterator[tuple[str, Any]]:
+    """(where, what) of every piece of text and every cell, in order; pictures and commands say nothing of their own."""
+    for block in blocks:
+        match block:
+            case Heading(_, text):
+                yield "a heading", text
+            case Paragraph(text):
+                yield "a paragraph", text
+            case Bullets(items):
+                yield from (("an item", item) for item in items)
+            case Table(header, rows):
+                for row in rows:
+                    yield from ((f"{shown(row[0])}, {name}", cell) for name, cell in zip(header, row, strict=True))
+            case Folded(title, content) | Beside(title, content):
+                yield "a title", title
+                yield from _said(content)
+            case PageOnly(content) | MarkdownOnly(content):
+                yield from _said(content)
+
+
+def _place(said: tuple[str, Any] | None) -> str:
+    return "nothing" if said is None else said[0]
+
+
+def _same_cell(whole: Any, thinned: Any) -> bool:
+    if isinstance(whole, float) and isinstance(thinned, float):
+        return not _moved(pd.Series([whole]), pd.Series([thinned])).any()
+    if isinstance(whole, numbers.Integral) and isinstance(thinned, numbers.Integral):
+        return whole == thinned
+    one, other = (_NUMBER.split(shown(cell)) for cell in (whole, thinned))
+    if len(one) != len(other):
+        return False
+    pairs = enumerate(zip(one, other, strict=True))
+    return all(_same_number(a, b) if k % 2 else a == b for k, (a, b) in pairs)
+
+
+#: A measured number, as text has it: with decimals, or so large that they are left out. Other whole ones are counts, or
+#: names, and have to be the same.
+_NUMBER = re.compile(r"((?<![\w.])[−-]?(?:\d+\.\d+(?:e[+-]?\d+)?|\d{4,}(?![\w.])))")
+
+
+def _same_number(whole: str, thinned: str) -> bool:
+    a, b = (float(text.replace("−", "-")) for text in (whole, thinned))
+    digits, _, power = whole.partition("e")
+    _, _, decimals = digits.partition(".")
+    last = 10.0 ** (int(power or 0) - len(decimals)) if decimals else 0.0
+    return math.isclose(a, b, rel_tol=CHANGE, abs_tol=1.01 * last)
