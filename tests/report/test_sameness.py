@@ -140,6 +140,7 @@ def test_equal_sections_and_those_that_differ_by_rounding_are_the_same() -> None
     assert sections_differ(section(), section()) == ""
     assert sections_differ(section(), section("a slope of −0.32 in 3 of 30 runs", 0.503)) == ""
     assert sections_differ(section("3.0e-05"), section("3.1e-05")) == ""
+    assert sections_differ(section("at most 1 (largest: 1)"), section("at most 1 (largest: 0.999)")) == ""
     assert sections_differ([Code("a")], [Code("b")]) == "", "commands are no results"
 
 
@@ -150,7 +151,7 @@ def test_equal_sections_and_those_that_differ_by_rounding_are_the_same() -> None
         (section("a slope of 0.31 in 3 of 30 runs"), "a paragraph: "),
         (section("a slope of −0.31 in 4 of 30 runs"), "a paragraph: "),
         (section("a slope of −0.31 of 30 runs"), "a paragraph: "),
-        (section("a slope of −0.31 in 3.0 of 30 runs"), "a paragraph: "),
+        (section("a slope of −0.31 in three of 30 runs"), "a paragraph: "),
         (section(cell=0.52), "4, norm: '0.52' and not '0.5'"),
         (section(cell=float("nan")), "4, norm: '–' and not '0.5'"),
         (section(cell="never"), "4, norm: 'never' and not '0.5'"),

@@ -157,14 +157,22 @@ def _same_cell(whole: Any, thinned: Any) -> bool:
     return all(_same_number(a, b) if k % 2 else a == b for k, (a, b) in pairs)
 
 
-#: A measured number, as text has it: with decimals, or so large that they are left out. Other whole ones are counts, or
-#: names, and have to be the same.
-_NUMBER = re.compile(r"((?<![\w.])[−-]?(?:\d+\.\d+(?:e[+-]?\d+)?|\d{4,}(?![\w.])))")
+#: A number, as text has it.
+_NUMBER = re.compile(r"((?<![\w.])[−-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
+#: Whole numbers below it are counts, or names, and have to be the same; above, decimals may have been left out.
+_COUNTED = 1000
 
 
 def _same_number(whole: str, thinned: str) -> bool:
     a, b = (float(text.replace("−", "-")) for text in (whole, thinned))
-    digits, _, power = whole.partition("e")
-    _, _, decimals = digits.partition(".")
-    last = 10.0 ** (int(power or 0) - len(decimals)) if decimals else 0.0
+    last = max(map(_last_digit, (whole, thinned)))
+    if last == 0 and abs(a) < _COUNTED:
+        return a == b
     return math.isclose(a, b, rel_tol=CHANGE, abs_tol=1.01 * last)
+
+
+def _last_digit(number: str) -> float:
+    """What one in the last decimal is worth; 0 without decimals."""
+    digits, _, power = number.partition("e")
+    _, _, decimals = digits.partition(".")
+    return 10.0 ** (int(power or 0) - len(decimals)) if decimals else 0.0
