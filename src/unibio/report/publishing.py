@@ -264,12 +264,13 @@ def _check_tables(experiments: Collection[str], published: Collection[str], whol
 def _check_sections(experiments: Collection[str], whole: Evidence, thinned: Evidence) -> None:
     """Refuse thinned records that have a study's section say something else."""
     for name, study in BY_NAME.items():
-        if set(study.experiments) & set(experiments):
-            if moved := sections_differ(_section(study, whole), _section(study, thinned)):
-                raise InputError(
-                    f"thinned records change what the section of the study {name} says by more than {CHANGE:.0%}: "
-                    f"{moved}; have the study keep more points, bits or metrics (kept=Kept(…))"
-                )
+        if not set(study.experiments) & set(experiments):
+            continue
+        if moved := sections_differ(_section(study, whole), _section(study, thinned)):
+            raise InputError(
+                f"thinned records change what the section of the study {name} says by more than {CHANGE:.0%}: {moved}; "
+                "have the study keep more points, bits or metrics (kept=Kept(…))"
+            )
 
 
 def _section(study: Study, evidence: Evidence) -> list[Block]:
