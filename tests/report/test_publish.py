@@ -46,6 +46,7 @@ from unibio.store.thinning import (
     thin,
 )
 from unibio.studies import BY_NAME
+from unibio.studies.common.document import Block, Paragraph
 from unibio.studies.common.evidence import Evidence, column
 from unibio.studies.common.verdicts import TAIL as TAIL_OF_RULES
 
@@ -372,6 +373,21 @@ def test_thinned_records_that_change_a_number_are_refused(clone: Path, monkeypat
     monkeypatch.setattr(publishing, "thin", slower)
     with pytest.raises(InputError, match="thinned records change the numbers of running-time-grows by more than 2%: "):
         publishing.publish(clone / "results", studies, evidence, publishing.state_of(clone))
+    assert not (clone / "results" / "published").exists()
+
+
+def test_thinned_records_that_change_a_section_are_refused(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = Evidence(clone / "runs")
+    experiments = publishing.chosen([], evidence)
+    name = next(name for name, study in BY_NAME.items() if set(study.experiments) & set(experiments))
+
+    def blocks(records: Evidence) -> list[Block]:
+        return [Paragraph(f"a slope of {0.31 if '.published' in records.root.parts else 0.42}")]
+
+    monkeypatch.setitem(BY_NAME, name, dataclasses.replace(BY_NAME[name], blocks=blocks))
+    said = f"change what the section of the study {name} says by more than 2%: a paragraph: 'a slope of 0.31' and not"
+    with pytest.raises(InputError, match=said):
+        publishing.publish(clone / "results", experiments, evidence, publishing.state_of(clone))
     assert not (clone / "results" / "published").exists()
 
 
