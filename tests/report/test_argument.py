@@ -12,10 +12,11 @@ import synthetic_e1
 from synthetic import study, whole_study
 from unibio.quantiles import quartiles
 from unibio.report import argument
-from unibio.studies import BY_NAME, hoelder_figures
+from unibio.studies import BY_NAME
 from unibio.studies.common.curves import curves, values_of
 from unibio.studies.common.evidence import MissingRecordsError, paper_step
 from unibio.studies.e1.search import caps_of, ranking, searches
+from unibio.studies.hoelder_figures.measures import JUDGED, groups, tuned_step
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +43,9 @@ def test_every_curve_is_of_a_run_that_was_made(given):
             assert drawn["y"] == pytest.approx([middle[t] for t in drawn["x"]], rel=1e-3)
         own = group["own"][0]
         assert steps[own] == pytest.approx(paper_step(record))
-    for p, record in hoelder_figures.groups(given, hoelder_figures.JUDGED)[0.0].items():
+    for p, record in groups(given, JUDGED)[0.0].items():
         (group,) = [one for one in hoelder["groups"] if one["name"] == f"p = {p}"]
-        assert group["values"][group["own"][0]] == pytest.approx(hoelder_figures.tuned_step(record), rel=1e-2)
+        assert group["values"][group["own"][0]] == pytest.approx(tuned_step(record), rel=1e-2)
 
 
 def test_averages_are_those_of_the_records(given):
