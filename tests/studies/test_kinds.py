@@ -6,12 +6,13 @@ import re
 
 import pytest
 
+from synthetic import study
 from unibio.errors import InputError
 from unibio.studies import CLAIMS
 from unibio.studies.common import verdicts
-from unibio.studies.common.claim import Claim
+from unibio.studies.common.claim import Claim, judge
 from unibio.studies.common.kinds import Kind
-from unibio.studies.common.verdicts import Outcome, in_words
+from unibio.studies.common.verdicts import NOT_TESTABLE, Outcome, in_words
 
 #: How a place in each source is named: a part of the paper by its number, a slide by its title, a part of a text.
 PLACES = {
@@ -60,3 +61,10 @@ def test_a_kind_that_there_is_not_is_refused() -> None:
 
     with pytest.raises(InputError, match="kind of claim 'ours'"):
         Claim("id", "It is so.", "ours", "why", rule)  # type: ignore[arg-type]
+
+
+def test_an_explanation_has_signs_as_text_has_them() -> None:
+    said = "slopes -0.81 to -.5, K^-2 at 1e-05, p-2, seed=-1 and a-b"
+    claim = Claim("id", "It is so.", Kind.QUESTION, "why", lambda evidence: Outcome(NOT_TESTABLE, said))
+    outcome, _ = judge(claim, study())
+    assert outcome.explanation == "slopes −0.81 to −.5, K^−2 at 1e-05, p-2, seed=-1 and a-b"

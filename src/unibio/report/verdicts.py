@@ -197,7 +197,7 @@ def _unfolding(j: Judged, evidence: Evidence) -> Folded:
 
 
 def _listed(shown: Sequence[Judged], evidence: Evidence, out: Path) -> Iterable[Block]:
-    """What sources say, and what the verdict rests on where it did not plainly come out for the paper; what is ours by
+    """What sources say, and what the verdict rests on where it did not plainly come out for them; what is ours by
     names, which lead to a file that says the same of it, and what every verdict rests on."""
     for kind in Kind:
         mine = [j for j in shown if j.claim.kind is kind]
@@ -225,11 +225,9 @@ def _named(mine: Sequence[Judged]) -> Table:
 
 
 def _in_words(j: Judged, figure: str) -> Iterable[Block]:
-    own = j.claim.kind is Kind.PAPER
-    said = _said(j, j.place, figure if own else "–")
-    doubted = own and j.word not in (REPRODUCED, CONSISTENT)
+    said = _said(j, j.place, figure if j.claim.kind is Kind.PAPER else "–")
     yield Heading(4, j.claim.id)
-    yield Paragraph(f"{said}: {j.outcome.explanation}." if doubted else f"{said}.")
+    yield Paragraph(f"{said}." if j.word in (REPRODUCED, CONSISTENT) else f"{said}: {j.outcome.explanation}.")
 
 
 def _in_full(j: Judged, figure: str) -> Iterable[Block]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -49,10 +50,15 @@ class Claim:
             raise unknown("kind of claim", self.kind, Kind)
 
 
+#: The sign of a negative number, as formats write it.
+_MINUS = re.compile(r"(?<![\w.=-])-(?=\.?\d)")
+
+
 def judge(claim: Claim, evidence: Evidence) -> tuple[Outcome, str]:
     """The outcome of a claim and the scale of the records it comes from ("paper" is the full one, unchanged).
 
     A rule that says yes without having asked for the records of every experiment that the claim names is not believed.
+    Negative numbers of its explanation get the sign that text has elsewhere.
     """
     found = [record for name in claim.experiments for record in evidence.records(name)]
     at = scale(found)
@@ -69,6 +75,6 @@ def judge(claim: Claim, evidence: Evidence) -> tuple[Outcome, str]:
         if outcome.verdict in PASSED and (unread := [name for name in claim.experiments if name not in read]):
             text = f"{outcome.explanation}; the rule has not looked at the records of {', '.join(unread)}"
             return replace(outcome, verdict=NOT_TESTABLE, explanation=text), at
-        return outcome, at
+        return replace(outcome, explanation=_MINUS.sub("−", outcome.explanation)), at
     except (MissingRecordsError, InputError) as missing:
         return Outcome(NOT_RUN, str(missing)), at
