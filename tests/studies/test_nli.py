@@ -11,7 +11,7 @@ import scipy.stats
 from scipy.stats import norm
 
 import synthetic_nli
-from synthetic import Study, study
+from synthetic import FakeRecord, Study, study
 from synthetic_nli import METHODS, PAIRS, controls, everyone, floor, pair, record, tuning
 from unibio.pipeline.composing import composer
 from unibio.report.provenance import provenance
@@ -250,6 +250,40 @@ def test_the_lead_is_to_grow_with_p() -> None:
     assert of((0.56, 0.55), (0.60, 0.55), source="generated") == rules.NOT_TESTABLE
     assert of((0.56, 0.55), (0.60, 0.55), status="diverged") == rules.NOT_TESTABLE
     assert verdict("nli-especially-high-p", nli_exponents=rivals(0.6, 0.5, p=2)) == rules.NOT_RUN
+
+
+def search_of(gains: dict[str, float]) -> dict[str, list]:
+    """A search of lower steps, the same for all methods but those with a gain, for which it ends at 0.3, the step that
+    all are run with, and better than the next by that gain; for others it goes on, and falls."""
+    found = []
+    for one in (tuning(name, seed=seed) for name in METHODS for seed in (1000, 1001)):
+        name = one.config["algorithm"]["name"]
+        steps = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6][: 3 if name in gains else 6]
+        ends = np.array([0.3, 0.4, 0.4 + gains.get(name, 0.1), 0.3, 0.2, 0.1])
+        history = one.history[one.history["run"] < len(steps)]
+        history = history.assign(valid_accuracy=ends[history["run"]])
+        runs = one.runs.iloc[: len(steps)].assign(upper_step=1.0, lower_step=steps)
+        found.append(FakeRecord(one.name, one.config, one.summary, history, runs))
+    return {"nli_tuning": found}
+
+
+@pytest.mark.parametrize("id", [MAIN, EFFICIENT[0]])
+def test_steps_at_an_end_of_their_search_leave_open_what_one_more_may_turn_round(id: str) -> None:  # noqa: A002
+    """Twins: the same comparison with the steps inside, and with a gain that is too small to matter."""
+
+    def of(own: float, other: float, **gains: float) -> rules.Outcome:
+        return outcome(id, nli=rivals(own, other), **search_of(gains))
+
+    assert of(0.60, 0.55).verdict == rules.REPRODUCED
+    assert of(0.60, 0.55, saba=0.01).verdict == rules.REPRODUCED
+    assert of(0.60, 0.55, unibio_plain=0.1).verdict == rules.REPRODUCED, "UniBiO is above already"
+    opened = of(0.60, 0.55, saba=0.06)
+    assert opened.verdict == rules.NOT_TESTABLE
+    assert "steps of SABA at an end" in opened.explanation
+    assert of(0.50, 0.55).verdict == rules.NOT_REPRODUCED
+    assert of(0.50, 0.55, saba=0.1).verdict == rules.NOT_REPRODUCED, "SABA is above already"
+    assert of(0.50, 0.55, unibio_plain=0.01).verdict == rules.NOT_REPRODUCED
+    assert of(0.50, 0.55, unibio_plain=0.06).verdict == rules.NOT_TESTABLE
 
 
 def test_another_than_the_rival_in_validation_may_end_higher() -> None:

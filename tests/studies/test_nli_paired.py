@@ -154,7 +154,7 @@ def turned(step: float, **settings):
 def test_the_ranking_changes_with_the_width() -> None:
     name = "nli-ranking-width"
     assert outcome(name, **turned(-0.03)).verdict == rules.REPRODUCED
-    assert "UniBiO and UniBiO (plain steps) (+0.030 at 16, -0.030 at 64)" in outcome(name, **turned(-0.03)).explanation
+    assert "UniBiO and UniBiO (plain steps) (+0.030 at 16, −0.030 at 64)" in outcome(name, **turned(-0.03)).explanation
     assert outcome(name, **turned(0.03)).verdict == rules.NOT_REPRODUCED
     assert outcome(name, **turned(-0.001, apart=0.02)).verdict == rules.NOT_TESTABLE
     given = turned(0.03)

@@ -14,7 +14,7 @@ from unibio.store.records import Record
 from unibio.studies.common import methods
 from unibio.studies.common.curves import Array, last_rows
 from unibio.studies.common.evidence import Evidence, setting
-from unibio.studies.common.search import search
+from unibio.studies.common.search import Cell, Search, search
 from unibio.studies.common.statistics import CONFIDENCE
 from unibio.studies.nli.groups import (
     ACCURACY,
@@ -75,21 +75,14 @@ def tuning(evidence: Evidence) -> pd.DataFrame:
     least validation accuracy, of those the highest median; none while no pair has been tried with every seed.
     ``upper_edge`` and ``lower_edge`` tell at which end of its range a chosen step lies.
     """
-    runs = pd.concat([_ends(record, *STEPS) for record in searched(evidence) or evidence.require(SEARCH[0])])
-    runs.loc[runs["method"] == PLAIN, "upper_step"] = math.nan
-    rows = []
+    runs, rows = _tried(searched(evidence) or evidence.require(SEARCH[0])), []
     for (method, upper, lower), here in runs.groupby(["method", *STEPS], dropna=False, sort=False):
         row = {"method": method, "upper_step": upper, "lower_step": lower}
         row |= {"valid_least": here[VALID].min(skipna=False), "valid_median": here[VALID].median(skipna=False)}
         row |= {AUC: here[AUC].median(), SPREAD: here[SPREAD].median()}
         rows.append(row | {"seeds": here["seed"].nunique(), "diverged": int((here["status"] != "completed").sum())})
     table = pd.DataFrame(rows).assign(chosen=False, upper_edge="", lower_edge="")
-    for method, here in runs.groupby("method"):
-        tried = [name for name in STEPS if here[name].notna().all()]
-        error = np.nan_to_num(-here[VALID].to_numpy(dtype=float), nan=np.inf)
-        # A pair that lacks a seed would be judged by an easier least, and so counts as diverged.
-        found = search(str(method), here, error, tried, middle=_worst, whole=False)
-        at = found.best(ties=np.median(found.values, axis=-1))
+    for method, (found, at) in _searches(runs).items():
         if at is None:
             continue
         same = np.logical_and.reduce([table[name] == step for name, step in found.at(at).items()])
@@ -100,8 +93,46 @@ def tuning(evidence: Evidence) -> pd.DataFrame:
     return table
 
 
+def _tried(records: Iterable[Record]) -> pd.DataFrame:
+    """One row a run of the search."""
+    runs = pd.concat([_ends(record, *STEPS) for record in records])
+    runs.loc[runs["method"] == PLAIN, "upper_step"] = math.nan
+    return runs
+
+
+def _searches(runs: pd.DataFrame) -> dict[str, tuple[Search, Cell | None]]:
+    """{method: its search by validation error, and the cell that it chose}."""
+    found = {}
+    for method, here in runs.groupby("method"):
+        tried = [name for name in STEPS if here[name].notna().all()]
+        error = np.nan_to_num(-here[VALID].to_numpy(dtype=float), nan=np.inf)
+        # A pair that lacks a seed would be judged by an easier least, and so counts as diverged.
+        one = search(str(method), here, error, tried, middle=_worst, whole=False)
+        found[str(method)] = one, one.best(ties=np.median(one.values, axis=-1))
+    return found
+
+
 def _worst(values: Array) -> Array:
     return values.max(axis=-1)
+
+
+def gains_at_ends(evidence: Evidence, found: Iterable[Group]) -> dict[str, float]:
+    """{label: validation accuracy that the last grid step outwards gained}, of groups whose steps the search chose at
+    an end of what it tried: one more step outwards might gain as much again. {} without a search."""
+    records = searched(evidence)
+    searches = _searches(_tried(records)) if records else {}
+    gains = {}
+    for group in found:
+        one, at = searches.get(group.label, (None, None))
+        if one is not None and at is not None and uses(group, one.at(at)) and one.ends(at):
+            gains[group.label] = one.gain_at_ends(at)
+    return gains
+
+
+def uses(group: Group, steps: Mapping[str, float]) -> bool:
+    """Whether a group was run with these steps."""
+    used = group.records[0].config["algorithm"]
+    return all(float(used[name]) == value for name, value in steps.items() if not math.isnan(value))
 
 
 def unlike_the_search(evidence: Evidence, found: Iterable[Record]) -> str | None:

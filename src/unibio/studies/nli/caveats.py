@@ -9,7 +9,7 @@ import pandas as pd
 
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.words import listed
-from unibio.studies.nli.around import STEPS, tuning, unlike_the_search
+from unibio.studies.nli.around import STEPS, tuning, unlike_the_search, uses
 from unibio.studies.nli.groups import OWN, Group, learned, named, searched
 from unibio.studies.nli.setting import TWO_EPOCHS, d_is_constant, pairs_of
 
@@ -101,9 +101,7 @@ def _steps(evidence: Evidence, taught: Sequence[Group]) -> str:
 def _uses(group: Group, table: pd.DataFrame) -> bool:
     """Whether a group's steps are those that the search chose for its method, if it did."""
     chosen = table[table["chosen"] & (table["method"] == group.label)]
-    used = group.records[0].config["algorithm"]
-    steps = [[row[name] for name in STEPS] for _, row in chosen.iterrows()]
-    return not steps or [float(used[name]) for name in STEPS] in steps
+    return chosen.empty or any(uses(group, row[list(STEPS)].to_dict()) for _, row in chosen.iterrows())
 
 
 def _classical(taught: Sequence[Group]) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from unibio.studies.common import methods
 from unibio.studies.common.evidence import Evidence
 from unibio.studies.common.verdicts import NOT_RUN, Outcome
+from unibio.studies.nli.around import gains_at_ends
 from unibio.studies.nli.groups import OWN, Group, groups, learned
 from unibio.studies.nli.setting import foreign
 
@@ -21,17 +22,38 @@ class Rivals(NamedTuple):
         others: the methods that are none of these forms.
         found: all of them, the other forms too.
         called: how explanations name ``mine``, with why it was chosen.
+        gains: :func:`~unibio.studies.nli.around.gains_at_ends` of all of them.
     """
 
     mine: Group
     others: list[Group]
     found: list[Group]
     called: str
+    gains: Mapping[str, float]
 
     @property
     def elsewhere(self) -> str | None:
         """Why this is not about SNLI, as a clause; None where it is."""
         return foreign(record for group in self.found for record in group.records)
+
+    def unsettled(self, leads: Mapping[str, float], above: Collection[str]) -> str | None:
+        """Why wider ranges of steps may turn the comparison round, as a clause; None where they are unlikely to.
+
+        Args:
+            leads: {label of another: by how much ``mine`` is above it in accuracy}.
+            above: those that are above ``mine``; () where it is above all.
+        """
+        if above:
+            gain = self.gains.get(self.mine.label, 0.0)
+            turning = [self.mine.label] if gain > 0 and all(gain >= -leads[label] for label in above) else []
+        else:
+            turning = [label for label, lead in leads.items() if 0 < self.gains.get(label, 0.0) >= lead]
+        if not turning:
+            return None
+        return (
+            f"the search chose steps of {', '.join(turning)} at an end of what it tried, and one more step outwards "
+            "may turn the order round: wider ranges must be searched first"
+        )
 
 
 def rivals(
@@ -51,4 +73,5 @@ def rivals(
         return Outcome(NOT_RUN, f"{experiment} has no records of {names} at noise rate {rate:g}, p = {p}")
     mine = max((g for g in found if g.method in own), key=lambda group: group.middle("valid_accuracy"))
     called = f"{mine.label}, UniBiO's better form in validation" if len(own) > 1 else mine.label
-    return Rivals(mine, [g for g in found if g.method not in own], found, called)
+    others = [g for g in found if g.method not in own]
+    return Rivals(mine, others, found, called, gains_at_ends(evidence, [mine, *others]))

@@ -62,11 +62,12 @@ def efficient(experiment: str, rate: float, p: int, among: Sequence[str], cost: 
         compared = rivals(evidence, experiment, rate, p, among, own)
         if isinstance(compared, Outcome):
             return compared
-        mine, others, found, called = compared
+        mine, others, found, called, _ = compared
         whole = common_budget([mine, *others], cost)
         if not whole > 0:
             return Outcome(NOT_TESTABLE, "no compared run completed")
         said, numbers, above, below, seen = [], {}, [], [], []
+        may_turn: list[str | None] = []
         looks = len(others) * len(PARTS_OF_BUDGET)
         for budget in (part * whole for part in PARTS_OF_BUDGET):
             reached = at_cost(mine, cost, budget)
@@ -84,15 +85,19 @@ def efficient(experiment: str, rate: float, p: int, among: Sequence[str], cost: 
             numbers[f"{budget:.3g}"] = {g.label: _median(at_cost(g, cost, budget)) for g in found}
             above.append(len(behind) == len(others))
             below.append(bool(ahead))
+            leads = {g.label: one.mean for g, one in zip(others, equal, strict=True)}
+            may_turn.append(compared.unsettled(leads, [g.label for g in ahead]))
         text = f"median test accuracy of {called}, by {_UNITS[cost]}: {'; '.join(said)}; {could_be_seen(seen)}"
         if OFF[cost] > 1:
             text += f"; above and below also if the clock is off by a factor of {OFF[cost]:g}"
         if compared.elsewhere:
             return Outcome(NOT_TESTABLE, f"{text}; {compared.elsewhere}", numbers)
+        if not all(below) and not all(above):
+            return Outcome(NOT_TESTABLE, f"{text}; the seeds or the budget decide", numbers)
+        if opened := next(filter(None, may_turn), None):
+            return Outcome(NOT_TESTABLE, f"{text}; {opened}", numbers)
         if all(below):
             return Outcome(NOT_REPRODUCED, text, numbers)
-        if not all(above):
-            return Outcome(NOT_TESTABLE, f"{text}; the seeds or the budget decide", numbers)
         if not mine.separates():
             text += "; without separation this compares lower-level steps, not weighting"
             return Outcome(NOT_TESTABLE, text, numbers)
@@ -120,7 +125,7 @@ def lead_grows(evidence: Evidence) -> Outcome:
         compared = rivals(evidence, EXPONENTS, RATE, p, PAPER_METHODS)
         if isinstance(compared, Outcome):
             return compared
-        mine, others, _, _ = compared
+        mine, others, *_ = compared
         first = max(others, key=lambda group: group.middle("valid_accuracy"))
         leads[p], own[p] = mine.final() - first.final(), paired(mine.final(), first.final())
         if own[p].lost:  # the seeds that are left are not every seed

@@ -93,7 +93,7 @@ def highest_accuracy(
         compared = rivals(evidence, experiment, rate, p, among)
         if isinstance(compared, Outcome):
             return compared
-        mine, others, found, called = compared
+        mine, others, found, called, _ = compared
         by = {other.label: paired(mine.final(metric), other.final(metric), len(others)) for other in others}
         first = max(others, key=lambda group: group.middle(metric))
         low, high = mine.auc_interval()
@@ -114,10 +114,15 @@ def highest_accuracy(
         )
         if compared.elsewhere:
             return Outcome(NOT_TESTABLE, f"{text}; {compared.elsewhere}", numbers)
-        if above:
+        leads = {label: one.mean for label, one in by.items()}
+        # What the search maximised was an accuracy; it says nothing of how far an AUC could go.
+        may_turn = None if metric == AUC else compared.unsettled(leads, [other.label for other in above])
+        if above and not may_turn:
             return Outcome(NOT_REPRODUCED, text, numbers)
-        if unclear:
+        if unclear and not above:
             return Outcome(NOT_TESTABLE, f"{text}; the seeds do not tell it from {named(unclear)}", numbers)
+        if may_turn:
+            return Outcome(NOT_TESTABLE, f"{text}; {may_turn}", numbers)
         if not mine.separates():
             text += "; without separation this compares lower-level steps, not weighting"
             return Outcome(NOT_TESTABLE, text, numbers)
