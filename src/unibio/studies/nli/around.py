@@ -75,14 +75,14 @@ def tuning(evidence: Evidence) -> pd.DataFrame:
     least validation accuracy, of those the highest median; none while no pair has been tried with every seed.
     ``upper_edge`` and ``lower_edge`` tell at which end of its range a chosen step lies.
     """
-    runs, rows = _tried(searched(evidence) or evidence.require(SEARCH[0])), []
+    runs, rows = evidence.once(_tried), []
     for (method, upper, lower), here in runs.groupby(["method", *STEPS], dropna=False, sort=False):
         row = {"method": method, "upper_step": upper, "lower_step": lower}
         row |= {"valid_least": here[VALID].min(skipna=False), "valid_median": here[VALID].median(skipna=False)}
         row |= {AUC: here[AUC].median(), SPREAD: here[SPREAD].median()}
         rows.append(row | {"seeds": here["seed"].nunique(), "diverged": int((here["status"] != "completed").sum())})
     table = pd.DataFrame(rows).assign(chosen=False, upper_edge="", lower_edge="")
-    for method, (found, at) in _searches(runs).items():
+    for method, (found, at) in evidence.once(_searches).items():
         if at is None:
             continue
         same = np.logical_and.reduce([table[name] == step for name, step in found.at(at).items()])
@@ -93,17 +93,17 @@ def tuning(evidence: Evidence) -> pd.DataFrame:
     return table
 
 
-def _tried(records: Iterable[Record]) -> pd.DataFrame:
+def _tried(evidence: Evidence) -> pd.DataFrame:
     """One row a run of the search."""
-    runs = pd.concat([_ends(record, *STEPS) for record in records])
+    runs = pd.concat([_ends(record, *STEPS) for record in searched(evidence) or evidence.require(SEARCH[0])])
     runs.loc[runs["method"] == PLAIN, "upper_step"] = math.nan
     return runs
 
 
-def _searches(runs: pd.DataFrame) -> dict[str, tuple[Search, Cell | None]]:
+def _searches(evidence: Evidence) -> dict[str, tuple[Search, Cell | None]]:
     """{method: its search by validation error, and the cell that it chose}."""
     found = {}
-    for method, here in runs.groupby("method"):
+    for method, here in evidence.once(_tried).groupby("method"):
         tried = [name for name in STEPS if here[name].notna().all()]
         error = np.nan_to_num(-here[VALID].to_numpy(dtype=float), nan=np.inf)
         # A pair that lacks a seed would be judged by an easier least, and so counts as diverged.
@@ -119,8 +119,7 @@ def _worst(values: Array) -> Array:
 def gains_at_ends(evidence: Evidence, found: Iterable[Group]) -> dict[str, float]:
     """{label: validation accuracy that the last grid step outwards gained}, of groups whose steps the search chose at
     an end of what it tried: one more step outwards might gain as much again. {} without a search."""
-    records = searched(evidence)
-    searches = _searches(_tried(records)) if records else {}
+    searches = evidence.once(_searches) if searched(evidence) else {}
     gains = {}
     for group in found:
         one, at = searches.get(group.label, (None, None))
