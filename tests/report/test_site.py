@@ -12,7 +12,7 @@ import pytest
 
 from hostile import hostile_study
 from synthetic import study, whole_study
-from unibio import report
+from unibio import report, studies
 from unibio.report.page.html import linked
 from unibio.report.pictures import draw_all
 
@@ -42,7 +42,7 @@ def each_site(request, site) -> Path:
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_it_is_readable(opened, each_site, width, scheme):
-    page = opened(each_site, width, scheme)
+    page = opened(each_site, width, scheme, files=pictures_beside(each_site))
     page.evaluate("[...document.images].forEach(one => { one.loading = 'eager' })")
     pictures = page.evaluate("Promise.all([...document.images].map(one => one.decode().then(() => one.naturalWidth)))")
     assert pictures
@@ -373,6 +373,15 @@ def test_published_its_pictures_are_shown_from_beside_it(opened, site, tmp_path)
     page.evaluate("[...document.images].forEach(one => { one.loading = 'eager' })")
     assert page.evaluate("Promise.all([...document.images].map(one => one.decode())).then(() => true)")
     assert page.evaluate("Math.min(...[...document.images].map(one => one.naturalWidth))") > 300
+
+
+def pictures_beside(site: Path) -> int:
+    """How many pictures a page shows from the files beside it: those of variants alone, which have to be there."""
+    images = set(re.findall(r'<img[^>]* src="([^"]*)"', site.read_text(encoding="utf-8")))
+    files = {image for image in images if not image.startswith("data:")}
+    drawn = {name for name, drawing in studies.DRAWINGS.items() if drawing.variant}
+    assert {Path(file).stem for file in files} <= drawn
+    return len(files)
 
 
 def page_images(site: Path) -> int:
